@@ -1,0 +1,46 @@
+# Two commands matter: `make run` and `make test`. Both install what they need into .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv
+INSTALL := $(UV) pip install -q --compile-bytecode --no-deps --require-hashes --python $(BIN)/python
+
+.PHONY: run test check format lock clean
+.DEFAULT_GOAL := test
+
+run: .venv/.run
+	@exec $(BIN)/python -m local
+
+test: .venv/.test
+	@$(MAKE) -s check
+	@$(BIN)/pytest
+
+check: .venv/.test
+	@$(UV) lock -q --check
+	@$(BIN)/ruff format -q --check .
+	@$(BIN)/ruff check -q .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
+
+format: .venv/.test
+	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
+
+lock: .venv/.uv
+	@$(UV) lock -q
+	@$(UV) export -q --no-emit-project --no-default-groups -o requirements.txt
+	@$(UV) export -q --no-emit-project --no-default-groups --group local -o requirements-local.txt
+	@$(UV) export -q --no-emit-project --no-default-groups --group test -o requirements-test.txt
+
+clean:
+	@rm -rf .venv .local
+
+.venv/.uv:
+	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11)' 2>/dev/null || { echo "Keepsake needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Installing into .venv (once, under a minute) ..."
+	@$(PYTHON) -m venv .venv && $(BIN)/python -m pip install -q --disable-pip-version-check uv==0.13.8 && touch $@
+
+.venv/.run: .venv/.uv requirements-local.txt
+	@$(INSTALL) -r requirements-local.txt && touch $@
+
+.venv/.test: .venv/.uv requirements-test.txt requirements-worker.txt
+	@$(INSTALL) -r requirements-test.txt
+	@$(INSTALL) --python-version 3.13 -r requirements-worker.txt && touch $@
