@@ -1,0 +1,104 @@
+"""One request in, one answer out."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from local.cosmos.authority import Authority
+from local.cosmos.catalogue import Catalogue
+from local.cosmos.clock import Clock
+from local.cosmos.containers import Definition
+from local.cosmos.documents import Documents
+from local.cosmos.errors import Refusal, bad_request
+from local.cosmos.headers import check_headers
+from local.cosmos.resources import Resources
+from local.cosmos.storage import Storage
+from local.cosmos.wire import WireRequest, WireResponse
+
+
+@dataclass(frozen=True, slots=True)
+class Quirk:
+    """What a fault changes about an answer that is otherwise right."""
+
+    cut: int | None = None
+    stale: bool = False
+
+
+NO_QUIRK = Quirk()
+
+
+class Gateway:
+    """Checks who asks and what, finds the container, and stamps the answer."""
+
+    def __init__(
+        self, storage: Storage, clock: Clock, catalogue: Catalogue, consistency: str, *, allow_create: bool
+    ) -> None:
+        """Serve one storage."""
+        self.authority = Authority()
+        self._storage = storage
+        self._clock = clock
+        self._catalogue = catalogue
+        self._consistency = consistency
+        self._resources = Resources(catalogue, consistency, allow_create=allow_create)
+
+    def respond(self, request: WireRequest, quirk: Quirk = NO_QUIRK) -> WireResponse:
+        """Answer a request; whatever is refused leaves the storage as it was."""
+        with self._storage.lock:
+            try:
+                self.authority.check(request)
+                check_headers(request, self._consistency)
+                answer = self._dispatch(request, quirk)
+            except Refusal as refusal:
+                answer = refuse(refusal)
+            except RecursionError:
+                answer = refuse(bad_request("The request is nested too deeply."))
+            return self._stamp(request, answer)
+
+    def _dispatch(self, request: WireRequest, quirk: Quirk) -> WireResponse:
+        match request.segments:
+            case ["dbs", database, "colls", name, "docs", *rest] if len(rest) <= 1:
+                definition = self._catalogue.container(database, name)
+                _check_rid(request, definition)
+                strong = self._consistency in ("Strong", "BoundedStaleness")
+                return Documents(definition, self._storage, self._clock, strong, quirk.cut, quirk.stale).respond(
+                    request
+                )
+            case _:
+                return self._resources.respond(request)
+
+    def _stamp(self, request: WireRequest, answer: WireResponse) -> WireResponse:
+        headers = {
+            "content-type": "application/json",
+            "x-ms-activity-id": request.headers.get("x-ms-activity-id") or str(uuid.uuid4()),
+            "x-ms-request-charge": "1.00",
+            "x-ms-version": "2020-07-15",
+            "x-ms-gatewayversion": "version=local",
+            "x-ms-serviceversion": "version=local",
+            **answer.headers,
+        }
+        if len(request.segments) >= 4:  # noqa: PLR2004 - a container's own path
+            headers["x-ms-session-token"] = self._session_token(request)
+        return WireResponse(answer.status, answer.body, headers)
+
+    def _session_token(self, request: WireRequest) -> str:
+        try:
+            number = self._catalogue.container(request.segments[1], request.segments[3]).number
+        except Refusal:
+            return "0:-1#0"
+        return f"0:-1#{self._storage.last_change(number)}"
+
+
+def refuse(refusal: Refusal) -> WireResponse:
+    """Write a refusal in the service's shape."""
+    headers = dict(refusal.headers)
+    if refusal.substatus is not None:
+        headers["x-ms-substatus"] = str(refusal.substatus)
+    return WireResponse(refusal.status, refusal.body(), headers)
+
+
+def _check_rid(request: WireRequest, definition: Definition) -> None:
+    """Refuse a client that still thinks of an older container of the same name."""
+    intended = request.headers.get("x-ms-cosmos-intended-collection-rid")
+    if intended is not None and intended != definition.rid:
+        raise bad_request("The collection's resource id is not the one that was intended.", 1024)
