@@ -1,0 +1,1 @@
+"""Keepsake as it is deployed."""

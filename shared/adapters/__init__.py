@@ -1,0 +1,1 @@
+"""Ports in terms of one technology each; SDK errors end here."""

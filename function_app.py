@@ -1,0 +1,124 @@
+"""Every function of the app, one per operation. No logic: HTTP goes to the FastAPI application in shared/http."""
+
+import threading
+
+import azure.functions as func
+from azurefunctions.extensions.http.fastapi import Request, Response
+
+from shared.composition import Composition, import_sdks
+from shared.http.access import operator_level, user_level
+from shared.http.app import create_api
+from shared.http.bridge import dispatch
+from shared.settings import load_settings
+
+composition = Composition(load_settings())
+api = create_api(composition)
+OPERATOR = operator_level(composition.settings)
+app = func.FunctionApp(http_auth_level=user_level(composition.settings))
+
+
+@app.route(route="chat", methods=["POST"])
+async def chat(req: Request, context: func.Context) -> Response:
+    """Take one turn."""
+    return await dispatch(api, req, context.invocation_id)
+
+
+@app.route(route="sessions", methods=["GET"])
+async def list_sessions(req: Request, context: func.Context) -> Response:
+    """List the user's sessions."""
+    return await dispatch(api, req, context.invocation_id)
+
+
+@app.route(route="sessions/{session_id}", methods=["GET"])
+async def read_session(req: Request, context: func.Context) -> Response:
+    """Read a session."""
+    return await dispatch(api, req, context.invocation_id)
+
+
+@app.route(route="sessions/{session_id}", methods=["PATCH"])
+async def update_session(req: Request, context: func.Context) -> Response:
+    """Change a session."""
+    return await dispatch(api, req, context.invocation_id)
+
+
+@app.route(route="sessions/{session_id}", methods=["DELETE"])
+async def delete_session(req: Request, context: func.Context) -> Response:
+    """Forget a session."""
+    return await dispatch(api, req, context.invocation_id)
+
+
+@app.route(route="sessions/{session_id}/turns", methods=["GET"])
+async def list_turns(req: Request, context: func.Context) -> Response:
+    """Read the transcript."""
+    return await dispatch(api, req, context.invocation_id)
+
+
+@app.route(route="sessions/{session_id}/turns/{turn_id}", methods=["PUT"])
+async def put_turn(req: Request, context: func.Context) -> Response:
+    """Record a turn answered elsewhere."""
+    return await dispatch(api, req, context.invocation_id)
+
+
+@app.route(route="preferences", methods=["GET"])
+async def read_preferences(req: Request, context: func.Context) -> Response:
+    """Read preferences."""
+    return await dispatch(api, req, context.invocation_id)
+
+
+@app.route(route="preferences", methods=["PUT"])
+async def replace_preferences(req: Request, context: func.Context) -> Response:
+    """Replace preferences."""
+    return await dispatch(api, req, context.invocation_id)
+
+
+@app.route(route="preferences", methods=["PATCH"])
+async def update_preferences(req: Request, context: func.Context) -> Response:
+    """Merge into preferences."""
+    return await dispatch(api, req, context.invocation_id)
+
+
+@app.route(route="preferences", methods=["DELETE"])
+async def delete_preferences(req: Request, context: func.Context) -> Response:
+    """Forget preferences."""
+    return await dispatch(api, req, context.invocation_id)
+
+
+@app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def read_health(req: Request, context: func.Context) -> Response:
+    """Alive."""
+    return await dispatch(api, req, context.invocation_id)
+
+
+@app.route(route="health/ready", methods=["GET"], auth_level=OPERATOR)
+async def read_readiness(req: Request, context: func.Context) -> Response:
+    """Every dependency with its milliseconds."""
+    return await dispatch(api, req, context.invocation_id)
+
+
+@app.route(route="openapi.json", methods=["GET"], auth_level=OPERATOR)
+async def read_openapi(req: Request, context: func.Context) -> Response:
+    """The OpenAPI document."""
+    return await dispatch(api, req, context.invocation_id)
+
+
+@app.route(route="docs", methods=["GET"], auth_level=OPERATOR)
+async def read_docs(req: Request, context: func.Context) -> Response:
+    """The OpenAPI document as a page."""
+    return await dispatch(api, req, context.invocation_id)
+
+
+@app.route(route="docs/{asset}", methods=["GET"], auth_level=OPERATOR)
+async def read_docs_asset(req: Request, context: func.Context) -> Response:
+    """A file of that page."""
+    return await dispatch(api, req, context.invocation_id)
+
+
+@app.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
+async def sweep_deleted_sessions(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding wants it
+    """Sweep sessions deleted five minutes ago once more, for what arrived late."""
+    services = await composition.services()
+    await services.sessions.sweep_due()
+
+
+# Last, so that indexing is not slowed by it: what a chat turn needs is imported while the first request is under way.
+threading.Thread(target=import_sdks, daemon=True).start()

@@ -1,0 +1,167 @@
+"""`python -m local`: Keepsake on a laptop. One parent serves the API and supervises what it needs as children."""
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from local.children import ChildError, child, first_line
+from local.cosmos import LOCAL_ENDPOINT, LOCAL_KEY, LocalCosmos
+from local.model import MODEL_NAME
+from local.serving import address_of, listen, serving
+from shared.composition import Composition
+from shared.domain.errors import KeepsakeError
+from shared.http.app import create_api
+from shared.settings import AZURE_MARKS, SettingsError, load_settings
+
+CONTAINERS = Path(__file__).resolve().parent.parent / "infra" / "containers.json"
+SWEEP_SECONDS = 60.0  # in Azure a timer trigger does it
+SCRIPTED_NOTE = "Answers come from a scripted stand-in; for a model set OPENAI_BASE_URL, OPENAI_API_KEY, CHAT_MODEL."
+
+
+Result = TypeVar("Result")
+
+
+class StartError(RuntimeError):
+    """It cannot start; the message says what to do."""
+
+
+def main() -> int:
+    """Run until a signal or a dead child: 0 after a signal, else 1 and a line that says why."""
+    arguments = _parse()
+    try:
+        with _own_folder(arguments.data), contextlib.closing(_front(arguments.port)) as front:
+            return asyncio.run(_until_signal(_run(front, arguments.data)))
+    except (StartError, ChildError, SettingsError) as failed:
+        print(f"keepsake: {failed}", file=sys.stderr)
+        return 1
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m local", description="Keepsake on a laptop.")
+    parser.add_argument("--port", type=int, default=7071, help="where /api is served (default 7071)")
+    parser.add_argument("--data", type=Path, default=Path(".local"), help="where everything is kept (default .local)")
+    return parser.parse_args()
+
+
+@contextlib.contextmanager
+def _own_folder(data: Path) -> Iterator[None]:
+    data.mkdir(parents=True, exist_ok=True)
+    with (data / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StartError(f"another Keepsake runs on {data.resolve()}; stop it or give --data") from None
+        yield
+
+
+def _front(port: int) -> socket.socket:
+    try:
+        return listen(port)
+    except OSError:
+        raise StartError(f"port {port} is taken; stop what uses it or give --port") from None
+
+
+async def _until_signal(work: Coroutine[None, None, None]) -> int:
+    task = asyncio.create_task(work)
+
+    def stop() -> None:
+        if task.cancelling():
+            os._exit(130)  # a second Ctrl-C: at once; the children die with us
+        task.cancel()
+
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(name, stop)
+    try:
+        await task
+    except asyncio.CancelledError:
+        return 0
+    return 1
+
+
+async def _run(front: socket.socket, data: Path) -> None:
+    async with _model(data / "model.log") as model_ended, _composed(data / "cosmos.sqlite") as composition:
+        async with serving(create_api(composition), front) as server_ended, _sweeping(composition) as sweep_ended:
+            _greet(address_of(front), scripted=model_ended is not None)
+            watched = {task for task in (model_ended, server_ended, sweep_ended) if task}
+            await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+        raise StartError(f"a part ended and took the rest along; what it said is in {data.resolve()}")
+
+
+@contextlib.asynccontextmanager
+async def _model(log: Path) -> AsyncIterator["asyncio.Task[int] | None"]:
+    """The model of the environment, or else the scripted one as a child; the task ends when the child does."""
+    if os.environ.get("OPENAI_BASE_URL") or os.environ.get("AZURE_OPENAI_ENDPOINT"):
+        yield None
+        return
+    async with child(sys.executable, "-m", "local.model", log=log) as process:
+        os.environ |= {
+            "OPENAI_BASE_URL": await first_line(process, log),
+            "OPENAI_API_KEY": "none",
+            "CHAT_MODEL": MODEL_NAME,
+        }
+        async with _task(process.wait()) as ended:
+            yield ended
+
+
+@contextlib.asynccontextmanager
+async def _composed(database: Path) -> AsyncIterator[Composition]:
+    """The app's composition over the local Cosmos DB, in process."""
+    os.environ |= {"AUTH_MODE": "local", "COSMOS_ENDPOINT": LOCAL_ENDPOINT, "COSMOS_KEY": LOCAL_KEY}
+    for mark in AZURE_MARKS:
+        os.environ.pop(mark, None)  # a dev container may carry one; this program serves loopback only
+    settings = load_settings()
+    with contextlib.closing(LocalCosmos.open(database, CONTAINERS)) as cosmos:
+        composition = Composition(settings, cosmos_transport=cosmos.transport())
+        try:
+            yield composition
+        finally:
+            await composition.close()
+
+
+@contextlib.asynccontextmanager
+async def _sweeping(composition: Composition) -> AsyncIterator["asyncio.Task[None]"]:
+    """The work of the timers, while the block runs."""
+
+    async def sweep() -> None:
+        while True:
+            services = await composition.services()
+            with contextlib.suppress(KeepsakeError):  # the next round tries again, as the next tick would
+                await services.sessions.sweep_due()
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    async with _task(sweep()) as task:
+        yield task
+
+
+@contextlib.asynccontextmanager
+async def _task(work: Coroutine[None, None, Result]) -> AsyncIterator["asyncio.Task[Result]"]:
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def _greet(address: str, *, scripted: bool) -> None:
+    print(f"Keepsake is ready at {address}/api (documentation: {address}/api/docs). Ctrl-C stops it.")
+    if scripted:
+        print(SCRIPTED_NOTE)
+    print("Try:")
+    print(
+        f"  curl -s {address}/api/chat -H 'x-user-id: ada' -H 'content-type: application/json'"
+        """ -d '{"message": "Hello", "session_id": "first"}'""",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""A scripted model behind an OpenAI-compatible address: answers follow from the request alone, or from a script.
+
+`python -m local.model` serves it as a child process: its first line of output is its address.
+"""
+
+import asyncio
+import json
+import signal
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from local.serving import address_of, listen, serving
+
+MODEL_NAME = "scripted"
+DATA_OPENS, DATA_CLOSES = "<user_preferences>", "</user_preferences>"
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """How to answer one request: as asked for, late, with an error, with text that is no answer, or never."""
+
+    text: str | None = None
+    finish_reason: str = "stop"
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str | None = None
+    delay: float = 0.0
+
+
+class ScriptedModel:
+    """The server's application, its script, and the requests it has seen."""
+
+    def __init__(self) -> None:
+        """Start with an empty script."""
+        self.script: deque[Behaviour] = deque()
+        self.requests: list[dict[str, Any]] = []
+        self.app = Starlette(
+            routes=[
+                Route("/v1/chat/completions", self._complete, methods=["POST"]),
+                Route("/v1/models", self._list_models),
+            ]
+        )
+
+    async def _complete(self, request: Request) -> Response:
+        asked = await request.json()
+        self.requests.append(asked)
+        behaviour = self.script.popleft() if self.script else Behaviour()
+        await asyncio.sleep(behaviour.delay)
+        if behaviour.body is not None or behaviour.status != 200:  # noqa: PLR2004
+            return Response(behaviour.body, behaviour.status, dict(behaviour.headers), "application/json")
+        text = compose_answer(asked["messages"]) if behaviour.text is None else behaviour.text
+        return JSONResponse(_completion(asked, text, behaviour.finish_reason), headers=dict(behaviour.headers))
+
+    async def _list_models(self, _: Request) -> Response:
+        return JSONResponse({"object": "list", "data": [{"id": MODEL_NAME, "object": "model"}]})
+
+
+def compose_answer(messages: list[dict[str, Any]]) -> str:
+    """An answer that shows what the model was given: how much history, and which stored data."""
+    blocks = [m["content"] for m in messages if DATA_OPENS in m["content"]]
+    said = [m for m in messages if m["role"] != "system" and m["content"] not in blocks]
+    answer = f'You said: "{said[-1]["content"]}". I was given {len(said) - 1} earlier messages of this session.'
+    if not blocks:
+        return answer
+    known = blocks[0].split(DATA_OPENS)[1].split(DATA_CLOSES)[0].strip()
+    return f"{answer} I know what you prefer: {known}"
+
+
+def _completion(asked: Mapping[str, Any], text: str, finish_reason: str) -> dict[str, Any]:
+    prompt_tokens = len(json.dumps(asked["messages"])) // 4
+    completion_tokens = len(text) // 4
+    return {
+        "id": "chatcmpl-scripted",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": asked.get("model", MODEL_NAME),
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish_reason}],
+        "usage": {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "total_tokens": prompt_tokens + completion_tokens,
+        },
+    }
+
+
+async def _serve() -> None:
+    front = listen(0)
+    done = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, done.set)
+    async with serving(ScriptedModel().app, front):
+        print(f"{address_of(front)}/v1", flush=True)
+        await done.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve())

@@ -1,0 +1,55 @@
+"""What Cosmos DB's answers mean to us: one table, and nothing of the SDK gets past it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from azure.core.exceptions import AzureError
+from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
+
+from shared.domain.errors import Busy, StoreUnavailable
+
+RETRY_AFTER_HEADER = "x-ms-retry-after-ms"
+
+
+class ItemMissing(Exception):
+    """404: no such item in this partition."""
+
+
+class ItemExists(Exception):
+    """409: an item of this id is there."""
+
+
+class ItemChanged(Exception):
+    """412, or 449: the item is not as the condition wants it, or is being written at this moment."""
+
+
+ITEM_OUTCOMES: dict[int, type[Exception]] = {404: ItemMissing, 409: ItemExists, 412: ItemChanged, 449: ItemChanged}
+
+
+@contextmanager
+def translate_cosmos_errors() -> Iterator[None]:
+    """Turn SDK errors into ours: item-level outcomes, Busy for 429, StoreUnavailable for everything else."""
+    try:
+        yield
+    except CosmosBatchOperationError as failed:
+        raise _translated(_deciding_status(failed), failed) from failed
+    except CosmosHttpResponseError as failed:
+        raise _translated(failed.status_code, failed) from failed
+    except (AzureError, OSError, ValueError) as failed:  # ValueError: an answer that is not JSON
+        raise StoreUnavailable("Cosmos DB did not answer; send the same request again", retry_after=1) from failed
+
+
+def _deciding_status(failed: CosmosBatchOperationError) -> int | None:
+    """The status of the operation that failed; the others say 424."""
+    responses = failed.operation_responses or []
+    statuses = [response.get("statusCode") for response in responses]
+    return next((status for status in statuses if status and status >= 400 and status != 424), failed.status_code)  # noqa: PLR2004
+
+
+def _translated(status: int | None, failed: CosmosHttpResponseError | CosmosBatchOperationError) -> Exception:
+    if status in ITEM_OUTCOMES:
+        return ITEM_OUTCOMES[status](str(status))
+    if status == 429:  # noqa: PLR2004
+        hint = float((failed.headers or {}).get(RETRY_AFTER_HEADER, 1000)) / 1000
+        return Busy("Cosmos DB has no request units to spare; send the same request again", retry_after=hint)
+    return StoreUnavailable("Cosmos DB refused to work; send the same request again", retry_after=1)

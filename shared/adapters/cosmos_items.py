@@ -1,0 +1,133 @@
+"""How domain objects look as Cosmos DB items, and back."""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from shared.domain.ids import Gen, SessionId, TurnId, UserId, digest_of
+from shared.domain.turns import Header, Message, Summary, TokenUsage, Turn, TurnStatus
+
+Item = dict[str, Any]
+
+EMPTY_HEADER_TTL = 600  # seconds; the first commit sets the real one
+_messages = TypeAdapter(tuple[Message, ...])
+
+
+def header_id(session: SessionId) -> str:
+    """The id of a session's header."""
+    return f"s:{digest_of(session.value)}"
+
+
+def turn_item_id(session: SessionId, gen: Gen, turn_id: TurnId) -> str:
+    """The id of a turn: the same for every send of the same turn, another in another incarnation."""
+    return f"t:{digest_of(session.value, gen.value, turn_id.value)}"
+
+
+def grave_id(gen: Gen) -> str:
+    """The id of a deleted session's grave."""
+    return f"x:{gen.value}"
+
+
+def write_time(moment: datetime) -> str:
+    """RFC 3339 in UTC, always to the microsecond: the text sorts as the time does."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def read_time(text: str) -> datetime:
+    """The time of such a text."""
+    return datetime.fromisoformat(text)
+
+
+def ttl_until(expires_at: datetime, now: datetime) -> int:
+    """Whole seconds until then, at least one: Cosmos counts them from this write."""
+    return max(1, math.ceil((expires_at - now).total_seconds()))
+
+
+def empty_header(user: UserId, session: SessionId, gen: Gen, epoch: int, agent_id: str | None, now: datetime) -> Item:
+    """The header of a session without turns."""
+    return {
+        "id": header_id(session),
+        "user_id": user.value,
+        "kind": "session",
+        "session_id": session.value,
+        "gen": gen.value,
+        "epoch": epoch,
+        "turn_count": 0,
+        "consolidated_seq": 0,
+        "agent_id": agent_id,
+        "created_at": write_time(now),
+        "last_active_at": write_time(now),
+        "ttl": EMPTY_HEADER_TTL,
+    }
+
+
+def header_of(item: Mapping[str, Any]) -> Header:
+    """The header an item holds."""
+    summary = item.get("summary")
+    return Header(
+        session_id=SessionId(item["session_id"]),
+        gen=Gen(item["gen"]),
+        epoch=item["epoch"],
+        turn_count=item["turn_count"],
+        consolidated_seq=item["consolidated_seq"],
+        title=item.get("title"),
+        agent_id=item.get("agent_id"),
+        strategy=item.get("strategy"),
+        summary=Summary.model_validate(summary) if summary else None,
+        ttl_seconds=item.get("ttl_seconds"),
+        created_at=read_time(item["created_at"]),
+        last_active_at=read_time(item["last_active_at"]),
+        etag=item["_etag"],
+    )
+
+
+def turn_item(user: UserId, turn: Turn) -> Item:
+    """The item of a turn; its ttl ends when the turn expires."""
+    item = {
+        "id": turn_item_id(turn.session_id, turn.gen, turn.turn_id),
+        "user_id": user.value,
+        "kind": "turn",
+        "session_id": turn.session_id.value,
+        "gen": turn.gen.value,
+        "epoch": turn.epoch,
+        "turn_id": turn.turn_id.value,
+        "seq": turn.seq,
+        "saw_seq": turn.saw_seq,
+        "body_hash": turn.body_hash,
+        "status": turn.status.value,
+        "messages": _messages.dump_python(turn.messages, mode="json", exclude_defaults=True),
+        "finish_reason": turn.finish_reason,
+        "usage": turn.usage.model_dump(),
+        "created_at": write_time(turn.created_at),
+        "expires_at": write_time(turn.expires_at),
+        "ttl": ttl_until(turn.expires_at, turn.created_at),
+    }
+    return item if turn.text is None else item | {"text": turn.text}
+
+
+def turn_of(item: Mapping[str, Any]) -> Turn:
+    """The turn an item holds."""
+    return Turn(
+        session_id=SessionId(item["session_id"]),
+        gen=Gen(item["gen"]),
+        epoch=item["epoch"],
+        turn_id=TurnId(item["turn_id"]),
+        seq=item["seq"],
+        saw_seq=item["saw_seq"],
+        body_hash=item["body_hash"],
+        status=TurnStatus(item["status"]),
+        messages=_messages.validate_python(item["messages"]),
+        finish_reason=item.get("finish_reason"),
+        usage=TokenUsage.model_validate(item["usage"]),
+        text=item.get("text"),
+        created_at=read_time(item["created_at"]),
+        expires_at=read_time(item["expires_at"]),
+    )
+
+
+def set_fields(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Patch operations that set these top-level fields; at most ten fit one patch."""
+    return [{"op": "set", "path": f"/{name}", "value": value} for name, value in fields.items()]

@@ -1,0 +1,89 @@
+"""Preferences: one item per user in the `preferences` container, under its id and the user's."""
+
+from datetime import datetime
+from typing import Any
+
+from azure.core import MatchConditions
+
+from shared.adapters.cosmos_client import CosmosContainers
+from shared.adapters.cosmos_errors import ItemChanged, ItemExists, ItemMissing
+from shared.adapters.cosmos_items import read_time, set_fields, ttl_until, write_time
+from shared.domain.ids import UserId
+from shared.domain.preferences import Preferences
+from shared.ports import Clock, StoredPreferences
+
+PREFERENCES = "preferences"
+
+
+class CosmosPreferences:
+    """Reads and writes one item under its ETag."""
+
+    def __init__(self, containers: CosmosContainers, clock: Clock) -> None:
+        """Take the worker's containers."""
+        self._containers = containers
+        self._clock = clock
+
+    async def read(self, user: UserId) -> StoredPreferences:
+        """One point read; nothing stored and expired look alike."""
+        try:
+            async with self._containers.call(PREFERENCES) as container:
+                item = await container.read_item(user.value, user.value)
+        except ItemMissing:
+            return StoredPreferences(Preferences(), 0, None, None)
+        found = Preferences(
+            preferences=item["preferences"],
+            memory_enabled=item["memory_enabled"],
+            updated_at=read_time(item["updated_at"]),
+        )
+        return StoredPreferences(found, item["epoch"], item["_etag"], read_time(item["expires_at"]))
+
+    async def write(self, user: UserId, preferences: StoredPreferences) -> bool:
+        """Create, or replace the version that was read; False when somebody else was faster."""
+        item = self._item(user, preferences)
+        try:
+            async with self._containers.call(PREFERENCES) as container:
+                if preferences.version is None:
+                    await container.create_item(item)
+                else:
+                    await container.replace_item(
+                        user.value, item, etag=preferences.version, match_condition=MatchConditions.IfNotModified
+                    )
+        except (ItemExists, ItemChanged, ItemMissing):
+            return False
+        return True
+
+    async def renew(self, user: UserId, expires_at: datetime) -> None:
+        """Move their expiry, if they are there."""
+        fields = {"expires_at": write_time(expires_at), "ttl": ttl_until(expires_at, self._clock.now())}
+        try:
+            async with self._containers.call(PREFERENCES) as container:
+                await container.patch_item(user.value, user.value, set_fields(fields))
+        except (ItemMissing, ItemChanged):
+            return
+
+    async def delete(self, user: UserId, version: str) -> bool:
+        """Delete this version."""
+        try:
+            async with self._containers.call(PREFERENCES) as container:
+                await container.delete_item(
+                    user.value, user.value, etag=version, match_condition=MatchConditions.IfNotModified
+                )
+        except ItemMissing:
+            return True
+        except ItemChanged:
+            return False
+        return True
+
+    def _item(self, user: UserId, stored: StoredPreferences) -> dict[str, Any]:
+        now = self._clock.now()
+        expires_at = stored.expires_at or now
+        return {
+            "id": user.value,
+            "user_id": user.value,
+            "epoch": stored.epoch,
+            "preferences": dict(stored.preferences.preferences),
+            "memory_enabled": stored.preferences.memory_enabled,
+            "updated_at": write_time(stored.preferences.updated_at or now),
+            "expires_at": write_time(expires_at),
+            "ttl": ttl_until(expires_at, now),
+        }

@@ -1,0 +1,64 @@
+"""Every SQL text this app sends to Cosmos DB. All stay in one user's partition, but those named ACROSS_USERS."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from shared.domain.ids import Gen
+
+LIST_SESSIONS = """
+SELECT TOP @limit * FROM c
+WHERE c.user_id = @user_id AND c.kind = 'session' AND c.turn_count > 0
+ORDER BY c.last_active_at DESC, c.id DESC
+"""
+
+LIST_SESSIONS_AFTER = """
+SELECT TOP @limit * FROM c
+WHERE c.user_id = @user_id AND c.kind = 'session' AND c.turn_count > 0
+  AND (c.last_active_at < @last_active_at OR (c.last_active_at = @last_active_at AND c.id < @id))
+ORDER BY c.last_active_at DESC, c.id DESC
+"""
+
+READ_TAIL = """
+SELECT TOP @limit * FROM c
+WHERE c.user_id = @user_id AND c.kind = 'turn' AND c.session_id = @session_id AND c.gen = @gen AND c.seq <= @upto
+ORDER BY c.seq DESC
+"""
+
+LIST_TURNS = """
+SELECT TOP @limit * FROM c
+WHERE c.user_id = @user_id AND c.kind = 'turn' AND c.session_id = @session_id AND c.gen = @gen AND c.seq > @after
+ORDER BY c.seq ASC
+"""
+
+LIST_OF_GEN = """
+SELECT TOP 100 c.id FROM c WHERE c.user_id = @user_id AND c.gen = @gen AND c.kind IN ('turn', 'data', 'memory')
+"""
+
+LIST_GRAVES = """
+SELECT c.session_id, c.gen FROM c WHERE c.user_id = @user_id AND c.kind = 'grave' AND c.session_id = @session_id
+"""
+
+FIND_DUE_GRAVES_ACROSS_USERS = """
+SELECT c.user_id, c.session_id, c.gen FROM c WHERE c.kind = 'grave' AND c.due_at <= @now
+"""
+
+
+def unchanged_header(gen: Gen, turn_count: int) -> str:
+    """The condition of a commit. Patch conditions take no parameters: both values are of types that cannot inject."""
+    return f"from c where c.gen = '{gen.value}' and c.turn_count = {int(turn_count)}"
+
+
+def unchanged_epoch(epoch: int) -> str:
+    """The condition of anything made for a user: not erased since the epoch was read."""
+    return f"from c where c.epoch = {int(epoch)}"
+
+
+def squeeze(sql: str) -> str:
+    """The text on one line, as it travels."""
+    return re.sub(r"\s+", " ", sql).strip()
+
+
+def named(parameters: Mapping[str, Any]) -> list[dict[str, object]]:
+    """Query parameters as the SDK wants them."""
+    return [{"name": name, "value": value} for name, value in parameters.items()]

@@ -1,0 +1,97 @@
+"""Turns in the `memory` container, each committed with its header in one batch."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from shared.adapters import cosmos_queries as sql
+from shared.adapters.cosmos_client import Batch, CosmosContainers
+from shared.adapters.cosmos_errors import ItemChanged, ItemExists, ItemMissing
+from shared.adapters.cosmos_items import (
+    header_id,
+    set_fields,
+    turn_item,
+    turn_item_id,
+    turn_of,
+    write_time,
+)
+from shared.adapters.cosmos_users import MEMORY
+from shared.domain.errors import StoreUnavailable
+from shared.domain.ids import Gen, SessionId, TurnId, UserId
+from shared.domain.turns import MAX_WINDOW_BYTES, MAX_WINDOW_TURNS, Header, Turn
+from shared.ports import AlreadyThere, CommitOutcome, Committed, HeaderMoved, OutcomeUnknown
+
+
+class CosmosTranscript:
+    """Commits and reads turns within the user's partition."""
+
+    def __init__(self, containers: CosmosContainers) -> None:
+        """Take the worker's containers."""
+        self._containers = containers
+
+    async def commit_turn(self, user: UserId, turn: Turn, due_at: datetime | None) -> CommitOutcome:
+        """Create the turn, and move the header on the condition that gen and count are what the turn saw.
+
+        Twice is harmless: the create comes first in the batch and is refused by its id.
+        """
+        item = turn_item(user, turn)
+        header = {
+            "turn_count": turn.seq,
+            "last_active_at": item["created_at"],
+            "due_at": write_time(due_at) if due_at else None,
+            "expires_at": item["expires_at"],
+            "ttl": item["ttl"],
+        }
+        condition = sql.unchanged_header(turn.gen, turn.seq - 1)
+        batch: Batch = [
+            ("create", (item,), {}),
+            ("patch", (header_id(turn.session_id), set_fields(header)), {"filter_predicate": condition}),
+        ]
+        try:
+            await self._containers.write_batch(MEMORY, user, batch)
+        except ItemExists:
+            return AlreadyThere()
+        except (ItemChanged, ItemMissing):
+            return HeaderMoved()
+        except StoreUnavailable:
+            return OutcomeUnknown()
+        return Committed()
+
+    async def read_turn(self, user: UserId, session: SessionId, gen: Gen, turn_id: TurnId) -> Turn | None:
+        """One turn by its id."""
+        try:
+            async with self._containers.call(MEMORY) as container:
+                item = await container.read_item(turn_item_id(session, gen, turn_id), user.value)
+        except ItemMissing:
+            return None
+        return turn_of(item) if (item["session_id"], item["turn_id"]) == (session.value, turn_id.value) else None
+
+    async def read_tail(self, user: UserId, header: Header) -> Sequence[Turn]:
+        """The newest turns up to the header's count, oldest first: at most 20 or about 64 KB."""
+        parameters = self._of_gen(user, header.session_id, header.gen)
+        parameters |= {"@limit": MAX_WINDOW_TURNS, "@upto": header.turn_count}
+        newest: list[Turn] = []
+        async with self._containers.call(MEMORY) as container:
+            found = container.query_items(
+                sql.squeeze(sql.READ_TAIL), parameters=sql.named(parameters), partition_key=user.value
+            )
+            async for item in found:
+                newest.append(turn_of(item))
+                if sum(turn.size for turn in newest) >= MAX_WINDOW_BYTES:
+                    break
+        return newest[::-1]
+
+    async def list_turns(
+        self, user: UserId, session: SessionId, gen: Gen, after_seq: int, limit: int
+    ) -> Sequence[Turn]:
+        """Turns with a greater seq, in order."""
+        parameters = self._of_gen(user, session, gen) | {"@limit": limit, "@after": after_seq}
+        async with self._containers.call(MEMORY) as container:
+            found = container.query_items(
+                sql.squeeze(sql.LIST_TURNS), parameters=sql.named(parameters), partition_key=user.value
+            )
+            return [turn_of(item) async for item in found]
+
+    @staticmethod
+    def _of_gen(user: UserId, session: SessionId, gen: Gen) -> dict[str, Any]:
+        return {"@user_id": user.value, "@session_id": session.value, "@gen": gen.value}

@@ -1,0 +1,106 @@
+"""What can go wrong, by name: codes are a contract, HTTP statuses are decided in shared/http/errors.py."""
+
+from typing import ClassVar
+
+
+class KeepsakeError(Exception):
+    """A failure a caller can act on; its message says what to do next and never holds content or raw ids."""
+
+    code: ClassVar[str]
+
+    def __init__(self, message: str, *, target: str | None = None, retry_after: float | None = None) -> None:
+        """Keep the message, the field it is about, and the seconds after which to try again."""
+        super().__init__(message)
+        self.message = message
+        self.target = target
+        self.retry_after = retry_after
+
+
+class InvalidRequest(KeepsakeError):
+    """The request is not one the API knows."""
+
+    code = "invalid_request"
+
+
+class InvalidId(InvalidRequest):
+    """An id is empty, too long, or holds a character ids must not have."""
+
+    code = "invalid_id"
+
+
+class InvalidJson(InvalidRequest):
+    """The body is not JSON that survives a round trip through every store."""
+
+    code = "invalid_json"
+
+
+class TooLarge(KeepsakeError):
+    """A stated limit is passed; the message names it."""
+
+    code = "too_large"
+
+
+class PrincipalRequired(KeepsakeError):
+    """Nobody is named as the user, or the token does not prove it."""
+
+    code = "principal_required"
+
+
+class Forbidden(KeepsakeError):
+    """The caller is known and may not act for this user."""
+
+    code = "forbidden"
+
+
+class NotFound(KeepsakeError):
+    """There is no such thing in the caller's partition."""
+
+    code = "not_found"
+
+
+class PreconditionFailed(KeepsakeError):
+    """If-Match does not fit what is stored now."""
+
+    code = "precondition_failed"
+
+
+class Conflict(KeepsakeError):
+    """Other writers won five times in a row."""
+
+    code = "conflict"
+
+
+class TurnConflict(KeepsakeError):
+    """The turn id was used for another body."""
+
+    code = "turn_conflict"
+
+
+class SessionErased(KeepsakeError):
+    """The session or the user was erased while the request ran; nothing is stored."""
+
+    code = "session_erased"
+
+
+class ContentFiltered(KeepsakeError):
+    """The model's provider refused the message; the turn is kept as refused."""
+
+    code = "content_filtered"
+
+
+class ModelUnavailable(KeepsakeError):
+    """The model gave no usable answer; nothing is stored, the same request may be sent again."""
+
+    code = "model_unavailable"
+
+
+class StoreUnavailable(KeepsakeError):
+    """Cosmos DB gave no answer; nothing is half-written, the same request may be sent again."""
+
+    code = "store_unavailable"
+
+
+class Busy(KeepsakeError):
+    """Too many others write the same thing at this moment."""
+
+    code = "busy"

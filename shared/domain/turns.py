@@ -1,0 +1,170 @@
+"""A turn: the user's message and everything until the final reply, stored once and never changed."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from shared.domain.ids import Gen, SessionId, TurnId
+
+MAX_MESSAGE_BYTES = 32_768  # a long page of text; ten of them are a turn
+MAX_TURN_BYTES = 262_144  # far below the 2 MB of a Cosmos item, so that no document can come near it
+MAX_WINDOW_TURNS = 20  # every turn reads the window
+MAX_WINDOW_BYTES = 65_536  # 20 turns of 3 KB; older ones stay in the transcript
+MAX_REPLY_BYTES = MAX_TURN_BYTES - 2 * MAX_MESSAGE_BYTES  # what a model may add to a turn, with room to escape
+
+MAX_ASKED_CHARS_SEARCHED = 4000  # a pasted document is found by its beginning
+MAX_REPLY_CHARS_SEARCHED = 500  # more of an answer drowns the question it belongs to
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FunctionCall(_Frozen):
+    """The function a model asks for; its arguments are JSON text, as the model wrote them."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(_Frozen):
+    """One tool call of an assistant message."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: FunctionCall
+
+
+class Message(_Frozen):
+    """One role's text, or an assistant's tool calls, or a tool's result."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str = ""
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    at: datetime
+
+    @property
+    def size(self) -> int:
+        """Bytes of UTF-8 that count against a budget: text, names and tool calls."""
+        calls = (f"{call.id}{call.function.name}{call.function.arguments}" for call in self.tool_calls)
+        return sum(len(text.encode()) for text in (self.content, self.name or "", self.tool_call_id or "", *calls))
+
+
+class TurnStatus(StrEnum):
+    """How a turn ended."""
+
+    DONE = "done"
+    INTERRUPTED = "interrupted"
+    REFUSED = "refused"
+
+
+class TokenUsage(_Frozen):
+    """Tokens the model counted for a turn."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One committed turn. A document of one (gen, seq) is immutable."""
+
+    session_id: SessionId
+    gen: Gen
+    epoch: int
+    turn_id: TurnId
+    seq: int
+    saw_seq: int
+    body_hash: str
+    status: TurnStatus
+    messages: tuple[Message, ...]
+    finish_reason: str | None
+    usage: TokenUsage
+    text: str | None
+    created_at: datetime
+    expires_at: datetime
+
+    @property
+    def reply(self) -> str:
+        """The final assistant text; empty when the turn was refused."""
+        return next((m.content for m in reversed(self.messages) if m.role == "assistant"), "")
+
+    @property
+    def size(self) -> int:
+        """Bytes of its messages."""
+        return sum(message.size for message in self.messages)
+
+
+class Summary(_Frozen):
+    """Text that stands for a stated range of turns."""
+
+    text: str
+    from_seq: int
+    to_seq: int
+    extractive: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What is known of one incarnation of a session without reading its turns; `etag` is the store's version."""
+
+    session_id: SessionId
+    gen: Gen
+    epoch: int
+    turn_count: int
+    consolidated_seq: int
+    title: str | None = None
+    agent_id: str | None = None
+    strategy: str | None = None
+    summary: Summary | None = None
+    ttl_seconds: int | None = None
+    created_at: datetime
+    last_active_at: datetime
+    etag: str
+
+
+def body_hash(body: Mapping[str, JsonValue]) -> str:
+    """Digest of what makes a resend the same: absent and null fields count alike, the order of keys does not."""
+    given = {key: value for key, value in body.items() if value is not None}
+    canonical = json.dumps(given, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def search_text(messages: Sequence[Message]) -> str:
+    """The text a turn is found by: date, speaker and message, then the beginning of the reply."""
+    asked = next((m for m in messages if m.role == "user"), messages[0])
+    reply = next((m.content for m in reversed(messages) if m.role == "assistant"), "")
+    said = f"[{asked.at.day} {asked.at:%B %Y}] {asked.name or asked.role}: {asked.content[:MAX_ASKED_CHARS_SEARCHED]}"
+    return f"{said}\nassistant: {reply[:MAX_REPLY_CHARS_SEARCHED]}" if reply else said
+
+
+def newest_run(turns: Sequence[Turn], *, upto: int) -> tuple[Turn, ...]:
+    """The longest unbroken run of turns that ends at `upto`, oldest first; empty when that turn is missing.
+
+    Turns below a gap are left out: they expired earlier than what came after them (ADR 7).
+    """
+    by_seq = {turn.seq: turn for turn in turns}
+    run: list[Turn] = []
+    while turn := by_seq.get(upto - len(run)):
+        run.append(turn)
+    return tuple(reversed(run))
+
+
+def fit_window(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+    """The newest of these turns within 20 turns and 64 KB, oldest first, but always the newest."""
+    kept: list[Turn] = []
+    size = 0
+    for turn in reversed(turns[-MAX_WINDOW_TURNS:]):
+        size += turn.size
+        if kept and size > MAX_WINDOW_BYTES:
+            break
+        kept.append(turn)
+    return tuple(reversed(kept))

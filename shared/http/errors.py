@@ -1,0 +1,131 @@
+"""Errors on the wire: one envelope, one table from codes to statuses, nothing of what was sent is echoed."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from shared.domain import errors
+from shared.telemetry import log_failure
+
+STATUS: dict[type[errors.KeepsakeError], int] = {
+    errors.InvalidRequest: 400,
+    errors.InvalidId: 400,
+    errors.InvalidJson: 400,
+    errors.PrincipalRequired: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.TurnConflict: 409,
+    errors.SessionErased: 409,
+    errors.Conflict: 409,
+    errors.PreconditionFailed: 412,
+    errors.TooLarge: 413,
+    errors.ContentFiltered: 422,
+    errors.ModelUnavailable: 503,
+    errors.StoreUnavailable: 503,
+    errors.Busy: 503,
+}
+HOST_CODES = {
+    400: "invalid_json",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+}
+MAX_DETAILS = 20
+
+
+class ErrorDetail(BaseModel):
+    """One thing that is wrong with the request."""
+
+    code: str
+    message: str
+    target: str | None = None
+
+
+class Error(ErrorDetail):
+    """What went wrong; `code` is a contract, `message` says what to do next."""
+
+    details: list[ErrorDetail] | None = None
+
+
+class ErrorEnvelope(BaseModel):
+    """The one form of every error."""
+
+    error: Error
+
+
+def install_error_handlers(api: FastAPI) -> None:
+    """Make every error of this application leave in the envelope."""
+    api.add_exception_handler(errors.KeepsakeError, _on_known)
+    api.add_exception_handler(RequestValidationError, _on_invalid)
+    api.add_exception_handler(HTTPException, _on_http)
+    api.add_exception_handler(Exception, _on_unexpected)
+
+
+def error_responses(*known: type[errors.KeepsakeError]) -> dict[int | str, dict[str, Any]]:
+    """The documented error answers of an operation, by status; 400 and 401 may happen to any."""
+    statuses: dict[int, list[str]] = {}
+    every: list[type[errors.KeepsakeError]] = [errors.InvalidRequest, errors.PrincipalRequired, *known]
+    for error in every:
+        statuses.setdefault(STATUS[error], []).append(error.code)
+    return {
+        status: {"model": ErrorEnvelope, "description": ", ".join(codes)} for status, codes in sorted(statuses.items())
+    }
+
+
+def render(status: int, error: Error, retry_after: float | None = None) -> JSONResponse:
+    """An error as an answer, with the headers clients steer by."""
+    headers = {"x-ms-error-code": error.code}
+    if status in {429, 503} or retry_after is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(retry_after or 1)))
+    if status == 401:  # noqa: PLR2004
+        headers["WWW-Authenticate"] = "Bearer"
+    body = ErrorEnvelope(error=error).model_dump(exclude_none=True)
+    return JSONResponse(body, status, headers)
+
+
+async def _on_known(_: Request, failed: Exception) -> JSONResponse:
+    assert isinstance(failed, errors.KeepsakeError)  # noqa: S101 - registered for this type only
+    error = Error(code=failed.code, message=failed.message, target=failed.target)
+    return render(STATUS[type(failed)], error, failed.retry_after)
+
+
+async def _on_invalid(_: Request, failed: Exception) -> JSONResponse:
+    assert isinstance(failed, RequestValidationError)  # noqa: S101 - registered for this type only
+    details = [_detail(error) for error in failed.errors()[:MAX_DETAILS]]
+    first = next((detail for detail in details if detail.code == "too_large"), details[0])
+    status = 413 if first.code == "too_large" else 400
+    return render(status, Error(code=first.code, message=first.message, target=first.target, details=details))
+
+
+async def _on_http(_: Request, failed: Exception) -> JSONResponse:
+    assert isinstance(failed, HTTPException)  # noqa: S101 - registered for this type only
+    status = failed.status_code
+    code = HOST_CODES.get(status, "invalid_request")
+    response = render(status, Error(code=code, message=str(failed.detail)))
+    response.headers.update(failed.headers or {})
+    return response
+
+
+async def _on_unexpected(request: Request, failed: Exception) -> JSONResponse:
+    reference = uuid4().hex
+    log_failure("request_failed", failed, reference=reference, method=request.method)
+    message = f"Something broke on our side; if it stays, report reference {reference}"
+    return render(500, Error(code="internal_error", message=message))
+
+
+def _detail(error: Any) -> ErrorDetail:
+    location: Sequence[Any] = error["loc"]
+    target = ".".join(str(part) for part in location[1:] if isinstance(part, int) or str(part).isidentifier())[:200]
+    kind = str(error["type"])
+    code = kind if kind in {"too_large", "invalid_id"} else "invalid_request"
+    if kind == "json_invalid":
+        return ErrorDetail(code="invalid_json", message=f"The body is not valid JSON: {error['ctx']['error']}")
+    return ErrorDetail(code=code, message=str(error["msg"]), target=target or None)

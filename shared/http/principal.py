@@ -1,0 +1,152 @@
+"""Who is calling, and for which user: the one place where a UserId is made of what a request brings."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
+
+import jwt
+from fastapi import Depends, Request
+
+from shared.domain.errors import Forbidden, InvalidId, PrincipalRequired, StoreUnavailable
+from shared.domain.ids import UserId
+from shared.settings import AuthMode, Settings
+
+USER_HEADER = "x-user-id"
+ACT_ON_BEHALF = "Memory.ActOnBehalf"
+CLOCK_SKEW = 60  # seconds a token's times may be off
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The user whose data it is, and who acts for them (the same id when a person acts for themself)."""
+
+    user: UserId
+    actor: str
+
+
+class Authenticator(Protocol):
+    """Turns a request into a principal."""
+
+    async def authenticate(self, request: Request) -> Principal:
+        """Verify who calls.
+
+        Raises:
+            PrincipalRequired: nobody is proven.
+            Forbidden: somebody is, who may not act for this user.
+        """
+        ...
+
+
+async def require_principal(request: Request) -> Principal:
+    """The verified principal of this request."""
+    authenticator: Authenticator = request.app.state.authenticator
+    return await authenticator.authenticate(request)
+
+
+async def require_user(principal: Annotated[Principal, Depends(require_principal)]) -> UserId:
+    """The user of this request."""
+    return principal.user
+
+
+CurrentUser = Annotated[UserId, Depends(require_user)]
+
+
+def make_authenticator(settings: Settings) -> Authenticator:
+    """The authenticator of this app's AUTH_MODE."""
+    if settings.auth_mode is AuthMode.LOCAL:
+        return LocalAuthenticator()
+    return EntraAuthenticator(settings)
+
+
+class LocalAuthenticator:
+    """A laptop's: the header names the user, and only a loopback Host is served (a page of another site is not)."""
+
+    _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
+
+    async def authenticate(self, request: Request) -> Principal:
+        """Take the header's word."""
+        host = request.headers.get("host", "")
+        name = host if host.endswith("]") else host.rsplit(":", 1)[0]
+        if name not in self._LOOPBACK:
+            raise Forbidden("AUTH_MODE=local serves 127.0.0.1 and localhost only")
+        user = _header_user(request)
+        if user is None:
+            raise PrincipalRequired(f"Say who the user is: send the header {USER_HEADER}")
+        return Principal(user, actor="local")
+
+
+class EntraAuthenticator:
+    """Microsoft Entra ID: a person's token is the person; an allowed app's token acts for a user of its tenant."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Take the tenants, audience and apps that are allowed."""
+        self._authority = settings.entra_authority
+        self._audience = settings.entra_audience
+        self._tenants = frozenset(settings.entra_tenant_ids)
+        self._apps = frozenset(settings.entra_acting_client_ids)
+        keys_url = f"{self._authority}/common/discovery/v2.0/keys"
+        self._keys = jwt.PyJWKClient(keys_url, lifespan=3600, timeout=3)
+
+    async def authenticate(self, request: Request) -> Principal:
+        """Verify the bearer token and what it entitles to."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise PrincipalRequired("Send an Entra ID access token: Authorization: Bearer ...")
+        claims = await self._verify(token)
+        if claims.get("scp"):
+            return self._person(request, claims)
+        return self._app(request, claims)
+
+    def _person(self, request: Request, claims: dict[str, Any]) -> Principal:
+        own = _make_user(f"{claims['tid']}.{claims['oid']}")
+        if _header_user(request) not in {None, own}:
+            raise Forbidden(f"A person's token acts for that person only; leave {USER_HEADER} out")
+        return Principal(own, actor=own.value)
+
+    def _app(self, request: Request, claims: dict[str, Any]) -> Principal:
+        app = str(claims.get("azp", ""))
+        roles = claims.get("roles", ())
+        if app not in self._apps or not isinstance(roles, list) or ACT_ON_BEHALF not in roles:
+            raise Forbidden(f"This app may not act for users: it needs the role {ACT_ON_BEHALF} and to be allowed")
+        named = _header_user(request)
+        if named is None:
+            raise PrincipalRequired(f"An app says for which user it acts: send the header {USER_HEADER}")
+        return Principal(_make_user(f"{claims['tid']}.{named.value}"), actor=app)
+
+    async def _verify(self, token: str) -> dict[str, Any]:
+        try:
+            tenant = self._allowed_tenant(token)
+            key = await asyncio.to_thread(self._keys.get_signing_key_from_jwt, token)
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key,
+                algorithms=["RS256"],
+                audience=self._audience,
+                issuer=f"{self._authority}/{tenant}/v2.0",
+                leeway=CLOCK_SKEW,
+                options={"require": ["exp", "iss", "aud", "tid", "oid"]},
+            )
+        except jwt.PyJWKClientConnectionError as down:
+            raise StoreUnavailable("Entra ID's signing keys cannot be read; try again", retry_after=5) from down
+        except jwt.PyJWTError as invalid:
+            raise PrincipalRequired("The token is not valid here; get a new one for this API") from invalid
+        return claims
+
+    def _allowed_tenant(self, token: str) -> str:
+        """The tenant the token says it is from, if it is allowed; the signature is checked against its issuer next."""
+        tenant = jwt.decode(token, options={"verify_signature": False}).get("tid")
+        if tenant not in self._tenants:
+            raise jwt.InvalidIssuerError("tenant")
+        return str(tenant)
+
+
+def _header_user(request: Request) -> UserId | None:
+    given = request.headers.get(USER_HEADER)
+    return None if given is None else _make_user(given)
+
+
+def _make_user(value: str) -> UserId:
+    try:
+        return UserId(value)
+    except InvalidId as invalid:
+        raise PrincipalRequired(invalid.message, target=USER_HEADER) from invalid

@@ -1,0 +1,79 @@
+"""About the service itself: health, the OpenAPI document, the page that shows it."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import FileResponse, HTMLResponse
+
+from shared.domain import errors
+from shared.http.errors import error_responses
+from shared.http.schemas import CheckView, HealthView, ReadinessView
+from shared.http.wiring import CurrentServices
+
+router = APIRouter(tags=["service"])
+Asset = Literal["swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"]
+
+
+@router.get("/health", operation_id="read_health", summary="Alive")
+async def read_health() -> HealthView:
+    """Answers without asking anything else."""
+    return HealthView()
+
+
+@router.get(
+    "/health/ready",
+    operation_id="read_readiness",
+    summary="Ready",
+    responses={503: {"model": ReadinessView, "description": "A dependency does not answer"}},
+)
+async def read_readiness(services: CurrentServices, response: Response) -> ReadinessView:
+    """Every dependency with its milliseconds, asked at most five seconds ago."""
+    checks = await services.health.check()
+    ready = all(check.ok for check in checks)
+    response.status_code = 200 if ready else 503
+    return ReadinessView(
+        status="ok" if ready else "unavailable",
+        checks={check.name: CheckView(status="ok" if check.ok else "unavailable", ms=check.ms) for check in checks},
+    )
+
+
+@router.get("/openapi.json", operation_id="read_openapi", summary="OpenAPI document")
+async def read_openapi(request: Request) -> dict[str, Any]:
+    """This document."""
+    document: dict[str, Any] = request.app.openapi()
+    return document
+
+
+@router.get("/docs", operation_id="read_docs", summary="Documentation", response_class=HTMLResponse)
+async def read_docs(request: Request) -> HTMLResponse:
+    """The OpenAPI document as a page; a function key in the query goes on to what the page loads."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return get_swagger_ui_html(
+        openapi_url=f"openapi.json{query}",
+        title="Keepsake",
+        swagger_js_url=f"docs/swagger-ui-bundle.js{query}",
+        swagger_css_url=f"docs/swagger-ui.css{query}",
+        swagger_favicon_url=f"docs/favicon.png{query}",
+    )
+
+
+@router.get(
+    "/docs/{asset}",
+    operation_id="read_docs_asset",
+    summary="A file of the documentation page",
+    response_class=FileResponse,
+    responses=error_responses(errors.NotFound),
+)
+async def read_docs_asset(asset: Asset) -> FileResponse:
+    """Script, style and icon, served by us."""
+    return FileResponse(_assets() / asset, headers={"Cache-Control": "public, max-age=86400"})
+
+
+def _assets() -> Path:
+    package = find_spec("fastapi_offline")  # its files only: importing it would change FastAPI
+    if package is None or package.origin is None:
+        raise FileNotFoundError("fastapi-offline is not installed; it is in requirements.txt")
+    return Path(package.origin).parent / "static"

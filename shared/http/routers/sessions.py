@@ -1,0 +1,106 @@
+"""Sessions: list, read, change, forget."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Response
+
+from shared.domain import errors
+from shared.domain.ids import SessionId
+from shared.domain.sessions import SessionPatch, session_etag
+from shared.http.errors import error_responses
+from shared.http.paging import Cursor, Limit, next_link, read_cursor
+from shared.http.principal import CurrentUser
+from shared.http.schemas import SessionPage, SessionPatchBody, SessionView
+from shared.http.strict_json import StrictRoute
+from shared.http.wiring import CurrentServices
+from shared.ports import HeaderCursor
+
+router = APIRouter(tags=["sessions"], route_class=StrictRoute, prefix="/sessions")
+IfMatch = Annotated[str | None, Header(max_length=200, description="An ETag: refuse if it has changed")]
+UNAVAILABLE = (errors.StoreUnavailable, errors.Busy)
+
+
+@router.get(
+    "",
+    operation_id="list_sessions",
+    summary="List sessions",
+    response_model_exclude_none=True,
+    responses=error_responses(*UNAVAILABLE),
+)
+async def list_sessions(
+    user: CurrentUser, services: CurrentServices, limit: Limit = 20, cursor: Cursor = None
+) -> SessionPage:
+    """The user's sessions, newest first."""
+    after = _read_place(cursor) if cursor else None
+    headers = await services.sessions.list(user, after, limit)
+    page = SessionPage(value=[SessionView.of(header) for header in headers])
+    if len(headers) == limit:
+        last = headers[-1]
+        place = {"at": last.last_active_at.isoformat(), "session": last.session_id.value}
+        page.next_link = next_link("/api/sessions", limit, place)
+    return page
+
+
+@router.get(
+    "/{session_id}",
+    operation_id="read_session",
+    summary="Read a session",
+    response_model_exclude_none=True,
+    responses=error_responses(errors.NotFound, *UNAVAILABLE),
+)
+async def read_session(
+    session_id: str, user: CurrentUser, services: CurrentServices, response: Response
+) -> SessionView:
+    """A session's header, with its summary when there is one."""
+    header = await services.sessions.read(user, SessionId(session_id))
+    response.headers["ETag"] = f'"{session_etag(header)}"'
+    return SessionView.of(header)
+
+
+@router.patch(
+    "/{session_id}",
+    operation_id="update_session",
+    summary="Change a session",
+    response_model_exclude_none=True,
+    responses=error_responses(errors.NotFound, errors.PreconditionFailed, errors.Conflict, *UNAVAILABLE),
+)
+async def update_session(
+    session_id: str,
+    body: SessionPatchBody,
+    user: CurrentUser,
+    services: CurrentServices,
+    response: Response,
+    if_match: IfMatch = None,
+) -> SessionView:
+    """Set title, extraction strategy or time to live; null clears one."""
+    patch = SessionPatch(frozenset(body.model_fields_set), body.title, body.strategy, body.ttl_seconds)
+    header = await services.sessions.update(user, SessionId(session_id), patch, bare_etag(if_match))
+    response.headers["ETag"] = f'"{session_etag(header)}"'
+    return SessionView.of(header)
+
+
+@router.delete(
+    "/{session_id}",
+    operation_id="delete_session",
+    summary="Forget a session",
+    status_code=204,
+    responses=error_responses(errors.PreconditionFailed, *UNAVAILABLE),
+)
+async def delete_session(
+    session_id: str, user: CurrentUser, services: CurrentServices, if_match: IfMatch = None
+) -> None:
+    """Forget a session and all its turns. What is not there is deleted already."""
+    await services.sessions.delete(user, SessionId(session_id), bare_etag(if_match))
+
+
+def bare_etag(if_match: str | None) -> str | None:
+    """The ETag without its quotes; the digest is strong, so a weak mark is dropped too."""
+    return if_match and if_match.removeprefix("W/").strip('"')
+
+
+def _read_place(cursor: str) -> HeaderCursor:
+    place = read_cursor(cursor, {"at": str, "session": str})
+    try:
+        return HeaderCursor.at(place["at"], SessionId(place["session"]))
+    except ValueError as invalid:
+        raise errors.InvalidRequest("The cursor is not from a next_link of this list", target="cursor") from invalid

@@ -1,0 +1,307 @@
+"""The shapes on the wire: snake_case, closed, every string bounded."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from shared.domain.context import ContextEntry
+from shared.domain.preferences import Preferences
+from shared.domain.sessions import Strategy
+from shared.domain.turns import MAX_MESSAGE_BYTES, Header, Message, ToolCall, Turn, TurnStatus
+from shared.metering import Meter
+from shared.services.conversation import Answer
+
+MAX_INSTRUCTIONS_BYTES = 16_384
+MAX_METADATA_BYTES = 16_384
+MAX_NAME_CHARS = 200
+MAX_MESSAGES = 100  # of one recorded turn
+MAX_TOOL_CALLS = 128  # what the chat API itself allows
+MAX_PAGE = 100
+
+
+class Closed(BaseModel):
+    """A request: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _bounded(limit: int) -> AfterValidator:
+    def check(text: str) -> str:
+        if len(text.encode()) > limit:
+            raise PydanticCustomError("too_large", "May have {limit} bytes of UTF-8", {"limit": limit})
+        return text
+
+    return AfterValidator(check)
+
+
+def _small(values: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    if sum(len(str(key).encode()) + len(str(value).encode()) for key, value in values.items()) > MAX_METADATA_BYTES:
+        raise PydanticCustomError("too_large", "May have {limit} bytes", {"limit": MAX_METADATA_BYTES})
+    return values
+
+
+MessageText = Annotated[
+    str, _bounded(MAX_MESSAGE_BYTES), Field(min_length=1, json_schema_extra={"maxLength": MAX_MESSAGE_BYTES})
+]
+Instructions = Annotated[
+    str, _bounded(MAX_INSTRUCTIONS_BYTES), Field(json_schema_extra={"maxLength": MAX_INSTRUCTIONS_BYTES})
+]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARS)]
+IdText = Annotated[str, StringConstraints(max_length=800)]  # its rule is in domain/ids.py, which also names it
+Metadata = Annotated[Mapping[str, JsonValue], AfterValidator(_small)]
+
+
+class ChatBody(Closed):
+    """One chat turn. `turn_id` makes it safe to send twice; without one each send is a new turn."""
+
+    message: MessageText
+    session_id: IdText | None = None
+    turn_id: IdText | None = None
+    agent_id: Name | None = None
+    namespace: Name | None = None
+    instructions: Instructions | None = None
+    model: Name | None = None
+    history_tokens: Annotated[int, Field(ge=0, le=200_000)] | None = None
+    metadata: Metadata | None = None
+
+
+class ContextView(BaseModel):
+    """One thing the model was given, and why."""
+
+    section: str
+    id: str | None = None
+    text: str | None = None
+    score: float | None = None
+    why: str | None = None
+
+    @classmethod
+    def of(cls, entry: ContextEntry) -> Self:
+        """The entry on the wire."""
+        return cls(section=entry.section, id=entry.id, text=entry.text, score=entry.score, why=entry.why)
+
+
+class UsageView(BaseModel):
+    """What the request used: tokens as the model counted them, calls as they left the process."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    request_units: float
+    cosmos_calls: int
+    model_calls: int
+
+
+class ChatAnswer(BaseModel):
+    """The stored turn's reply. Replayed: it was stored before; then `context` is empty, since it is not kept."""
+
+    session_id: str
+    turn_id: str
+    seq: int
+    reply: str
+    finish_reason: str
+    replayed: bool
+    context: list[ContextView]
+    usage: UsageView
+    timings_ms: dict[str, float]
+    degraded: list[str]
+
+    @classmethod
+    def of(cls, answer: Answer, meter: Meter) -> Self:
+        """The answer on the wire."""
+        turn = answer.turn
+        return cls(
+            session_id=turn.session_id.value,
+            turn_id=turn.turn_id.value,
+            seq=turn.seq,
+            reply=turn.reply,
+            finish_reason=turn.finish_reason or "stop",
+            replayed=answer.replayed,
+            context=[ContextView.of(entry) for entry in answer.context],
+            usage=UsageView(
+                prompt_tokens=turn.usage.prompt_tokens,
+                completion_tokens=turn.usage.completion_tokens,
+                request_units=round(meter.request_units, 2),
+                cosmos_calls=meter.cosmos_calls,
+                model_calls=meter.model_calls,
+            ),
+            timings_ms=dict(answer.timings),
+            degraded=list(answer.degraded),
+        )
+
+
+class SummaryView(BaseModel):
+    """Text that stands for turns `from_seq` to `to_seq`."""
+
+    text: str
+    from_seq: int
+    to_seq: int
+    extractive: bool
+
+
+class SessionView(BaseModel):
+    """A session without its turns."""
+
+    session_id: str
+    title: str | None = None
+    agent_id: str | None = None
+    strategy: str | None = None
+    ttl_seconds: int | None = None
+    turn_count: int
+    consolidated_seq: int
+    summary: SummaryView | None = None
+    last_active_at: datetime
+    created_at: datetime
+
+    @classmethod
+    def of(cls, header: Header) -> Self:
+        """The header on the wire."""
+        return cls(
+            session_id=header.session_id.value,
+            title=header.title,
+            agent_id=header.agent_id,
+            strategy=header.strategy,
+            ttl_seconds=header.ttl_seconds,
+            turn_count=header.turn_count,
+            consolidated_seq=header.consolidated_seq,
+            summary=SummaryView(**header.summary.model_dump()) if header.summary else None,
+            last_active_at=header.last_active_at,
+            created_at=header.created_at,
+        )
+
+
+class SessionPatchBody(Closed):
+    """A merge patch: fields left out stay, null clears."""
+
+    title: Name | None = None
+    strategy: Strategy | None = None
+    ttl_seconds: Annotated[int, Field(ge=60, le=315_360_000)] | None = None
+
+
+class MessageBody(Closed):
+    """A message of a turn that was answered elsewhere."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: Annotated[str, _bounded(MAX_MESSAGE_BYTES), Field(json_schema_extra={"maxLength": MAX_MESSAGE_BYTES})] = ""
+    name: Name | None = None
+    tool_calls: Annotated[tuple[ToolCall, ...], Field(max_length=MAX_TOOL_CALLS)] = ()
+    tool_call_id: Name | None = None
+    at: datetime | None = None
+
+    def to_message(self, at: datetime) -> Message:
+        """The message, said at its own time or else at this one."""
+        return Message(**self.model_dump(exclude={"at", "tool_calls"}), tool_calls=self.tool_calls, at=self.at or at)
+
+
+class TurnBody(Closed):
+    """A turn that was answered elsewhere; `at` in the past for imports."""
+
+    messages: Annotated[tuple[MessageBody, ...], Field(min_length=1, max_length=MAX_MESSAGES)]
+    at: datetime | None = None
+
+
+class MessageView(BaseModel):
+    """One role's text, or an assistant's tool calls, or a tool's result."""
+
+    role: str
+    content: str
+    name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+    at: datetime
+
+
+class TurnView(BaseModel):
+    """One stored turn."""
+
+    turn_id: str
+    seq: int
+    messages: list[MessageView]
+    status: TurnStatus
+    created_at: datetime
+
+    @classmethod
+    def of(cls, turn: Turn) -> Self:
+        """The turn on the wire."""
+        return cls(
+            turn_id=turn.turn_id.value,
+            seq=turn.seq,
+            messages=[_message_view(message) for message in turn.messages],
+            status=turn.status,
+            created_at=turn.created_at,
+        )
+
+
+class SessionPage(BaseModel):
+    """Sessions, newest first; `next_link` while there may be more."""
+
+    value: Sequence[SessionView]
+    next_link: str | None = None
+
+
+class TurnPage(BaseModel):
+    """Turns in order; `next_link` while there may be more."""
+
+    value: Sequence[TurnView]
+    next_link: str | None = None
+
+
+class PreferencesView(BaseModel):
+    """A user's preferences; a user who has set none has `{}`."""
+
+    preferences: dict[str, JsonValue]
+    memory_enabled: bool
+    updated_at: datetime | None = None
+
+    @classmethod
+    def of(cls, stored: Preferences) -> Self:
+        """The preferences on the wire."""
+        return cls(
+            preferences=dict(stored.preferences), memory_enabled=stored.memory_enabled, updated_at=stored.updated_at
+        )
+
+
+class PreferencesBody(Closed):
+    """The whole object; what is left out goes back to its default."""
+
+    preferences: dict[str, JsonValue] = {}
+    memory_enabled: bool = True
+
+
+class PreferencesPatchBody(Closed):
+    """A JSON merge patch (RFC 7396) of the object: null removes a key."""
+
+    preferences: dict[str, JsonValue] | None = None
+    memory_enabled: bool | None = None
+
+
+class HealthView(BaseModel):
+    """Alive."""
+
+    status: Literal["ok"] = "ok"
+
+
+class CheckView(BaseModel):
+    """One dependency."""
+
+    status: Literal["ok", "unavailable"]
+    ms: float
+
+
+class ReadinessView(BaseModel):
+    """Every dependency, asked at most five seconds ago."""
+
+    status: Literal["ok", "unavailable"]
+    checks: dict[str, CheckView]
+
+
+def _message_view(message: Message) -> MessageView:
+    return MessageView(
+        role=message.role,
+        content=message.content,
+        name=message.name,
+        tool_calls=list(message.tool_calls) or None,
+        tool_call_id=message.tool_call_id,
+        at=message.at,
+    )

@@ -1,0 +1,97 @@
+"""JSON that means the same to everyone: no duplicate keys, no NaN, no inexact number, no lone surrogate."""
+
+import json
+import math
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+MAX_DEPTH = 32  # preferences and metadata are shallow; parsers of the stores behind us differ beyond this
+MAX_EXACT_INTEGER = 2**53  # Cosmos keeps numbers as doubles
+
+
+def parse(raw: bytes) -> Any:
+    """Parse strictly.
+
+    Raises:
+        json.JSONDecodeError: always this type, with a reason that quotes nothing of the input.
+    """
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        _refuse("it is not UTF-8")
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_unique_keys,
+            parse_constant=lambda _: _refuse("NaN and Infinity are not JSON"),
+            parse_float=_finite,
+            parse_int=_exact,
+        )
+    except RecursionError:
+        _refuse(f"it is nested deeper than {MAX_DEPTH}")
+    _check(value, MAX_DEPTH)
+    return value
+
+
+class StrictRoute(APIRoute):
+    """A route whose bodies are parsed strictly."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap FastAPI's handler so that it sees a strict request."""
+        inner = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            return await inner(_StrictRequest(request.scope, request.receive))
+
+        return handle
+
+
+class _StrictRequest(Request):
+    async def json(self) -> Any:
+        return parse(await self.body())
+
+
+def _refuse(why: str) -> NoReturn:
+    raise json.JSONDecodeError(why, "", 0)
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(found := dict(pairs)) < len(pairs):
+        _refuse("a key appears twice in one object")
+    return found
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        _refuse("a number is too large")
+    return value
+
+
+def _exact(text: str) -> int:
+    if len(text) > len(str(-MAX_EXACT_INTEGER)) or abs(value := int(text)) > MAX_EXACT_INTEGER:
+        _refuse("an integer is beyond 2^53 and would change when stored; send it as text")
+    return value
+
+
+def _check(value: Any, levels_left: int) -> None:
+    if isinstance(value, str):
+        _check_text(value)
+    elif isinstance(value, list | dict):
+        if levels_left == 0:
+            _refuse(f"it is nested deeper than {MAX_DEPTH}")
+        for item in value:
+            _check(item, levels_left - 1)
+        for item in value.values() if isinstance(value, dict) else ():
+            _check(item, levels_left - 1)
+
+
+def _check_text(text: str) -> None:
+    if "\0" in text:
+        _refuse("text must not have NUL characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        _refuse("text has a lone surrogate")

@@ -1,0 +1,237 @@
+"""What the services need of the outside, as small Protocols; shared/adapters has one file per port and technology."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, Self
+
+from shared.domain.ids import Gen, SessionId, TurnId, UserId
+from shared.domain.preferences import Preferences
+from shared.domain.turns import Header, Message, TokenUsage, Turn
+
+
+class Clock(Protocol):
+    """The time, as the app tells it. Order never depends on it; expiry and display do."""
+
+    def now(self) -> datetime:
+        """The current time in UTC."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The batch is in: the turn has its seq."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyThere:
+    """A turn of this id was committed before."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderMoved:
+    """The header no longer has the gen and count the batch was made for, or is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeUnknown:
+    """No answer came; the batch may or may not be in."""
+
+
+CommitOutcome = Committed | AlreadyThere | HeaderMoved | OutcomeUnknown
+
+
+@dataclass(frozen=True, slots=True)
+class Grave:
+    """What is left of a deleted session until it was swept once more."""
+
+    user: UserId
+    session: SessionId
+    gen: Gen
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderCursor:
+    """A place in the list of sessions, newest first."""
+
+    last_active_at: datetime
+    session: SessionId
+
+    @classmethod
+    def at(cls, text: str, session: SessionId) -> Self:
+        """The place that RFC 3339 text and a session say.
+
+        Raises:
+            ValueError: the text is not a time with a zone.
+        """
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise ValueError("a time without a zone")
+        return cls(moment, session)
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderChange:
+    """What a caller may change on a header; None clears a field. `expires_at` follows from `ttl_seconds`."""
+
+    title: str | None
+    strategy: str | None
+    ttl_seconds: int | None
+    expires_at: datetime
+
+
+class SessionStore(Protocol):
+    """Headers of sessions. Every read is strongly consistent within the user's partition."""
+
+    async def read_header(self, user: UserId, session: SessionId) -> Header | None:
+        """The header, or None; expired headers are not there."""
+        ...
+
+    async def open_session(self, user: UserId, session: SessionId, agent_id: str | None, now: datetime) -> None:
+        """Make an empty header unless there is one. Twice is harmless: the second create is refused by its id."""
+        ...
+
+    async def list_headers(self, user: UserId, after: HeaderCursor | None, limit: int) -> Sequence[Header]:
+        """Sessions with at least one turn, newest first, of the user's current epoch."""
+        ...
+
+    async def change_header(self, user: UserId, header: Header, change: HeaderChange) -> Header | None:
+        """Set the changeable fields if the header is still at this etag; None when it is not.
+
+        Twice is harmless: the same values are set again.
+        """
+        ...
+
+
+class SessionGraves(Protocol):
+    """Deleted sessions on their way out."""
+
+    async def bury(self, user: UserId, header: Header, due_at: datetime) -> CommitOutcome:
+        """Delete the header and leave a grave, in one batch, unless the header was written meanwhile.
+
+        Twice is harmless: the header is deleted once, the second batch finds none.
+        """
+        ...
+
+    async def sweep(self, user: UserId, gen: Gen) -> None:
+        """Delete every document of the gen until a query finds none. Twice is harmless: it finds none."""
+        ...
+
+    async def list_graves(self, user: UserId, session: SessionId) -> Sequence[Grave]:
+        """The graves of one session."""
+        ...
+
+    async def find_due(self, now: datetime) -> Sequence[Grave]:
+        """Graves of all users that are due, at most 1,000 at a time: one of the two reads that cross partitions."""
+        ...
+
+    async def close(self, grave: Grave) -> None:
+        """Delete the grave. Twice is harmless: it is gone."""
+        ...
+
+
+class TranscriptStore(Protocol):
+    """Turns, each stored once."""
+
+    async def commit_turn(self, user: UserId, turn: Turn, due_at: datetime | None) -> CommitOutcome:
+        """Create the turn and move the header from seq - 1 to seq, in one batch, if its gen and count still fit.
+
+        Twice is harmless: the second create is refused by its id. Never raises for a lost answer.
+        """
+        ...
+
+    async def read_turn(self, user: UserId, session: SessionId, gen: Gen, turn_id: TurnId) -> Turn | None:
+        """One turn by its id."""
+        ...
+
+    async def read_tail(self, user: UserId, header: Header) -> Sequence[Turn]:
+        """The newest turns up to the header's count, oldest first: at most 20 or about 64 KB."""
+        ...
+
+    async def list_turns(
+        self, user: UserId, session: SessionId, gen: Gen, after_seq: int, limit: int
+    ) -> Sequence[Turn]:
+        """Turns with a greater seq, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPreferences:
+    """Preferences with the epoch they were set in and the version that guards the next write."""
+
+    preferences: Preferences
+    epoch: int
+    version: str | None
+    expires_at: datetime | None
+
+
+class PreferenceStore(Protocol):
+    """One object per user."""
+
+    async def read(self, user: UserId) -> StoredPreferences:
+        """The user's preferences; of a new user the empty ones, without a version."""
+        ...
+
+    async def write(self, user: UserId, preferences: StoredPreferences) -> bool:
+        """Write them if what is stored still has their version; False when it has not.
+
+        Twice is harmless: the second write finds another version and is refused.
+        """
+        ...
+
+    async def renew(self, user: UserId, expires_at: datetime) -> None:
+        """Move their expiry, if they are there. Twice is harmless: the same time is set again."""
+        ...
+
+    async def delete(self, user: UserId, version: str) -> bool:
+        """Delete this version; False when another is stored. Twice is harmless: it is gone."""
+        ...
+
+
+class UserStore(Protocol):
+    """The user's own document: the epoch that fences what was made before an erase."""
+
+    async def read_epoch(self, user: UserId) -> int:
+        """The user's epoch; 0 of a user who has none yet."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One call of the model. `model` None is the default one; `seconds` bounds the whole reply."""
+
+    messages: Sequence[Message]
+    model: str | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReply:
+    """What the model said."""
+
+    text: str
+    finish_reason: str
+    usage: TokenUsage
+
+
+class ChatModel(Protocol):
+    """A chat model behind any OpenAI-compatible address."""
+
+    async def reply(self, request: ChatRequest) -> ChatReply:
+        """The model's reply.
+
+        Raises:
+            ContentFiltered: the provider refused the prompt or the completion.
+            ModelUnavailable: no usable answer within the time.
+        """
+        ...
+
+
+class Pingable(Protocol):
+    """A dependency that can say whether it is there."""
+
+    name: str
+
+    async def ping(self) -> None:
+        """Return when the dependency answers; raise anything when it does not."""
+        ...

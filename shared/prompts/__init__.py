@@ -1,0 +1,10 @@
+"""Versioned prompt files: a text is never edited, it gets a new version."""
+
+from functools import cache
+from importlib.resources import files
+
+
+@cache
+def read_prompt(name: str) -> str:
+    """The text of a prompt file, for example `chat.v1`."""
+    return files(__name__).joinpath(f"{name}.txt").read_text("utf-8").strip()

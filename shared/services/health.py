@@ -1,0 +1,50 @@
+"""Whether this instance can do its work."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.ports import Pingable
+
+PING_SECONDS = 1.0
+CACHE_SECONDS = 5.0  # a probe storm costs one round of pings
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One dependency: its name, whether it answered, and in how many milliseconds."""
+
+    name: str
+    ok: bool
+    ms: float
+
+
+class Health:
+    """Asks every dependency at once, and remembers the answer for five seconds."""
+
+    def __init__(self, dependencies: Sequence[Pingable]) -> None:
+        """Take the dependencies to ask."""
+        self._dependencies = dependencies
+        self._checks: Sequence[Check] = ()
+        self._asked_at = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def check(self) -> Sequence[Check]:
+        """The state of every dependency, at most five seconds old."""
+        async with self._lock:
+            if time.monotonic() - self._asked_at > CACHE_SECONDS:
+                self._checks = await asyncio.gather(*map(_check, self._dependencies))
+                self._asked_at = time.monotonic()
+            return self._checks
+
+
+async def _check(dependency: Pingable) -> Check:
+    start = time.perf_counter()
+    try:
+        async with asyncio.timeout(PING_SECONDS):
+            await dependency.ping()
+        ok = True
+    except Exception:  # noqa: BLE001 - whatever it raises, it did not answer
+        ok = False
+    return Check(dependency.name, ok, round((time.perf_counter() - start) * 1000, 1))

@@ -1,0 +1,141 @@
+"""Sessions as their user sees them: listed, read, renamed, forgotten."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+from shared.domain.errors import Conflict, NotFound, PreconditionFailed, StoreUnavailable
+from shared.domain.ids import SessionId, UserId
+from shared.domain.sessions import SessionPatch, session_etag
+from shared.domain.turns import Header, Turn
+from shared.ports import (
+    Clock,
+    Committed,
+    Grave,
+    HeaderChange,
+    HeaderCursor,
+    SessionGraves,
+    SessionStore,
+    TranscriptStore,
+    UserStore,
+)
+
+GRAVE_REST = timedelta(minutes=5)  # longer than any request or late message of the gen can live (182 s)
+WRITE_TRIES = 5
+DUE_AT_A_TIME = 8  # sweeps running side by side in one timer run
+
+
+class Sessions:
+    """What a user may do with sessions; all of it is confined to the user's own partition."""
+
+    def __init__(
+        self,
+        store: SessionStore,
+        graves: SessionGraves,
+        transcript: TranscriptStore,
+        users: UserStore,
+        clock: Clock,
+        retention: timedelta,
+    ) -> None:
+        """Take the ports and how long turns are kept."""
+        self._store = store
+        self._graves = graves
+        self._transcript = transcript
+        self._users = users
+        self._clock = clock
+        self._retention = retention
+
+    async def list(self, user: UserId, after: HeaderCursor | None, limit: int) -> Sequence[Header]:
+        """Sessions with turns, newest first; none from before the user was erased."""
+        epoch, headers = await asyncio.gather(
+            self._users.read_epoch(user), self._store.list_headers(user, after, limit)
+        )
+        return [header for header in headers if header.epoch >= epoch]
+
+    async def read(self, user: UserId, session: SessionId) -> Header:
+        """The header of a session with turns.
+
+        Raises:
+            NotFound: this user has no such session.
+        """
+        header = await self._store.read_header(user, session)
+        if header is None or header.turn_count == 0:
+            raise _missing()
+        return header
+
+    async def list_turns(self, user: UserId, session: SessionId, after_seq: int, limit: int) -> Sequence[Turn]:
+        """Turns with a greater seq, in order.
+
+        Raises:
+            NotFound: this user has no such session.
+        """
+        header = await self.read(user, session)
+        return await self._transcript.list_turns(user, session, header.gen, after_seq, limit)
+
+    async def update(self, user: UserId, session: SessionId, patch: SessionPatch, if_match: str | None) -> Header:
+        """Apply a merge patch to title, strategy and time to live. Twice is harmless: the same values are set.
+
+        Raises:
+            NotFound, PreconditionFailed; Conflict after five lost races.
+        """
+        for _ in range(WRITE_TRIES):
+            header = await self.read(user, session)
+            _check_etag(header, if_match)
+            changed = patch.apply(header)
+            lifetime = timedelta(seconds=changed.ttl_seconds) if changed.ttl_seconds else self._retention
+            change = HeaderChange(
+                changed.title, changed.strategy, changed.ttl_seconds, header.last_active_at + lifetime
+            )
+            if written := await self._store.change_header(user, header, change):
+                return written
+        raise Conflict("Others kept changing this session; read it and try again", retry_after=1)
+
+    async def delete(self, user: UserId, session: SessionId, if_match: str | None = None) -> None:
+        """Forget a session: its header at once, its turns before this returns, what arrives late by the timer.
+
+        Twice is harmless, and finishes what a first call left undone.
+
+        Raises:
+            PreconditionFailed: If-Match does not fit.
+            StoreUnavailable: not everything is gone yet; send again, or leave it to the timer.
+        """
+        header = await self._store.read_header(user, session)
+        if header is None:
+            for grave in await self._graves.list_graves(user, session):
+                await self._graves.sweep(user, grave.gen)
+            return
+        _check_etag(header, if_match)
+        await self._bury(user, header)
+        await self._graves.sweep(user, header.gen)
+
+    async def sweep_due(self) -> int:
+        """Sweep the graves that are due once more and close them; how many there were. Twice is harmless."""
+        due = await self._graves.find_due(self._clock.now())
+        turnstile = asyncio.Semaphore(DUE_AT_A_TIME)
+        await asyncio.gather(*(self._close(grave, turnstile) for grave in due))
+        return len(due)
+
+    async def _bury(self, user: UserId, header: Header) -> None:
+        for _ in range(WRITE_TRIES):
+            outcome = await self._graves.bury(user, header, self._clock.now() + GRAVE_REST)
+            if isinstance(outcome, Committed):
+                return
+            again = await self._store.read_header(user, header.session_id)
+            if again is None or again.gen != header.gen:
+                return
+            header = again
+        raise StoreUnavailable("The session is written to faster than it can be deleted; send again", retry_after=1)
+
+    async def _close(self, grave: Grave, turnstile: asyncio.Semaphore) -> None:
+        async with turnstile:
+            await self._graves.sweep(grave.user, grave.gen)
+            await self._graves.close(grave)
+
+
+def _check_etag(header: Header, if_match: str | None) -> None:
+    if if_match not in {None, "*", session_etag(header)}:
+        raise PreconditionFailed("The session has changed; read it again", target="If-Match")
+
+
+def _missing() -> NotFound:
+    return NotFound("There is no such session", target="session_id")

@@ -1,0 +1,57 @@
+"""What every test may ask for: a model server, a local Cosmos DB, the application on both."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.cosmos import LocalCosmos
+from tests.support.app import Keepsake, running
+from tests.support.model_server import ModelServer
+
+Rows = Callable[[str], list[dict[str, Any]]]
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Tests run on asyncio, as the app does."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def model_server() -> Iterator[ModelServer]:
+    """One scripted model per test process, on a real port."""
+    with ModelServer() as server:
+        yield server
+
+
+@pytest.fixture
+def model(model_server: ModelServer) -> ModelServer:
+    """The scripted model with an empty script."""
+    model_server.reset()
+    return model_server
+
+
+@pytest.fixture
+def cosmos() -> Iterator[LocalCosmos]:
+    """An empty Cosmos DB in memory, with the containers of infra/containers.json."""
+    declaration = json.loads((ROOT / "infra" / "containers.json").read_text())
+    opened = LocalCosmos.open(None, declaration)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+async def keepsake(cosmos: LocalCosmos, model: ModelServer) -> AsyncIterator[Keepsake]:
+    """The application on the local Cosmos DB and the scripted model."""
+    async with running(cosmos, model) as app:
+        yield app
+
+
+@pytest.fixture
+def cosmos_rows(cosmos: LocalCosmos) -> Rows:
+    """The stored documents of one kind, past the SDK."""
+    return lambda kind: [row for row in cosmos.rows("memory") if row["kind"] == kind]

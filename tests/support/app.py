@@ -1,0 +1,93 @@
+"""The application as tests use it: over HTTP, on given stores."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from azure.core.pipeline.transport import AsyncHttpTransport
+from fastapi import FastAPI
+
+from local.cosmos import LOCAL_ENDPOINT, LOCAL_KEY, LocalCosmos
+from shared.composition import Composition
+from shared.http.app import create_api
+from shared.settings import AuthMode, Settings
+from tests.support.model_server import ModelServer
+
+Transport = AsyncHttpTransport[Any, Any]
+ADA, BEN = "ada", "ben"
+
+
+@dataclass(frozen=True, slots=True)
+class Keepsake:
+    """One worker of the application."""
+
+    api: FastAPI
+    composition: Composition
+
+    def client(self, user: str | None = ADA) -> httpx.AsyncClient:
+        """An HTTP client of a user; None sends no user at all."""
+        transport = httpx.ASGITransport(self.api, raise_app_exceptions=False)
+        headers = {"x-user-id": user} if user else {}
+        return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1/api", headers=headers)
+
+    async def chat(self, message: str = "Hello", *, user: str = ADA, **fields: Any) -> httpx.Response:
+        """Send one chat turn."""
+        async with self.client(user) as client:
+            return await client.post("/chat", json={"message": message, "session_id": "s"} | fields)
+
+    async def get(self, path: str, *, user: str = ADA) -> Any:
+        """The JSON of a GET."""
+        async with self.client(user) as client:
+            return (await client.get(path)).json()
+
+    async def transcript(self, session: str = "s", *, user: str = ADA) -> list[dict[str, Any]]:
+        """The turns of a session, at most a hundred."""
+        page = await self.get(f"/sessions/{session}/turns?limit=100", user=user)
+        turns: list[dict[str, Any]] = page["value"]
+        return turns
+
+
+def local_settings(model: ModelServer, **changed: Any) -> Settings:
+    """Settings of a laptop."""
+    values: dict[str, Any] = {
+        "auth_mode": AuthMode.LOCAL,
+        "cosmos_endpoint": LOCAL_ENDPOINT,
+        "cosmos_key": LOCAL_KEY,
+        "openai_base_url": model.url,
+        "openai_api_key": "none",
+        "chat_model": "scripted",
+        "container_name": None,  # many a machine that runs tests is a container and says so
+    }
+    return Settings(**(values | changed))
+
+
+@dataclass(frozen=True, slots=True)
+class _StoreClock:
+    """The application's clock follows the store's, which a test may move."""
+
+    cosmos: LocalCosmos
+
+    def now(self) -> datetime:
+        """The store's time."""
+        return datetime.fromtimestamp(self.cosmos.clock.now(), UTC)
+
+
+@asynccontextmanager
+async def running(
+    cosmos: LocalCosmos,
+    model: ModelServer,
+    *,
+    wrap: Callable[[Transport], Transport] = lambda inner: inner,
+    **settings: Any,
+) -> AsyncIterator[Keepsake]:
+    """A worker on these stores; `wrap` may put a faulty transport between the SDK and Cosmos DB."""
+    composition = Composition(
+        local_settings(model, **settings), cosmos_transport=wrap(cosmos.transport()), clock=_StoreClock(cosmos)
+    )
+    try:
+        yield Keepsake(create_api(composition), composition)
+    finally:
+        await composition.close()

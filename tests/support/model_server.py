@@ -1,0 +1,63 @@
+"""The scripted model on a thread of its own, so that it answers while a test's loop is busy."""
+
+import asyncio
+import threading
+from collections import deque
+from types import TracebackType
+from typing import Any, Self
+
+from local.model import Behaviour, ScriptedModel
+from local.serving import address_of, listen, serving
+
+
+class ModelServer:
+    """A real HTTP server for the length of a test session."""
+
+    def __init__(self) -> None:
+        """Take a free port."""
+        self._front = listen(0)
+        self._model = ScriptedModel()
+        self._ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+
+    @property
+    def url(self) -> str:
+        """What OPENAI_BASE_URL wants."""
+        return f"{address_of(self._front)}/v1"
+
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        """The requests seen since the test began."""
+        return self._model.requests
+
+    @property
+    def script(self) -> deque[Behaviour]:
+        """How to answer the next requests."""
+        return self._model.script
+
+    def reset(self) -> None:
+        """Forget script and requests."""
+        self._model.script.clear()
+        self._model.requests.clear()
+
+    def __enter__(self) -> Self:
+        """Start serving."""
+        self._thread.start()
+        self._ready.wait()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop serving."""
+        if self._loop and self._stop:
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        async with serving(self._model.app, self._front):
+            self._ready.set()
+            await self._stop.wait()

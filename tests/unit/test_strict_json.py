@@ -1,0 +1,66 @@
+"""Strict JSON: what is refused, and that nothing else can happen."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.http.strict_json import MAX_DEPTH, parse
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (b'{"a": 1, "a": 2}', "twice"),
+        (b"[NaN]", "NaN"),
+        (b"[-Infinity]", "Infinity"),
+        (b"[1e999]", "too large"),
+        (b"[9007199254740993]", "2\\^53"),
+        (b"[" + b"1" * 5000 + b"]", "2\\^53"),
+        (b"[" * 33 + b"]" * 33, "deeper"),
+        (b"[" * 100_000, "deeper"),
+        (b'{"a":' * 50_000, "deeper"),
+        (b'["\\u0000"]', "NUL"),
+        (b'{"\\u0000": 1}', "NUL"),
+        (b'["\\ud800"]', "surrogate"),
+        (b"\xff", "UTF-8"),
+        (b"", "Expecting value"),
+        (b"{", "Expecting"),
+        (b"[1] 2", "Extra data"),
+    ],
+)
+def test_what_would_not_survive_is_refused_f30(raw: bytes, why: str) -> None:
+    """Duplicate keys, NaN, inexact numbers, deep nesting, NUL and surrogates each have their own reason."""
+    with pytest.raises(json.JSONDecodeError, match=why):
+        parse(raw)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_json_or_one_kind_of_error_f30(raw: bytes) -> None:
+    """Nothing but the one error leaves the parser."""
+    try:
+        parse(raw)
+    except json.JSONDecodeError:
+        return
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**53), 2**53)
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+        lambda below: st.lists(below) | st.dictionaries(st.text("abc"), below),
+        max_leaves=20,
+    )
+)
+def test_every_other_value_comes_back_the_same_f29(value: object) -> None:
+    """Text in any script, and every number a double holds, passes unchanged."""
+    assert parse(json.dumps(value).encode()) == value
+
+
+def test_nesting_up_to_the_limit_passes_f30() -> None:
+    """The limit itself is legal."""
+    assert parse(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
