@@ -49,26 +49,28 @@ class Authority:
     def _is_signed(self, request: WireRequest, fields: dict[str, str]) -> bool:
         date = request.headers.get("x-ms-date", "").lower()
         http_date = request.headers.get("date", "").lower() if not date else ""
-        resource_type, link = _resource(request.segments)
-        text = f"{request.method.lower()}\n{resource_type}\n{link}\n{date}\n{http_date}\n"
-        digest = hmac.new(base64.b64decode(self.key), text.encode(), hashlib.sha256).digest()
+        resource_types, link = _resource(request.segments)
         try:
             given = base64.b64decode(fields.get("sig", ""), validate=True)
         except (binascii.Error, ValueError):
             return False
-        return bool(date or http_date) and hmac.compare_digest(digest, given)
+        texts = [f"{request.method.lower()}\n{kind}\n{link}\n{date}\n{http_date}\n" for kind in resource_types]
+        return bool(date or http_date) and any(hmac.compare_digest(self._digest(text), given) for text in texts)
+
+    def _digest(self, text: str) -> bytes:
+        return hmac.new(base64.b64decode(self.key), text.encode(), hashlib.sha256).digest()
 
 
-def _resource(segments: list[str]) -> tuple[str, str]:
-    """Return the resource type and link that were signed."""
+def _resource(segments: list[str]) -> tuple[tuple[str, ...], str]:
+    """Return the resource type and link that were signed; SDKs disagree about the type of a partition's deletion."""
     if segments[-2:] == ["operations", "partitionkeydelete"]:
-        return "partitionkey", "/".join(segments[:-2])
+        return ("partitionkey", "colls"), "/".join(segments[:-2])
     if len(segments) % 2:
-        return segments[-1].lower(), "/".join(segments[:-1])
+        return (segments[-1].lower(),), "/".join(segments[:-1])
     if not segments:
-        return "", ""
+        return ("",), ""
     link = segments[1].lower() if segments[0] == "offers" else "/".join(segments)
-    return segments[-2].lower(), link
+    return (segments[-2].lower(),), link
 
 
 def _unauthorized(reason: str) -> Refusal:

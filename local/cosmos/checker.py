@@ -12,18 +12,23 @@ from local.cosmos.values import Value
 
 SCORES = frozenset({"FULLTEXTSCORE", "RRF"})
 SEARCHES = {"VECTORDISTANCE": (2, 4), "FULLTEXTCONTAINS": (2, 2), "FULLTEXTCONTAINSALL": (2, 11),
-            "FULLTEXTCONTAINSANY": (2, 11), "FULLTEXTSCORE": (2, 11), "RRF": (2, 11)}  # fmt: skip
+            "FULLTEXTCONTAINSANY": (2, 31), "FULLTEXTSCORE": (2, 31), "RRF": (2, 11),
+            "_FULLTEXTSCORE": (5, 5), "_FULLTEXTWORDCOUNT": (1, 1)}  # fmt: skip
 MOMENTS = frozenset({"GETCURRENTTIMESTAMP", "GETCURRENTDATETIME"})
 
 
-def check(query: Query, parameters: Mapping[str, Value]) -> None:
-    """Raise a 400 that points at the first thing the service would not accept."""
-    _Checker(parameters).query(query, frozenset(), outermost=True)
+def check(query: Query, parameters: Mapping[str, Value], *, internal: bool = False) -> None:
+    """Raise a 400 that points at the first thing the service would not accept.
+
+    `internal` queries are parts of a query plan; only they may call the functions whose names start with `_`.
+    """
+    _Checker(parameters, internal=internal).query(query, frozenset(), outermost=True)
 
 
 class _Checker:
-    def __init__(self, parameters: Mapping[str, Value]) -> None:
+    def __init__(self, parameters: Mapping[str, Value], *, internal: bool) -> None:
         self._parameters = parameters
+        self._internal = internal
 
     def query(self, query: Query, outer: frozenset[str], *, outermost: bool, root: bool = True) -> None:
         """Check one SELECT; `root` says whether its FROM may start at the container."""
@@ -63,6 +68,8 @@ class _Checker:
                     raise _refuse("SC2001", f"Identifier '{name}' could not be resolved.", place)
                 case syntax.Parameter(name, place) if name not in self._parameters:
                     raise _refuse("SC2001", f"The parameter '{name}' is not among the query's parameters.", place)
+                case syntax.Call(called, _, place) if called.startswith("_") and not self._internal:
+                    raise _unknown_function(called, place)
                 case syntax.Call():
                     _check_call(part, aggregates=aggregates, scores=scores)
                 case syntax.Subquery(_, query):
@@ -87,7 +94,7 @@ def _check_call(call: syntax.Call, *, aggregates: bool, scores: bool) -> None:
     elif call.name in FUNCTIONS:
         least, most = FUNCTIONS[call.name].least, FUNCTIONS[call.name].most
     else:
-        raise _refuse("SC2005", f"'{call.name}' is not a recognized built-in function name.", call.place)
+        raise _unknown_function(call.name, call.place)
     if not least <= len(call.arguments) <= most:
         wanted = str(least) if least == most else f"{least} to {most}"
         raise _refuse("SC2006", f"The {call.name} function requires {wanted} argument(s).", call.place)
@@ -136,6 +143,10 @@ def _check_grouped(node: object, keys: tuple[Expression, ...]) -> None:
 def _root_name(source: Source) -> frozenset[str]:
     name = syntax.leading_name(source)
     return frozenset() if name is None else frozenset({name})
+
+
+def _unknown_function(name: str, place: Place) -> Refusal:
+    return _refuse("SC2005", f"'{name}' is not a recognized built-in function name.", place)
 
 
 def _refuse(code: str, message: str, place: Place) -> Refusal:

@@ -8,12 +8,15 @@ from local.cosmos import batch, charges
 from local.cosmos.clock import Clock
 from local.cosmos.containers import Definition, key_mismatch, parse_key
 from local.cosmos.errors import bad_request
+from local.cosmos.feed import read_changes
 from local.cosmos.items import Items, Written
 from local.cosmos.paging import DEFAULT_PAGE, page_size
 from local.cosmos.patch import parse_patch
 from local.cosmos.queries import Answer, Question, answer
+from local.cosmos.queryplan import plan
 from local.cosmos.ranges import RANGES, range_of
 from local.cosmos.rules import check_parameter_count
+from local.cosmos.search import SearchIndexes
 from local.cosmos.storage import Area, Item, Storage
 from local.cosmos.values import Value, canonical, dump, load_object
 from local.cosmos.wire import WireRequest, WireResponse
@@ -28,6 +31,7 @@ class Documents:
 
     definition: Definition
     storage: Storage
+    indexes: SearchIndexes
     clock: Clock
     strong: bool
     cut: int | None = None
@@ -38,6 +42,11 @@ class Documents:
         kind = request.kind
         if kind in ("query", "feed"):
             return self._query(request)
+        if kind == "query_plan":
+            text, parameters = _query_body(request)
+            return WireResponse(200, dump(plan(text, parameters, self.definition, self.clock.now())).encode())
+        if kind == "change_feed":
+            return self._changes(request)
         if kind == "batch":
             return self._batch(request)
         if kind not in ("create", "upsert", "read", "replace", "patch", "delete"):
@@ -79,10 +88,8 @@ class Documents:
         return WireResponse(outcome.status, dump(outcome.results).encode(), _charge(charge))
 
     def _query(self, request: WireRequest) -> WireResponse:
-        found = answer(self._question(request), self.definition, self.storage, self.clock.now())
-        documents = ",".join(found.documents)
-        count = len(found.documents)
-        body = f'{{"_rid":"{self.definition.rid}","Documents":[{documents}],"_count":{count}}}'.encode()
+        found = answer(self._question(request), self.definition, self.storage, self.indexes, self.clock.now())
+        body = self._list(found.documents)
         return WireResponse(200, body, self._query_headers(request, found, len(body)))
 
     def _query_headers(self, request: WireRequest, found: Answer, size: int) -> dict[str, str]:
@@ -94,6 +101,29 @@ class Documents:
             counts = f"retrievedDocumentCount={found.rows_read};outputDocumentCount={len(found.documents)}"
             headers["x-ms-documentdb-query-metrics"] = counts
         return headers
+
+    def _changes(self, request: WireRequest) -> WireResponse:
+        size = page_size(request.number("x-ms-max-item-count", DEFAULT_PAGE))
+        found = read_changes(request, self._area(request), size, self.storage, self.clock.now())
+        body = self._list(found.documents)
+        headers = _charge(charges.query(len(found.documents), len(body), strong=self.strong)) | {"etag": found.etag}
+        if not found.documents:
+            return WireResponse(304, headers=headers)
+        return WireResponse(200, body, headers | {"x-ms-item-count": str(len(found.documents))})
+
+    def _list(self, documents: list[str]) -> bytes:
+        listed = ",".join(documents)
+        return f'{{"_rid":"{self.definition.rid}","Documents":[{listed}],"_count":{len(documents)}}}'.encode()
+
+    def delete_partition(self, request: WireRequest) -> WireResponse:
+        """Delete every item of a partition."""
+        if request.method != "POST":
+            raise bad_request("A partition is deleted by POST.")
+        area = Area(self.definition.number, canonical(self._key(request)))
+        with self.storage.transaction():
+            self.storage.delete_area(area)
+            self.storage.next_number(f"change:{self.definition.number}")
+        return WireResponse(200, headers=_charge(charges.WRITE))
 
     def _question(self, request: WireRequest) -> Question:
         text, parameters = "SELECT * FROM c", dict[str, Value]()
@@ -146,7 +176,8 @@ def _answer_write(written: Written, *, minimal: bool) -> WireResponse:
 
 
 def _query_body(request: WireRequest) -> tuple[str, dict[str, Value]]:
-    if not request.headers.get("content-type", "").startswith("application/query+json"):
+    wanted = "application/json" if request.kind == "query_plan" else "application/query+json"
+    if not request.headers.get("content-type", "").startswith(wanted):
         raise bad_request("A query needs the content type application/query+json.")
     body = load_object(request.body)
     text = body.get("query")

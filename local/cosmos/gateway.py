@@ -13,6 +13,7 @@ from local.cosmos.documents import Documents
 from local.cosmos.errors import Refusal, bad_request
 from local.cosmos.headers import check_headers
 from local.cosmos.resources import Resources
+from local.cosmos.search import SearchIndexes
 from local.cosmos.storage import Storage
 from local.cosmos.wire import WireRequest, WireResponse
 
@@ -37,6 +38,7 @@ class Gateway:
         """Serve one storage."""
         self.authority = Authority()
         self._storage = storage
+        self._indexes = SearchIndexes(storage)
         self._clock = clock
         self._catalogue = catalogue
         self._consistency = consistency
@@ -58,14 +60,17 @@ class Gateway:
     def _dispatch(self, request: WireRequest, quirk: Quirk) -> WireResponse:
         match request.segments:
             case ["dbs", database, "colls", name, "docs", *rest] if len(rest) <= 1:
-                definition = self._catalogue.container(database, name)
-                _check_rid(request, definition)
-                strong = self._consistency in ("Strong", "BoundedStaleness")
-                return Documents(definition, self._storage, self._clock, strong, quirk.cut, quirk.stale).respond(
-                    request
-                )
+                return self._documents(request, database, name, quirk).respond(request)
+            case ["dbs", database, "colls", name, "operations", "partitionkeydelete"]:
+                return self._documents(request, database, name, quirk).delete_partition(request)
             case _:
                 return self._resources.respond(request)
+
+    def _documents(self, request: WireRequest, database: str, name: str, quirk: Quirk) -> Documents:
+        definition = self._catalogue.container(database, name)
+        _check_rid(request, definition)
+        strong = self._consistency in ("Strong", "BoundedStaleness")
+        return Documents(definition, self._storage, self._indexes, self._clock, strong, quirk.cut, quirk.stale)
 
     def _stamp(self, request: WireRequest, answer: WireResponse) -> WireResponse:
         headers = {

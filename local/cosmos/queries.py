@@ -11,6 +11,7 @@ from local.cosmos.containers import Definition
 from local.cosmos.evaluator import ROW, Compiler, Scope
 from local.cosmos.paging import Page, Position, Token, decode, fill, fingerprint, is_after, wrap
 from local.cosmos.parser import parse_query
+from local.cosmos.search import Search, SearchIndexes
 from local.cosmos.select import Select, root_scope
 from local.cosmos.storage import Area, Storage
 from local.cosmos.syntax import Query
@@ -39,10 +40,10 @@ class Answer:
     rows_read: int
 
 
-def answer(question: Question, definition: Definition, storage: Storage, now: float) -> Answer:
+def answer(question: Question, definition: Definition, storage: Storage, indexes: SearchIndexes, now: float) -> Answer:
     """Check the query, run it, and cut the page."""
     query = parse_query(question.text)
-    check(query, question.parameters)
+    check(query, question.parameters, internal=question.area.partition is None and not question.everywhere)
     rules.check_limits(query)
     rules.check_indexes(query, definition)
     if question.everywhere:
@@ -51,7 +52,7 @@ def answer(question: Question, definition: Definition, storage: Storage, now: fl
     mark = fingerprint(area.container, area.partition, area.epk_from, area.epk_to, question.text, question.parameters)
     start = decode(question.continuation, mark)
     before = storage.rows_read
-    page = _Run(query, question, definition, storage, now).page(start)
+    page = _Run(query, question, definition, storage, indexes, now).page(start)
     token = None if page.token is None else page.token.encode(mark)
     return Answer(page.documents, token, storage.rows_read - before)
 
@@ -59,13 +60,25 @@ def answer(question: Question, definition: Definition, storage: Storage, now: fl
 class _Run:
     """One execution of a query."""
 
-    def __init__(self, query: Query, question: Question, definition: Definition, storage: Storage, now: float) -> None:
+    def __init__(
+        self,
+        query: Query,
+        question: Question,
+        definition: Definition,
+        storage: Storage,
+        indexes: SearchIndexes,
+        now: float,
+    ) -> None:
         self._query = query
         self._question = question
         self._definition = definition
         self._storage = storage
         self._now = now
-        self._select = Select(query, Compiler(question.parameters, now))
+        compiler = Compiler(question.parameters, now)
+        search = Search(query, definition, question.area, now, indexes, compiler)
+        compiler = search.prepare()
+        self._order = search.order()
+        self._select = Select(query, compiler, order=self._order)
 
     def page(self, start: Token) -> Page:
         """Return the page that begins after the token."""
@@ -81,7 +94,7 @@ class _Run:
         """Tell whether each result is one document's, so that a page can go on from a document."""
         query = self._query
         single = len(query.sources) == 1 and query.sources[0].query is None and not query.sources[0].iterates
-        return single and not query.distinct and not self._select.is_grouped and query.rank is None
+        return single and not query.distinct and not self._select.is_grouped and self._order is None
 
     def _keyed(self, start: Token) -> Iterator[tuple[Position, str]]:
         directions = [key.descending for key in self._query.order_by]

@@ -18,8 +18,15 @@ MAX_ROWS = 1_000_000  # a cross join beyond this is refused rather than left to 
 class Select:
     """A compiled SELECT."""
 
-    def __init__(self, query: Query, compiler: Compiler, *, outermost: bool = True) -> None:
-        """Compile every clause once."""
+    def __init__(
+        self,
+        query: Query,
+        compiler: Compiler,
+        *,
+        outermost: bool = True,
+        order: list[tuple[Evaluate, bool]] | None = None,
+    ) -> None:
+        """Compile every clause once; `order` replaces the query's own (ranks and distances)."""
         compiler.subquery = lambda inner: Select(inner, compiler, outermost=False).values
         self._query = query
         self._sources = [
@@ -29,9 +36,11 @@ class Select:
         self._where = None if query.where is None else compiler.compile(query.where)
         self._groups = _Groups(query, compiler) if query.group_by or _aggregates(query) else None
         self._project = _projection(query, self._groups.compiler if self._groups else compiler)
-        self._order = [(compiler.compile(key.expression), key.descending) for key in query.order_by]
-        self.offset = _amount(compiler, query.offset, "OFFSET") or 0
-        limits = [_amount(compiler, query.top, "TOP"), _amount(compiler, query.limit, "LIMIT")]
+        if order is None:
+            order = [(compiler.compile(key.expression), key.descending) for key in query.order_by]
+        self._order = order
+        self.offset = amount(compiler, query.offset, "OFFSET") or 0
+        limits = [amount(compiler, query.top, "TOP"), amount(compiler, query.limit, "LIMIT")]
         self.limit = min((limit for limit in limits if limit is not None), default=None)
 
     @property
@@ -157,6 +166,16 @@ def aggregate(name: str, values: list[Value]) -> Value:
     return min(defined, key=sort_key) if name == "MIN" else max(defined, key=sort_key)
 
 
+def amount(compiler: Compiler, expression: syntax.Expression | None, clause: str) -> int | None:
+    """Evaluate what TOP, OFFSET or LIMIT say, and refuse what is no count."""
+    if expression is None:
+        return None
+    value = compiler.constant(expression)
+    if not is_number(value) or value != int(value) or not 0 <= value <= 2**31 - 1:
+        raise bad_request(f"The {clause} value must be a non-negative integer.")
+    return int(value)
+
+
 def _projection(query: Query, compiler: Compiler) -> Evaluate:
     if not query.columns:
         alias = query.sources[0].alias
@@ -193,15 +212,6 @@ def _distinct(values: Iterator[Value]) -> Iterator[Value]:
         if key not in seen:
             seen.add(key)
             yield value
-
-
-def _amount(compiler: Compiler, expression: syntax.Expression | None, clause: str) -> int | None:
-    if expression is None:
-        return None
-    value = compiler.constant(expression)
-    if not is_number(value) or value != int(value) or not 0 <= value <= 2**31 - 1:
-        raise bad_request(f"The {clause} value must be a non-negative integer.")
-    return int(value)
 
 
 def root_scope(document: Value, row: int) -> Scope:

@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS items (
 );
 CREATE INDEX IF NOT EXISTS items_by_change ON items (container, change);
 CREATE INDEX IF NOT EXISTS items_by_partition ON items (container, partition, row);
+CREATE INDEX IF NOT EXISTS items_by_news ON items (container, partition, change);
 CREATE INDEX IF NOT EXISTS items_by_epk ON items (container, epk);
 """
 _COLUMNS = "row, partition, id, change, expires_at, etag, body, vectors"
@@ -59,6 +60,10 @@ class Item:
         document: Document = json.loads(self.text() if whole else self.body)
         return document
 
+    def stamp(self) -> int:
+        """Return the second of the last write."""
+        return int(str(self.document(whole=False)["_ts"]))
+
     def is_expired(self, now: float) -> bool:
         """Tell whether the time to live is over."""
         return self.expires_at is not None and self.expires_at <= now
@@ -89,6 +94,7 @@ class Storage:
         """Open or create the file, or a database in memory."""
         self.lock = threading.RLock()
         self.rows_read = 0
+        self.removals = 0
         self._before: dict[tuple[int, str, str], Item | None] = {}
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -167,6 +173,7 @@ class Storage:
     def delete(self, container: int, item: Item) -> None:
         """Remove an item."""
         self._remember(container, item, item)
+        self.removals += 1
         self.connection.execute("DELETE FROM items WHERE row = ?", [item.row])
 
     def _remember(self, container: int, item: Item, before: Item | None) -> None:
@@ -180,6 +187,7 @@ class Storage:
     def delete_area(self, area: Area) -> int:
         """Remove every item of an area and return how many there were."""
         condition, values = area.condition()
+        self.removals += 1
         return self.connection.execute(f"DELETE FROM items WHERE {condition}", values).rowcount  # noqa: S608 - constants
 
     def scan(
@@ -194,6 +202,24 @@ class Storage:
         parameters = [*values, after_row, *([] if now is None else [now]), *narrowed[1]]
         for row in self.connection.execute(statement, parameters):
             self.rows_read += 1
+            yield Item(*row)
+
+    def partitions(self, area: Area) -> list[str]:
+        """Return the partitions of an area."""
+        condition, values = area.condition()
+        statement = f"SELECT DISTINCT partition FROM items WHERE {condition} ORDER BY partition"  # noqa: S608 - values are bound
+        return [row[0] for row in self.connection.execute(statement, values)]
+
+    def rows_of(self, area: Area) -> set[int]:
+        """Return the row numbers of an area, expired ones too."""
+        condition, values = area.condition()
+        return {row[0] for row in self.connection.execute(f"SELECT row FROM items WHERE {condition}", values)}  # noqa: S608 - values are bound
+
+    def changed(self, area: Area, after: int) -> Iterator[Item]:
+        """Yield the items of an area that were written after a change number, expired ones too."""
+        condition, values = area.condition()
+        statement = f"SELECT {_COLUMNS} FROM items WHERE {condition} AND change > ?"  # noqa: S608 - values are bound
+        for row in self.connection.execute(statement, [*values, after]):
             yield Item(*row)
 
     def changes(self, area: Area, after: int, until: int, limit: int, now: float) -> list[Item]:
