@@ -90,7 +90,7 @@ def _operation(entry: Value) -> Operation:
 
 def _written(written: Written) -> Document:
     item = written.item
-    charge = charges.write(len(item.body), replaces=written.status == 200)  # noqa: PLR2004 - 200 replaces, 201 creates
+    charge = charges.write(len(item.body), replaces=written.is_replacement)
     return {
         "statusCode": written.status,
         "requestCharge": charge,

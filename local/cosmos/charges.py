@@ -36,5 +36,10 @@ def query(read_items: int, size: int, *, strong: bool) -> float:
     return round(charge * (2 if strong else 1), 2)
 
 
+def header(charge: float) -> dict[str, str]:
+    """Write a charge as the service does."""
+    return {"x-ms-request-charge": f"{charge:.2f}"}
+
+
 def _kilobytes(size: int) -> int:
     return max(1, math.ceil(size / 1024))

@@ -5,17 +5,20 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
+from local.cosmos import documents, feeds
 from local.cosmos.authority import Authority
 from local.cosmos.catalogue import Catalogue
 from local.cosmos.clock import Clock
 from local.cosmos.containers import Definition
-from local.cosmos.documents import Documents
 from local.cosmos.errors import Refusal, bad_request
 from local.cosmos.headers import check_headers
+from local.cosmos.items import Items
 from local.cosmos.resources import Resources
 from local.cosmos.search import SearchIndexes
 from local.cosmos.storage import Storage
 from local.cosmos.wire import WireRequest, WireResponse
+
+RID_MISMATCH = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class Gateway:
         self._clock = clock
         self._catalogue = catalogue
         self._consistency = consistency
+        self._strong = consistency in ("Strong", "BoundedStaleness")
         self._resources = Resources(catalogue, consistency, allow_create=allow_create)
 
     def respond(self, request: WireRequest, quirk: Quirk = NO_QUIRK) -> WireResponse:
@@ -60,17 +64,31 @@ class Gateway:
     def _dispatch(self, request: WireRequest, quirk: Quirk) -> WireResponse:
         match request.segments:
             case ["dbs", database, "colls", name, "docs", *rest] if len(rest) <= 1:
-                return self._documents(request, database, name, quirk).respond(request)
+                return self._answer_documents(request, self._definition(request, database, name), quirk)
             case ["dbs", database, "colls", name, "operations", "partitionkeydelete"]:
-                return self._documents(request, database, name, quirk).delete_partition(request)
+                return self._documents(self._definition(request, database, name), NO_QUIRK).delete_partition(request)
             case _:
                 return self._resources.respond(request)
 
-    def _documents(self, request: WireRequest, database: str, name: str, quirk: Quirk) -> Documents:
+    def _answer_documents(self, request: WireRequest, definition: Definition, quirk: Quirk) -> WireResponse:
+        if request.kind in documents.KINDS:
+            return self._documents(definition, quirk).respond(request)
+        if request.kind in feeds.KINDS:
+            found = feeds.Feeds(definition, self._storage, self._indexes, self._clock, strong=self._strong)
+            return found.respond(request, quirk.cut)
+        raise Refusal(405, f"{request.method} is not allowed on documents.")
+
+    def _documents(self, definition: Definition, quirk: Quirk) -> documents.Documents:
+        items = Items(definition, self._storage, self._clock)
+        return documents.Documents(definition, self._storage, items, strong=self._strong, stale=quirk.stale)
+
+    def _definition(self, request: WireRequest, database: str, name: str) -> Definition:
+        """Find the container; a client that still thinks of an older one of the same name is told so."""
         definition = self._catalogue.container(database, name)
-        _check_rid(request, definition)
-        strong = self._consistency in ("Strong", "BoundedStaleness")
-        return Documents(definition, self._storage, self._indexes, self._clock, strong, quirk.cut, quirk.stale)
+        intended = request.headers.get("x-ms-cosmos-intended-collection-rid")
+        if intended is not None and intended != definition.rid:
+            raise bad_request("The collection's resource id is not the one that was intended.", RID_MISMATCH)
+        return definition
 
     def _stamp(self, request: WireRequest, answer: WireResponse) -> WireResponse:
         headers = {
@@ -100,10 +118,3 @@ def refuse(refusal: Refusal) -> WireResponse:
     if refusal.substatus is not None:
         headers["x-ms-substatus"] = str(refusal.substatus)
     return WireResponse(refusal.status, refusal.body(), headers)
-
-
-def _check_rid(request: WireRequest, definition: Definition) -> None:
-    """Refuse a client that still thinks of an older container of the same name."""
-    intended = request.headers.get("x-ms-cosmos-intended-collection-rid")
-    if intended is not None and intended != definition.rid:
-        raise bad_request("The collection's resource id is not the one that was intended.", 1024)

@@ -24,7 +24,11 @@ class Written:
 
     status: int
     item: Item
-    size_before: int
+
+    @property
+    def is_replacement(self) -> bool:
+        """Tell whether an older version was replaced."""
+        return self.status == 200  # noqa: PLR2004 - OK, not Created
 
 
 class Items:
@@ -133,12 +137,12 @@ class Items:
             raise too_large()
         if old is not None:
             self._storage.update(self._definition.number, item, old)
-            return Written(200, item, len(old.body))
+            return Written(200, item)
         dead = self._storage.find(self._definition.number, partition, item_id)
         if dead is not None:
             self._storage.delete(self._definition.number, dead)
         self._storage.insert(self._definition.number, effective_key(self._definition, key), item)
-        return Written(201, item, 0)
+        return Written(201, item)
 
     def _expiry(self, document: Document, now: float) -> float | None:
         if self._definition.default_ttl is None:

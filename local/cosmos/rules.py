@@ -57,7 +57,7 @@ def check_limits(query: Query) -> None:
         raise bad_request("A query with ORDER BY RANK or VectorDistance needs TOP or OFFSET LIMIT.")
 
 
-def check_parameter_count(parameters: Value) -> dict[str, Value]:
+def read_parameters(parameters: Value) -> dict[str, Value]:
     """Read the parameters of a query body."""
     if not isinstance(parameters, list | None):
         raise bad_request("The query parameters must be an array.")

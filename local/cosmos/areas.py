@@ -1,0 +1,41 @@
+"""Which part of a container a request is about, as its headers say."""
+
+from __future__ import annotations
+
+from local.cosmos.containers import Definition, key_mismatch, parse_key
+from local.cosmos.errors import bad_request
+from local.cosmos.ranges import range_of
+from local.cosmos.storage import Area
+from local.cosmos.values import Value, canonical
+from local.cosmos.wire import WireRequest
+
+KEY = "x-ms-documentdb-partitionkey"
+RANGE = "x-ms-documentdb-partitionkeyrangeid"
+FROM, TO = "x-ms-start-epk", "x-ms-end-epk"
+
+
+def key_of(request: WireRequest, definition: Definition) -> list[Value]:
+    """Return the whole partition key, without which no item can be addressed."""
+    header = request.headers.get(KEY)
+    if header is None:
+        raise bad_request("PartitionKey value must be supplied for this operation.")
+    key = parse_key(definition, header)
+    if len(key) != len(definition.key_paths):
+        raise key_mismatch()
+    return key
+
+
+def area_of(request: WireRequest, definition: Definition) -> Area:
+    """Return the partition, range of hashes or partition key range the request names, or the whole container."""
+    if KEY in request.headers:
+        return Area(definition.number, canonical(key_of(request, definition)))
+    if FROM in request.headers:
+        return Area(definition.number, None, request.headers[FROM], request.headers.get(TO, "FF"))
+    if RANGE in request.headers:
+        return Area(definition.number, None, *range_of(request.headers[RANGE]))
+    return Area(definition.number)
+
+
+def is_everywhere(request: WireRequest) -> bool:
+    """Tell whether the request names no part of the container; a query must then say that it means it."""
+    return not any(header in request.headers for header in (KEY, FROM, RANGE))
