@@ -92,7 +92,7 @@ async def _run(front: socket.socket, data: Path) -> None:
             _greet(address_of(front), scripted=model_ended is not None)
             watched = {task for task in (model_ended, server_ended, sweep_ended) if task}
             await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
-        raise StartError(f"a part ended and took the rest along; what it said is in {data.resolve()}")
+        raise StartError(f"a part ended and took the rest along; what it said is in {data}")
 
 
 @contextlib.asynccontextmanager

@@ -10,13 +10,20 @@ from azure.core.pipeline.transport import AioHttpTransport, AsyncHttpTransport
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 from azure.identity.aio import DefaultAzureCredential
 
-from shared.adapters.cosmos_errors import ItemMissing, translate_cosmos_errors
+from shared.adapters.cosmos_errors import (
+    TOO_MANY_REQUESTS,
+    ItemMissing,
+    busy,
+    throttle_hint,
+    translate_cosmos_errors,
+)
 from shared.domain.errors import StoreUnavailable
 from shared.domain.ids import UserId
 from shared.metering import current_meter
 
 CALL_SECONDS = 2.5  # one call with all its retries; everything that is not the model has 3 s together
 Batch = Sequence[tuple[str, tuple[Any, ...], dict[str, Any]]]  # operation, its arguments, its conditions
+LONGEST_WAIT = 1.0  # seconds a throttled call may be asked to wait before the caller is asked instead
 NOBODY = "?"  # no user id has this character: a partition that is always empty
 
 
@@ -102,6 +109,8 @@ class CountingTransport(AsyncHttpTransport[Any, Any]):
         meter.cosmos_calls += 1
         response = await self._inner.send(request, **kwargs)
         meter.request_units += float(response.headers.get("x-ms-request-charge", 0))
+        if response.status_code == TOO_MANY_REQUESTS and throttle_hint(response.headers) > LONGEST_WAIT:
+            raise busy(response.headers)  # the SDK would sleep through it and through our deadline
         return response
 
     async def open(self) -> None:

@@ -1,6 +1,6 @@
 """What Cosmos DB's answers mean to us: one table, and nothing of the SDK gets past it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from azure.core.exceptions import AzureError
@@ -8,7 +8,7 @@ from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpRespons
 
 from shared.domain.errors import Busy, StoreUnavailable
 
-RETRY_AFTER_HEADER = "x-ms-retry-after-ms"
+TOO_MANY_REQUESTS = 429
 
 
 class ItemMissing(Exception):
@@ -39,6 +39,17 @@ def translate_cosmos_errors() -> Iterator[None]:
         raise StoreUnavailable("Cosmos DB did not answer; send the same request again", retry_after=1) from failed
 
 
+def throttle_hint(headers: Mapping[str, str]) -> float:
+    """The seconds a 429 asks to wait."""
+    return float(headers.get("x-ms-retry-after-ms", 1000)) / 1000
+
+
+def busy(headers: Mapping[str, str]) -> Busy:
+    """What a 429 is to our caller."""
+    message = "Cosmos DB has no request units to spare; send the same request again"
+    return Busy(message, retry_after=throttle_hint(headers))
+
+
 def _deciding_status(failed: CosmosBatchOperationError) -> int | None:
     """The status of the operation that failed; the others say 424."""
     responses = failed.operation_responses or []
@@ -49,7 +60,6 @@ def _deciding_status(failed: CosmosBatchOperationError) -> int | None:
 def _translated(status: int | None, failed: CosmosHttpResponseError | CosmosBatchOperationError) -> Exception:
     if status in ITEM_OUTCOMES:
         return ITEM_OUTCOMES[status](str(status))
-    if status == 429:  # noqa: PLR2004
-        hint = float((failed.headers or {}).get(RETRY_AFTER_HEADER, 1000)) / 1000
-        return Busy("Cosmos DB has no request units to spare; send the same request again", retry_after=hint)
+    if status == TOO_MANY_REQUESTS:
+        return busy(failed.headers or {})
     return StoreUnavailable("Cosmos DB refused to work; send the same request again", retry_after=1)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from typing import Any
-from uuid import uuid4
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -115,10 +114,11 @@ async def _on_http(_: Request, failed: Exception) -> JSONResponse:
 
 
 async def _on_unexpected(request: Request, failed: Exception) -> JSONResponse:
-    reference = uuid4().hex
-    log_failure("request_failed", failed, reference=reference, method=request.method)
-    message = f"Something broke on our side; if it stays, report reference {reference}"
-    return render(500, Error(code="internal_error", message=message))
+    request_id: str = request.state.request_id
+    log_failure("request_failed", failed, request_id=request_id, method=request.method)
+    response = render(500, Error(code="internal_error", message=f"Something broke on our side; report {request_id}"))
+    response.headers["x-ms-request-id"] = request_id  # this handler stands outside of what names the others
+    return response
 
 
 def _detail(error: Any) -> ErrorDetail:

@@ -1,6 +1,7 @@
 """POST /chat: every case of its table."""
 
 import asyncio
+from typing import Any
 
 import httpx
 import pytest
@@ -75,7 +76,7 @@ async def test_a_turn_id_with_another_body_is_a_conflict_f18(keepsake: Keepsake)
 @pytest.mark.parametrize(
     "changed", [{"instructions": "x"}, {"agent_id": "x"}, {"namespace": "x"}, {"metadata": {"a": 1}}]
 )
-async def test_every_part_of_the_body_makes_the_turn_f18(keepsake: Keepsake, changed: dict[str, object]) -> None:
+async def test_every_part_of_the_body_makes_the_turn_f18(keepsake: Keepsake, changed: dict[str, Any]) -> None:
     """Instructions, agent, namespace and metadata count as much as the message."""
     await keepsake.chat("Hello", turn_id="t1")
     assert (await keepsake.chat("Hello", turn_id="t1", **changed)).status_code == 409

@@ -42,6 +42,16 @@ class ModelServer:
         self._model.script.clear()
         self._model.requests.clear()
 
+    async def wait_for_requests(self, count: int) -> None:
+        """Return when so many requests were seen.
+
+        Raises:
+            TimeoutError: after ten seconds without.
+        """
+        async with asyncio.timeout(10):
+            while len(self.requests) < count:  # noqa: ASYNC110 - the server is on another thread
+                await asyncio.sleep(0.005)
+
     def __enter__(self) -> Self:
         """Start serving."""
         self._thread.start()

@@ -49,13 +49,13 @@ async def chat(
 
 
 def _question(body: ChatBody, idempotency_key: str | None, settings: Settings) -> Question:
-    if body.turn_id and idempotency_key and body.turn_id != idempotency_key:
+    if None not in {body.turn_id, idempotency_key} and body.turn_id != idempotency_key:
         raise errors.InvalidRequest("turn_id and Idempotency-Key differ; send one of them", target="turn_id")
     if body.model not in {None, settings.chat_model, *settings.chat_models_allowed}:
         raise errors.InvalidRequest("This model is not on the list CHAT_MODELS_ALLOWED", target="model")
     return Question(
-        session=SessionId(uuid4().hex if body.session_id is None else body.session_id),
-        turn_id=TurnId(body.turn_id or idempotency_key or uuid4().hex),
+        session=SessionId(_first_given(body.session_id)),
+        turn_id=TurnId(_first_given(body.turn_id, idempotency_key)),
         message=body.message,
         instructions=body.instructions,
         agent_id=body.agent_id,
@@ -64,3 +64,7 @@ def _question(body: ChatBody, idempotency_key: str | None, settings: Settings) -
         model=body.model,
         history_tokens=settings.history_tokens if body.history_tokens is None else body.history_tokens,
     )
+
+
+def _first_given(*ids: str | None) -> str:
+    return next((given for given in ids if given is not None), uuid4().hex)

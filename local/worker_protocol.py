@@ -1,0 +1,145 @@
+"""The host's side of the protocol between the Functions host and its Python worker, without gRPC.
+
+The messages are plain attribute bags; the worker library is handed this module and makes its answers of them.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import azure_functions_runtime
+
+from local.serving import LOOPBACK
+
+START_SECONDS = 20.0
+
+
+class Message(SimpleNamespace):
+    """A message with whatever fields it is given."""
+
+
+class TypedData(Message):
+    """A value in one of the forms of the protocol: its one field says which (http, json, string, bytes)."""
+
+    def WhichOneof(self, _: str) -> str | None:  # noqa: N802 - protobuf's name
+        """The form that is set."""
+        return next(iter(vars(self)), None)
+
+
+class ParameterBinding(Message):
+    """The value of one parameter of a function: `name` and `data`."""
+
+    def WhichOneof(self, _: str) -> str:  # noqa: N802 - protobuf's name
+        """The form that is set; shared memory is not offered."""
+        return "data"
+
+
+class StatusResult(Message):
+    """How a request to the worker ended."""
+
+    Failure, Success, Cancelled = 0, 1, 2
+
+
+class BindingInfo(Message):
+    """What a parameter is bound to."""
+
+    in_, out, inout = 0, 1, 2
+    undefined, string, binary, stream = 0, 1, 2, 3
+
+
+WorkerInitResponse = WorkerMetadata = FunctionMetadataResponse = FunctionLoadResponse = Message
+InvocationResponse = RpcFunctionMetadata = RpcRetryOptions = RpcException = Message
+
+
+class WorkerError(RuntimeError):
+    """The worker cannot run the app; the message is the worker's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function as the worker indexed it."""
+
+    name: str
+    function_id: str
+    bindings: tuple[Mapping[str, Any], ...]
+
+    @property
+    def trigger(self) -> Mapping[str, Any]:
+        """The binding that starts it."""
+        return next(binding for binding in self.bindings if binding["type"].endswith("Trigger"))
+
+    @property
+    def asks_for_key(self) -> bool:
+        """Whether the host lets nobody in without a key."""
+        return str(self.trigger.get("authLevel", "FUNCTION")).upper() != "ANONYMOUS"
+
+
+class Worker:
+    """The worker library in this process. It can hold one app, and that for good."""
+
+    def __init__(self, functions: Iterable[Function], http_uri: str) -> None:
+        """Keep what the worker said about itself; see start."""
+        self.functions = {function.name: function for function in functions}
+        self.http_uri = http_uri
+
+    @classmethod
+    async def start(cls, folder: Path) -> Self:
+        """Import and index the app of a folder, and wait for the worker's own web server.
+
+        Raises:
+            WorkerError: the app cannot be indexed.
+        """
+        sys.path.insert(0, str(folder))
+        azure_functions_runtime.start_threadpool_executor()
+        init = await _send("worker_init_request", capabilities={}, function_app_directory=str(folder))
+        if init.result.status != StatusResult.Success:
+            raise WorkerError(init.result.exception.message)
+        indexed = await _send("functions_metadata_request")
+        for found in indexed.function_metadata_results:
+            await _send("function_load_request", function_id=found.function_id)
+        worker = cls(map(_read_function, indexed.function_metadata_results), init.capabilities["HttpUri"])
+        await _wait_for_port(worker.http_uri)
+        return worker
+
+    async def invoke(self, function: Function, data: TypedData, invocation_id: str) -> str | None:
+        """Run a function on what triggers it. Returns None, or how it failed."""
+        answer = await _send(
+            "invocation_request",
+            invocation_id=invocation_id,
+            function_id=function.function_id,
+            trace_context=Message(trace_parent="", trace_state="", attributes={}),
+            retry_context=Message(retry_count=0, max_retry_count=0, exception=None),
+            input_data=[ParameterBinding(name=function.trigger["name"], data=data)],
+            trigger_metadata={},
+        )
+        return None if answer.result.status == StatusResult.Success else str(answer.result.exception.message)
+
+
+async def _send(kind: str, **fields: Any) -> Any:
+    """Hand the worker one message."""
+    properties = {"host": LOOPBACK, "protos": sys.modules[__name__]}
+    handle = getattr(azure_functions_runtime, kind)
+    return await handle(Message(properties=properties, request=Message(**{kind: Message(**fields)})))
+
+
+def _read_function(found: Any) -> Function:
+    return Function(found.name, found.function_id, tuple(map(json.loads, found.raw_bindings)))
+
+
+async def _wait_for_port(http_uri: str) -> None:
+    port = urlsplit(http_uri).port
+    async with asyncio.timeout(START_SECONDS):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(LOOPBACK, port)
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.01)
+            else:
+                writer.close()
+                return

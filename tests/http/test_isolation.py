@@ -1,0 +1,79 @@
+"""Users are apart: each route with one's own thing, another's, and one that never was."""
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.app import ADA, BEN, Keepsake
+
+pytestmark = pytest.mark.anyio
+
+TURN = {"messages": [{"role": "user", "content": "Hi"}]}
+ROUTES: list[tuple[str, str, Any]] = [
+    ("GET", "/sessions/{}", None),
+    ("PATCH", "/sessions/{}", {"title": "Mine"}),
+    ("DELETE", "/sessions/{}", None),
+    ("GET", "/sessions/{}/turns", None),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), ROUTES)
+async def test_another_users_session_is_as_if_it_never_was_f13_f33(
+    keepsake: Keepsake, method: str, path: str, body: Any
+) -> None:
+    """Status and body for another user's session equal those for one that never existed."""
+    await keepsake.chat("Ada's secret", session_id="adas")
+    async with keepsake.client(BEN) as client:
+        foreign = await client.request(method, path.format("adas"), json=body)
+        missing = await client.request(method, path.format("never"), json=body)
+    assert (foreign.status_code, _anonymous(foreign)) == (missing.status_code, _anonymous(missing))
+    assert foreign.status_code == (204 if method == "DELETE" else 404)
+    assert len(await keepsake.transcript("adas")) == 1
+
+
+async def test_writing_to_another_users_session_id_begins_ones_own_f33(keepsake: Keepsake) -> None:
+    """Chat and PUT under an id another user has touch only the caller's partition."""
+    await keepsake.chat("Ada's secret", session_id="adas", turn_id="t1")
+    async with keepsake.client(BEN) as client:
+        put = await client.put("/sessions/adas/turns/t1", json=TURN)
+    chat = await keepsake.chat("Ben here", user=BEN, session_id="adas")
+    assert (put.status_code, chat.json()["seq"]) == (201, 2)
+    assert "secret" not in chat.text
+    assert [turn["seq"] for turn in await keepsake.transcript("adas", user=ADA)] == [1]
+
+
+async def test_lists_and_preferences_are_ones_own_f33(keepsake: Keepsake) -> None:
+    """No list shows and no preference reaches another user."""
+    async with keepsake.client(ADA) as client:
+        await client.put("/preferences", json={"preferences": {"secret": "Ada's"}})
+    await keepsake.chat("Ada's secret")
+    assert (await keepsake.get("/sessions", user=BEN))["value"] == []
+    assert (await keepsake.get("/preferences", user=BEN))["preferences"] == {}
+    assert "secret" not in (await keepsake.chat("Hello", user=BEN)).text
+
+
+async def test_every_route_that_is_a_users_needs_a_user_f33(keepsake: Keepsake) -> None:
+    """Each operation of the OpenAPI document is 401 without a principal, but those about the service itself."""
+    document = await keepsake.get("/openapi.json")
+    operations = [(method, path) for path, item in document["paths"].items() for method in item]
+    async with keepsake.client(None) as client:
+        answers = {
+            (method, path): await client.request(
+                method, re.sub(r"{\w+}", "x", path.removeprefix("/api")), json={"message": "Hi", **TURN}
+            )
+            for method, path in operations
+        }
+    open_to_all = {path for (_, path), answer in answers.items() if answer.status_code != 401}
+    assert open_to_all == {
+        "/api/health",
+        "/api/health/ready",
+        "/api/openapi.json",
+        "/api/docs",
+        "/api/docs/{asset}",
+    }
+
+
+def _anonymous(answer: httpx.Response) -> str:
+    return answer.text.replace("adas", "never")

@@ -1,0 +1,166 @@
+"""Limits and nonsense: refused with a 4xx in the envelope that names what is wrong."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shared.domain.turns import MAX_MESSAGE_BYTES
+from shared.http.edge import MAX_BODY_BYTES
+from shared.http.schemas import MAX_INSTRUCTIONS_BYTES
+from tests.conftest import Rows
+from tests.support.app import Keepsake
+from tests.support.model_server import ModelServer
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(("extra", "status"), [(-1, 200), (0, 200), (1, 413)])
+@pytest.mark.parametrize("letter", ["a", "é"])
+@pytest.mark.parametrize(("field", "limit"), [("message", MAX_MESSAGE_BYTES), ("instructions", MAX_INSTRUCTIONS_BYTES)])
+async def test_text_ends_at_its_limit_in_bytes_f27(
+    keepsake: Keepsake, field: str, limit: int, letter: str, extra: int, status: int
+) -> None:
+    """One byte over is 413 with the limit in the message; bytes count, not characters."""
+    text = letter * ((limit + extra) // len(letter.encode()))
+    text += "a" * (limit + extra - len(text.encode()))
+    answer = await keepsake.chat(**({"message": "Hi"} | {field: text}))
+    assert answer.status_code == status
+    assert status == 200 or str(limit) in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_huge_body_is_refused_before_it_is_parsed_f27(keepsake: Keepsake, chunked: bool) -> None:  # noqa: FBT001
+    """Over the cap it is 413, with a length said ahead or without."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(MAX_BODY_BYTES // 65_536 + 1):
+            yield b" " * 65_536
+
+    async with keepsake.client() as client:
+        content: Any = chunks() if chunked else b" " * (MAX_BODY_BYTES + 1)
+        answer = await client.post("/chat", content=content, headers={"content-type": "application/json"})
+    _in_envelope(answer, 413)
+
+
+@pytest.mark.parametrize(
+    ("raw", "media"),
+    [
+        (b"", "application/json"),
+        (b"{", "application/json"),
+        (b"[]", "application/json"),
+        (b'"x"', "application/json"),
+        (b"null", "application/json"),
+        (b'{"message": 1}', "application/json"),
+        (b'{"message": ""}', "application/json"),
+        (b'{"message": "a", "user_id": "ben"}', "application/json"),
+        (b'{"message": "a", "message": "b"}', "application/json"),
+        (b'{"message": "a", "history_tokens": NaN}', "application/json"),
+        (b'{"message": "a", "metadata": {"a": 99999999999999999999}}', "application/json"),
+        (b'{"message": "\\ud800"}', "application/json"),
+        (b'{"message": "\\u0000"}', "application/json"),
+        (b'{"message": "a", "session_id": "a/b"}', "application/json"),
+        (b'{"message": "a", "turn_id": ""}', "application/json"),
+        (b"[" * 100_000, "application/json"),
+        (b'{"message": "a"}', "text/plain"),
+        (b"message=a", "application/x-www-form-urlencoded"),
+        (b"\xff\xfe", "application/json"),
+    ],
+)
+async def test_nonsense_is_400_and_stores_nothing_f42(
+    keepsake: Keepsake, cosmos_rows: Rows, model: ModelServer, raw: bytes, media: str
+) -> None:
+    """A body that is no chat turn is refused in the envelope; no model is asked, nothing is written."""
+    async with keepsake.client() as client:
+        answer = await client.post("/chat", content=raw, headers={"content-type": media})
+    _in_envelope(answer, 400)
+    assert (cosmos_rows("session"), model.requests) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/chat", 405),
+        ("PUT", "/chat", 405),
+        ("TRACE", "/chat", 405),
+        ("POST", "/sessions", 405),
+        ("GET", "/sessions/", 404),
+        ("GET", "/sessions?limit=0", 400),
+        ("GET", "/sessions?limit=101", 400),
+        ("GET", "/sessions?limit=x", 400),
+        ("GET", f"/sessions/{'a' * 201}", 400),
+        ("GET", "/sessions/%00", 400),
+        ("GET", "/sessions/a%0A", 400),
+        ("GET", "/sessions/..%2Fuser", 404),
+        ("GET", "/docs/../../etc/passwd", 404),
+        ("GET", "/docs/%2e%2e", 400),
+        ("GET", "/sessions/%ff", 404),
+    ],
+)
+async def test_a_wrong_address_is_4xx_in_the_envelope_f42(
+    keepsake: Keepsake, method: str, path: str, status: int
+) -> None:
+    """Unknown paths, methods, parameters and ids are told apart, and none is an error of ours."""
+    async with keepsake.client() as client:
+        _in_envelope(await client.request(method, path), status)
+
+
+async def test_an_error_of_ours_is_500_in_the_envelope_without_content_f36(
+    keepsake: Keepsake, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever breaks inside, neither answer nor log quotes what was sent; both name the request."""
+    del keepsake.api.state.authenticator
+    answer = await keepsake.chat("canary-content", session_id="canary-session")
+    _in_envelope(answer, 500)
+    assert "canary" not in answer.text + caplog.text
+    assert answer.json()["error"]["message"].split()[-1] in caplog.text
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=200))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+async def test_text_comes_back_byte_for_byte_f29(keepsake: Keepsake, text: str) -> None:
+    """What was said is stored and read as it was said, in any script."""
+    await keepsake.chat(text)
+    turns = await keepsake.transcript()
+    assert text in [turn["messages"][0]["content"] for turn in turns]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "e\u0301 é",
+        "\u202eright-to-left",
+        "👩‍👩‍👧‍👦" * 10,
+        "a\u200bb",
+        "\U0001d4b3",
+        "\u0001\u001f",
+        "Z" + "\u0300" * 500,
+        "{}'\";--",
+    ],
+)
+async def test_odd_text_comes_back_byte_for_byte_f29(keepsake: Keepsake, text: str) -> None:
+    """Combining, bidirectional, invisible, astral and control characters pass unchanged."""
+    await keepsake.chat(text)
+    assert (await keepsake.transcript())[0]["messages"][0]["content"] == text
+
+
+@pytest.mark.parametrize("quote", ["' or 1=1 --", '" or true', "*/ drop", "') RETURN c (", "{{x}}", "$ne", "c.user_id"])
+async def test_quotes_reach_no_query_f35(keepsake: Keepsake, quote: str) -> None:
+    """Ids and texts full of syntax find exactly themselves."""
+    await keepsake.chat("Another", session_id="other")
+    session = quote.replace("/", "|").replace("?", "|")
+    await keepsake.chat(quote, session_id=session, turn_id=session)
+    turns = await keepsake.get(f"/sessions/{session}/turns")
+    assert [turn["turn_id"] for turn in turns["value"]] == [session]
+
+
+def _in_envelope(answer: httpx.Response, status: int) -> None:
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert answer.headers["x-ms-error-code"] == error["code"]
+    assert error["message"]
+    assert answer.headers["x-ms-request-id"]

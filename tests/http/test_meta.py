@@ -1,0 +1,53 @@
+"""Health, OpenAPI, documentation."""
+
+import re
+
+import pytest
+
+from local.cosmos import Fault, LocalCosmos
+from tests.support.app import Keepsake
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_alive_asks_nothing(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+    """Liveness is 200 whatever the stores do, and the answer is named."""
+    cosmos.faults.add(Fault(status=503, times=100))
+    async with keepsake.client(None) as client:
+        answer = await client.get("/health")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert answer.headers["x-ms-request-id"]
+
+
+async def test_ready_names_what_is_away(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+    """Readiness is 503 with the dependency's name while one does not answer."""
+    cosmos.faults.add(Fault(status=503, times=100))
+    async with keepsake.client(None) as client:
+        answer = await client.get("/health/ready")
+    checks = {name: check["status"] for name, check in answer.json()["checks"].items()}
+    assert (answer.status_code, checks) == (503, {"cosmos": "unavailable", "model": "ok"})
+
+
+async def test_the_documentation_loads_nothing_from_elsewhere(keepsake: Keepsake) -> None:
+    """Every address on the page is ours, and is served."""
+    async with keepsake.client(None) as client:
+        page = (await client.get("/docs?code=k")).text
+        addresses = re.findall(r"(?:src|href)=\"([^\"]+)\"", page)
+        statuses = {address: (await client.get(f"/{address}")).status_code for address in addresses}
+    assert set(statuses.values()) == {200}
+    assert all(address.endswith("?code=k") for address in addresses)
+    assert "http" not in "".join(addresses)
+
+
+async def test_every_operation_documents_the_one_error_form(keepsake: Keepsake) -> None:
+    """Each error answer in the OpenAPI document is the envelope, and 422 means only the content filter."""
+    document = await keepsake.get("/openapi.json")
+    errors = {
+        (operation["operationId"], status): answer["content"]["application/json"]["schema"].get("$ref", "")
+        for item in document["paths"].values()
+        for operation in item.values()
+        for status, answer in operation["responses"].items()
+        if status >= "400" and operation["operationId"] != "read_readiness"
+    }
+    assert set(errors.values()) == {"#/components/schemas/ErrorEnvelope"}
+    assert {operation for operation, status in errors if status == "422"} == {"chat"}
