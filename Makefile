@@ -1,5 +1,6 @@
 # Two commands matter: `make run` and `make test`. Both install what they need into .venv first.
 PYTHON ?= python3
+ARGS ?= # for `make run`: --port 7072 --data /another/folder
 BIN := .venv/bin
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install -q --compile-bytecode --no-deps --require-hashes --python $(BIN)/python
@@ -8,7 +9,7 @@ INSTALL := $(UV) pip install -q --compile-bytecode --no-deps --require-hashes --
 .DEFAULT_GOAL := test
 
 run: .venv/.run
-	@exec $(BIN)/python -m local
+	@exec $(BIN)/python -m local $(ARGS)
 
 test: .venv/.test
 	@$(MAKE) -s check
