@@ -24,6 +24,11 @@ SCOPE_KEYS = frozenset(
     }
 )
 Message = MutableMapping[str, Any]
+Sent = asyncio.Queue[Message | Exception]  # what the application has sent and nobody has read yet
+
+
+class BrokenOff(RuntimeError):
+    """The application ended without a whole answer."""
 
 
 class AsgiApp(Protocol):
@@ -37,71 +42,57 @@ class AsgiApp(Protocol):
 async def dispatch(api: AsgiApp, request: Request, invocation_id: str) -> Response:
     """Serve the request by the application. Cancelled with the handler; a stream is cancelled with its reader.
 
-    The application runs in a task of its own, so the invocation's context holds until the last byte.
+    The application runs in a task of its own, so the invocation's context holds until the last byte. What it raises
+    before its first byte is raised here, and after that it breaks the stream; once the answer is whole, it stands.
+
+    Raises:
+        BrokenOff: the application ended before its first byte, without saying why.
     """
     scope = {key: value for key, value in request.scope.items() if key in SCOPE_KEYS}
     scope |= {"root_path": "", "state": {"invocation_id": invocation_id}}
-    exchange = _Exchange()
-    task = asyncio.create_task(_run(api, scope, request.receive, exchange))
+    sent: Sent = asyncio.Queue(PARTS_AHEAD)  # bounded, so a slow reader slows the application
+    task = asyncio.create_task(_run(api, scope, request.receive, sent))
     try:
-        head = await exchange.head()
-        first = await exchange.next_part()
+        head = await _next(sent)
+        first = await _next(sent)
+        if not first.get("more_body"):
+            await asyncio.wait({task})
     except BaseException:
         task.cancel()
         raise
-    if first is not None and first.get("more_body"):
-        response: Response = StreamingResponse(_stream(exchange, first, task), head["status"])
+    if first.get("more_body"):
+        response: Response = StreamingResponse(_stream(sent, first, task), head["status"])
     else:
-        await asyncio.wait({task})  # a failure after the answer was logged where it happened; the answer stands
-        task.exception()
-        response = Response((first or {}).get("body", b""), head["status"])
+        response = Response(first.get("body", b""), head["status"])
     response.raw_headers = list(head["headers"])
     return response
 
 
-class _Exchange:
-    """What the application has sent and nobody has read yet; bounded, so a slow reader slows the application."""
-
-    def __init__(self) -> None:
-        self._head: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._parts: asyncio.Queue[Message | None] = asyncio.Queue(PARTS_AHEAD)
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self._head.set_result(message)
-        else:
-            await self._parts.put(message)
-
-    async def end(self, failed: BaseException | None) -> None:
-        if failed and not self._head.done():
-            self._head.set_exception(failed)
-        await self._parts.put(None)
-
-    async def head(self) -> Message:
-        return await self._head
-
-    async def next_part(self) -> Message | None:
-        return await self._parts.get()
-
-
-async def _run(api: AsgiApp, scope: MutableMapping[str, Any], receive: Any, exchange: _Exchange) -> None:
+async def _run(api: AsgiApp, scope: MutableMapping[str, Any], receive: Any, sent: Sent) -> None:
     try:
-        await api(scope, receive, exchange.send)
-    except Exception as failed:
-        await exchange.end(failed)
-        raise
-    await exchange.end(None)
+        await api(scope, receive, sent.put)
+    except Exception as failed:  # noqa: BLE001 - it is for the reader, who may still wait for a part
+        await sent.put(failed)
+    else:
+        await sent.put(BrokenOff())  # nobody reads it if the answer was whole
 
 
-async def _stream(exchange: _Exchange, first: Message, task: asyncio.Task[None]) -> AsyncIterator[bytes]:
-    part: Message | None = first
+async def _next(sent: Sent) -> Message:
+    message = await sent.get()
+    if isinstance(message, Exception):
+        raise message
+    return message
+
+
+async def _stream(sent: Sent, part: Message, task: asyncio.Task[None]) -> AsyncIterator[bytes]:
     try:
-        while part is not None:
+        while part.get("more_body"):
             if part.get("body"):
                 yield part["body"]
-            if not part.get("more_body"):
-                break
-            part = await exchange.next_part()
-        await task
+            await asyncio.sleep(0)  # a reader that left is noticed even if the next part is always there already
+            part = await _next(sent)
+        if part.get("body"):
+            yield part["body"]
+        await asyncio.wait({task})
     finally:
         task.cancel()
