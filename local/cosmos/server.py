@@ -26,10 +26,10 @@ async def serve(
     door = _Door(cosmos, Control(cosmos.faults, cosmos.clock) if control else None)
     application = web.Application(client_max_size=MAX_BODY_BYTES)
     application.router.add_route("*", "/{path:.*}", door.answer)
-    runner = web.AppRunner(application, access_log=None)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls, shutdown_timeout=1.0)
+        site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
         await site.start()
         scheme = "http" if tls is None else "https"
         yield f"{scheme}://127.0.0.1:{runner.addresses[0][1]}"

@@ -31,7 +31,7 @@ CREATE INDEX IF NOT EXISTS items_by_epk ON items (container, epk);
 """
 _COLUMNS = "row, partition, id, change, expires_at, etag, body, vectors"
 _VERSIONS_KEPT = 200
-_BUSY_SECONDS = 2.0  # a process that is just ending gets this long to let go of the file
+_BUSY_SECONDS = 1.0  # a process that is just ending gets this long to let go of the file
 
 
 class DatabaseInUseError(RuntimeError):

@@ -10,7 +10,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import aiohttp
-from azure.core.exceptions import ServiceRequestError, ServiceResponseTimeoutError
+from azure.core.exceptions import ServiceRequestError, ServiceResponseError, ServiceResponseTimeoutError
 from azure.core.pipeline.transport import (
     AsyncHttpResponse,
     AsyncHttpTransport,
@@ -46,9 +46,9 @@ class InProcessTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
         if isinstance(outcome, Silent):
             await asyncio.sleep(patience)
         if isinstance(outcome, Silent) or (fault is not None and fault.delay > patience):
-            raise _timed_out()
+            raise _as_service_response(aiohttp.SocketTimeoutError("the read timeout is over"))
         if isinstance(outcome, Broken):
-            raise _disconnected()
+            raise _as_service_request(aiohttp.ServerDisconnectedError())
         return _AsyncAnswer(request, outcome)
 
     async def open(self) -> None:
@@ -84,9 +84,10 @@ class SyncInProcessTransport(HttpTransport[HttpRequest, HttpResponse]):
         if isinstance(outcome, Silent):
             time.sleep(patience)
         if isinstance(outcome, Silent) or (fault is not None and fault.delay > patience):
-            raise _timed_out()
+            raise _as_service_response(TimeoutError("the read timeout is over"))
         if isinstance(outcome, Broken):
-            raise _disconnected()
+            broken = ConnectionResetError("the connection is broken")
+            raise ServiceResponseError(str(broken), error=broken)
         return _SyncAnswer(request, outcome)
 
     def open(self) -> None:
@@ -156,12 +157,14 @@ def _wire(request: HttpRequest) -> WireRequest:
     return WireRequest(request.method, url.path, headers, body, f"{url.scheme}://{url.netloc}")
 
 
-def _timed_out() -> ServiceResponseTimeoutError:
-    error = TimeoutError()
-    return ServiceResponseTimeoutError("the read timeout is over", error=error)
+def _as_service_response(error: Exception) -> ServiceResponseTimeoutError:
+    """Build what azure-core makes of a read timeout.
+
+    aiohttp's own error counts as a broken connection, so the asynchronous SDK sends the request again, writes too.
+    """
+    return ServiceResponseTimeoutError(str(error), error=error)
 
 
-def _disconnected() -> ServiceRequestError:
-    """Build what azure-core makes of aiohttp's error: it reads as if nothing had been sent, and the SDK sends again."""
-    error = aiohttp.ServerDisconnectedError()
+def _as_service_request(error: Exception) -> ServiceRequestError:
+    """Build what azure-core makes of aiohttp's broken connection: as if nothing had been sent, so it is sent again."""
     return ServiceRequestError(str(error), error=error)
