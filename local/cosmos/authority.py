@@ -7,7 +7,8 @@ import binascii
 import hashlib
 import hmac
 from dataclasses import dataclass
-from urllib.parse import unquote
+from email.utils import formatdate
+from urllib.parse import quote, unquote
 
 from local.cosmos.errors import Refusal
 from local.cosmos.wire import WireRequest
@@ -55,10 +56,20 @@ class Authority:
         except (binascii.Error, ValueError):
             return False
         texts = [f"{request.method.lower()}\n{kind}\n{link}\n{date}\n{http_date}\n" for kind in resource_types]
-        return bool(date or http_date) and any(hmac.compare_digest(self._digest(text), given) for text in texts)
+        return bool(date or http_date) and any(hmac.compare_digest(_digest(self.key, text), given) for text in texts)
 
-    def _digest(self, text: str) -> bytes:
-        return hmac.new(base64.b64decode(self.key), text.encode(), hashlib.sha256).digest()
+
+def sign(method: str, path: str, key: str) -> dict[str, str]:
+    """Return the headers that authorize a request, for callers without an SDK."""
+    date = formatdate(usegmt=True)
+    resource_types, link = _resource(WireRequest(method, path, {}, b"").segments)
+    text = f"{method.lower()}\n{resource_types[0]}\n{link}\n{date.lower()}\n\n"
+    signature = base64.b64encode(_digest(key, text)).decode()
+    return {"x-ms-date": date, "authorization": quote(f"type=master&ver=1.0&sig={signature}", safe="")}
+
+
+def _digest(key: str, text: str) -> bytes:
+    return hmac.new(base64.b64decode(key), text.encode(), hashlib.sha256).digest()
 
 
 def _resource(segments: list[str]) -> tuple[tuple[str, ...], str]:
