@@ -8,9 +8,9 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from local.children import ChildError, child, first_line
 from local.cosmos import LOCAL_ENDPOINT, LOCAL_KEY, LocalCosmos
@@ -90,9 +90,14 @@ async def _run(front: socket.socket, data: Path) -> None:
     async with _model(data / "model.log") as model_ended, _composed(data / "cosmos.sqlite") as composition:
         async with serving(create_api(composition), front) as server_ended, _sweeping(composition) as sweep_ended:
             _greet(address_of(front), scripted=model_ended is not None)
-            watched = {task for task in (model_ended, server_ended, sweep_ended) if task}
-            await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
-        raise StartError(f"a part ended and took the rest along; what it said is in {data}")
+            parts = {"the model": model_ended, "the web server": server_ended, "the sweep": sweep_ended}
+            ended = await _first_to_end({name: task for name, task in parts.items() if task})
+        raise StartError(f"{ended} ended and took the rest along; what it said is in {data}")
+
+
+async def _first_to_end(parts: Mapping[str, asyncio.Task[Any]]) -> str:
+    await asyncio.wait(parts.values(), return_when=asyncio.FIRST_COMPLETED)
+    return next(name for name, task in parts.items() if task.done())
 
 
 @contextlib.asynccontextmanager
