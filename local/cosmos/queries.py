@@ -77,8 +77,8 @@ class _Run:
         compiler = Compiler(question.parameters, now)
         search = Search(query, definition, question.area, now, indexes, compiler)
         compiler = search.prepare()
-        self._order = search.order()
-        self._select = Select(query, compiler, order=self._order)
+        self._scores = search.order()
+        self._select = Select(query, compiler, ordered=self._scores is not None)
 
     def page(self, start: Token) -> Page:
         """Return the page that begins after the token."""
@@ -94,7 +94,7 @@ class _Run:
         """Tell whether each result is one document's, so that a page can go on from a document."""
         query = self._query
         single = len(query.sources) == 1 and query.sources[0].query is None and not query.sources[0].iterates
-        return single and not query.distinct and not self._select.is_grouped and self._order is None
+        return single and not query.distinct and not self._select.is_grouped and self._scores is None
 
     def _keyed(self, start: Token) -> Iterator[tuple[Position, str]]:
         directions = [key.descending for key in self._query.order_by]
@@ -129,5 +129,13 @@ class _Run:
         apart = self._definition.loose_vectors
         narrowed = planner.narrow(self._query, self._question.parameters, apart)
         whole = planner.reads_vectors(self._query, apart)
-        items = self._storage.scan(self._question.area, self._now, narrowed=narrowed, after_row=after_row)
+        if self._scores is None:
+            items = self._storage.scan(self._question.area, self._now, narrowed=narrowed, after_row=after_row)
+        else:
+            items = self._storage.fetch(self._best_first(self._scores, narrowed))
         return (root_scope(item.document(whole=whole), item.row) for item in items)
+
+    def _best_first(self, scores: dict[int, float], narrowed: planner.Narrowing) -> list[int]:
+        """Return the rows by falling score, those without one last; equal ones in order of creation."""
+        rows = self._storage.matching_rows(self._question.area, self._now, narrowed)
+        return sorted(rows, key=lambda row: scores.get(row, float("-inf")), reverse=True)

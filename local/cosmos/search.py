@@ -62,18 +62,17 @@ class Search:
                 self.given[id(call)] = self._words(call)
         return self.compiler.with_given(self.given)
 
-    def order(self) -> list[tuple[Evaluate, bool]] | None:
-        """Return what ORDER BY RANK or VectorDistance sorts by, best first; None for any other order."""
+    def order(self) -> dict[int, float] | None:
+        """Return the score of each row that ORDER BY RANK or VectorDistance ranks; None for any other order."""
         if self.query.rank is not None:
-            scores = self._ranked(self.query.rank)
-            return [(lambda scope: scores.get(_row(scope), -1.0), True)]
+            return self._ranked(self.query.rank)
         keys = [key.expression for key in self.query.order_by]
         if not any(isinstance(key, Call) and key.name == "VECTORDISTANCE" for key in keys):
             return None
         call = keys[0]
         if len(keys) > 1 or self.query.order_by[0].descending or not isinstance(call, Call):
             raise bad_request("ORDER BY VectorDistance stands alone and has no direction: the most similar come first.")
-        return [(_closest_first(self.given[id(call)], self._function(call)), True)]
+        return self._component(call)
 
     def _ranked(self, rank: syntax.Expression) -> dict[int, float]:
         if not isinstance(rank, Call) or rank.name not in ("RRF", "FULLTEXTSCORE", "_FULLTEXTSCORE", "VECTORDISTANCE"):
@@ -234,14 +233,6 @@ def _everything(node: object) -> Iterator[object]:
 
 def _by_row(scores: Callable[[], dict[int, float]]) -> Evaluate:
     return lambda scope: scores().get(_row(scope), UNDEFINED)
-
-
-def _closest_first(distance: Evaluate, function: str) -> Evaluate:
-    def closeness(scope: Scope) -> Value:
-        value = distance(scope)
-        return -value if is_number(value) and function == "euclidean" else value
-
-    return closeness
 
 
 def _row(scope: Scope) -> int:

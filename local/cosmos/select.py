@@ -24,9 +24,9 @@ class Select:
         compiler: Compiler,
         *,
         outermost: bool = True,
-        order: list[tuple[Evaluate, bool]] | None = None,
+        ordered: bool = False,
     ) -> None:
-        """Compile every clause once; `order` replaces the query's own (ranks and distances)."""
+        """Compile every clause once; `ordered` says that the documents come in the query's order already."""
         compiler.subquery = lambda inner: Select(inner, compiler, outermost=False).values
         self._query = query
         self._sources = [
@@ -36,9 +36,8 @@ class Select:
         self._where = None if query.where is None else compiler.compile(query.where)
         self._groups = _Groups(query, compiler) if query.group_by or _aggregates(query) else None
         self._project = _projection(query, self._groups.compiler if self._groups else compiler)
-        if order is None:
-            order = [(compiler.compile(key.expression), key.descending) for key in query.order_by]
-        self._order = order
+        keys = () if ordered else query.order_by
+        self._order = [(compiler.compile(key.expression), key.descending) for key in keys]
         self.offset = amount(compiler, query.offset, "OFFSET") or 0
         limits = [amount(compiler, query.top, "TOP"), amount(compiler, query.limit, "LIMIT")]
         self.limit = min((limit for limit in limits if limit is not None), default=None)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +23,10 @@ CREATE TABLE IF NOT EXISTS containers (
 CREATE TABLE IF NOT EXISTS items (
     row INTEGER PRIMARY KEY, container INTEGER NOT NULL, partition TEXT NOT NULL, id TEXT NOT NULL,
     epk TEXT NOT NULL, change INTEGER NOT NULL, expires_at REAL, etag TEXT NOT NULL,
-    body TEXT NOT NULL, vectors TEXT, UNIQUE (container, partition, id)
+    body TEXT NOT NULL, vectors BLOB, UNIQUE (container, partition, id)
 );
 CREATE INDEX IF NOT EXISTS items_by_change ON items (container, change);
-CREATE INDEX IF NOT EXISTS items_by_partition ON items (container, partition, row);
+CREATE INDEX IF NOT EXISTS items_by_partition ON items (container, partition, row, expires_at);
 CREATE INDEX IF NOT EXISTS items_by_news ON items (container, partition, change);
 CREATE INDEX IF NOT EXISTS items_by_epk ON items (container, epk);
 """
@@ -49,11 +50,11 @@ class Item:
     expires_at: float | None
     etag: str
     body: str
-    vectors: str | None
+    vectors: bytes | None
 
     def text(self) -> str:
         """Return the whole document as JSON, joined without parsing."""
-        return self.body if self.vectors is None else f"{self.body[:-1]},{self.vectors[1:]}"
+        return self.body if self.vectors is None else f"{self.body[:-1]},{zlib.decompress(self.vectors).decode()[1:]}"
 
     def document(self, *, whole: bool = True) -> Document:
         """Return the document, with its vectors if `whole`."""
@@ -222,6 +223,22 @@ class Storage:
         for row in self.connection.execute(statement, [*values, after]):
             yield Item(*row)
 
+    def matching_rows(self, area: Area, now: float, narrowed: tuple[str, list[object]]) -> list[int]:
+        """Return the row numbers of the area's live items that SQLite cannot rule out."""
+        condition, values = area.condition()
+        statement = (
+            f"SELECT row FROM items WHERE {condition} "  # noqa: S608 - values are bound
+            f"AND (expires_at IS NULL OR expires_at > ?) AND {narrowed[0]} ORDER BY row"
+        )
+        return [row[0] for row in self.connection.execute(statement, [*values, now, *narrowed[1]])]
+
+    def fetch(self, rows: Iterable[int]) -> Iterator[Item]:
+        """Yield items by their row numbers, one by one, as far as they are asked for."""
+        statement = f"SELECT {_COLUMNS} FROM items WHERE row = ?"  # noqa: S608 - constants
+        for row in rows:
+            self.rows_read += 1
+            yield Item(*self.connection.execute(statement, [row]).fetchone())
+
     def changes(self, area: Area, after: int, until: int, limit: int, now: float) -> list[Item]:
         """Return the newest version of each item changed after one change number and up to another."""
         condition, values = area.condition()
@@ -232,9 +249,11 @@ class Storage:
         return [Item(*row) for row in self.connection.execute(statement, [*values, after, until, now, limit])]
 
 
-def split_vectors(document: Document, names: tuple[str, ...]) -> tuple[str, str | None]:
-    """Write a document as body and vectors."""
+def split_vectors(document: Document, names: tuple[str, ...]) -> tuple[str, bytes | None]:
+    """Write a document as body and vectors, the latter packed so that both fit one page."""
     vectors = {name: document[name] for name in names if name in document}
     if not vectors:
         return dump(document), None
-    return dump({name: value for name, value in document.items() if name not in vectors}), dump(vectors)
+    return dump({name: value for name, value in document.items() if name not in vectors}), zlib.compress(
+        dump(vectors).encode(), 1
+    )
