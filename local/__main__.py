@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from local.children import ChildError, child, first_line
-from local.cosmos import LOCAL_ENDPOINT, LOCAL_KEY, LocalCosmos
+from local.cosmos import LOCAL_ENDPOINT, LOCAL_KEY, DatabaseInUseError, LocalCosmos
 from local.model import MODEL_NAME
 from local.serving import address_of, listen, serving
 from shared.composition import Composition
@@ -39,7 +39,7 @@ def main() -> int:
     try:
         with _own_folder(arguments.data), contextlib.closing(_front(arguments.port)) as front:
             return asyncio.run(_until_signal(_run(front, arguments.data)))
-    except (StartError, ChildError, SettingsError) as failed:
+    except (StartError, ChildError, SettingsError, DatabaseInUseError) as failed:
         print(f"keepsake: {failed}", file=sys.stderr)
         return 1
 
@@ -53,8 +53,12 @@ def _parse() -> argparse.Namespace:
 
 @contextlib.contextmanager
 def _own_folder(data: Path) -> Iterator[None]:
-    data.mkdir(parents=True, exist_ok=True)
-    with (data / "lock").open("w") as lock:
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        lock = (data / "lock").open("w")
+    except OSError as failed:
+        raise StartError(f"{data} cannot be used as a folder ({failed.strerror}); give --data another") from None
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

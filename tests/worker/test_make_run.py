@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -50,11 +51,21 @@ class Run:
         """Those of its processes that live."""
         return {int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if self._is_of(path)}
 
+    def process_of(self, module: str) -> int:
+        """The process that runs a module of ours."""
+        (found,) = (pid for pid in self.processes() if f"\0{module}\0".encode() in command_of(pid))
+        return found
+
     def _is_of(self, path: Path) -> bool:
         try:
             return self.mark.encode() in path.read_bytes()
         except OSError:
             return False
+
+
+def command_of(pid: int) -> bytes:
+    """The command line of a process, each word ended by a NUL."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 @contextmanager
@@ -109,8 +120,7 @@ def test_a_dead_model_ends_it_by_name(tmp_path: Path) -> None:
     """When the model's process dies, the rest goes too, with exit code 1 and one line that names it."""
     with keepsake(tmp_path) as run:
         assert run.address
-        (model,) = run.processes() - {run.pid}
-        os.kill(model, signal.SIGKILL)
+        os.kill(run.process_of("local.model"), signal.SIGKILL)
         assert run.program.wait() == 1
         assert re.fullmatch(r"keepsake: the model ended.*\n", run.program.said())
 
@@ -154,6 +164,22 @@ def test_a_port_serves_one_run(running: Run, tmp_path: Path) -> None:
         assert second.program.wait() == 1
         assert second.program.said() == f"keepsake: port {port} is taken; stop what uses it or give --port\n"
     assert not (tmp_path / "data" / "model.log").exists()
+
+
+def test_a_database_serves_one_program(tmp_path: Path) -> None:
+    """While another program holds the database, one line says so."""
+    with closing(sqlite3.connect(tmp_path / "cosmos.sqlite")) as other, keepsake(tmp_path) as run:
+        other.execute("BEGIN EXCLUSIVE")
+        assert run.program.wait() == 1
+        assert re.fullmatch(r"keepsake: .*cosmos.sqlite is in use.*\n", run.program.said())
+
+
+def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
+    """Where it cannot keep anything it does not start, and one line names the place."""
+    (tmp_path / "file").touch()
+    with keepsake(tmp_path / "file") as run:
+        assert run.program.wait() == 1
+        assert re.fullmatch(r"keepsake: .*/file cannot be used .*\n", run.program.said())
 
 
 def test_a_missing_setting_is_named(tmp_path: Path) -> None:
