@@ -54,7 +54,7 @@ class Front:
         template = function.trigger.get("route") or function.name
         if "?" in template:
             raise WorkerError(f"{function.name}: optional route parameters are not known here")
-        path = f"/{prefix}/" + re.sub(r"{\*(\w+)}", r"{\1:path}", template)
+        path = f"{prefix and '/'}{prefix}/" + re.sub(r"{\*(\w+)}", r"{\1:path}", template)
 
         async def relay(request: Request) -> Response:
             if function.asks_for_key and not _has_key(request):

@@ -20,63 +20,63 @@ Message = MutableMapping[str, Any]
 
 def test_a_stream_arrives_before_it_ends(streams: httpx.Client) -> None:
     """The first part is with the caller while the application has not made the second."""
-    with streams.stream("GET", "/api/paused/a") as answer:
+    with streams.stream("GET", "/paused/a") as answer:
         parts = answer.iter_raw()
         first = next(parts)
-        streams.get("/api/release/a")
+        streams.get("/release/a")
         assert (first, b"".join(parts)) == (b"first ", b"second")
 
 
 def test_a_client_that_leaves_cancels_the_application(streams: httpx.Client) -> None:
     """Within a second after a caller has left a stream, the application is told to stop."""
-    with streams.stream("GET", "/api/endless/b") as answer:
+    with streams.stream("GET", "/endless/b") as answer:
         next(answer.iter_raw())
-    wait_until(lambda: "b" in streams.get("/api/state/-").json()["cancelled"], A_SECOND)
+    wait_until(lambda: "b" in streams.get("/state/-").json()["cancelled"], A_SECOND)
 
 
 def test_a_client_that_leaves_a_pause_cancels_the_application(streams: httpx.Client) -> None:
     """That holds while the application is between two parts, too."""
-    with streams.stream("GET", "/api/paused/c") as answer:
+    with streams.stream("GET", "/paused/c") as answer:
         next(answer.iter_raw())
-    wait_until(lambda: "c" in streams.get("/api/state/-").json()["cancelled"], A_SECOND)
+    wait_until(lambda: "c" in streams.get("/state/-").json()["cancelled"], A_SECOND)
 
 
 def test_a_client_that_leaves_early_cancels_the_stream(streams: httpx.Client) -> None:
     """A stream that begins when its caller has left is stopped as well, not left waiting for a reader for ever."""
     with suppress(httpx.ReadTimeout):
-        streams.get("/api/late/d", timeout=0.2)
-    streams.get("/api/release/d")
-    wait_until(lambda: "d" in streams.get("/api/state/-").json()["cancelled"], A_SECOND)
+        streams.get("/late/d", timeout=0.2)
+    streams.get("/release/d")
+    wait_until(lambda: "d" in streams.get("/state/-").json()["cancelled"], A_SECOND)
 
 
 @pytest.mark.parametrize("kind", ["broken_first", "broken_headed", "silent"])
 def test_a_failure_before_the_first_byte_is_an_error(streams: httpx.Client, kind: str) -> None:
     """An application that fails, or ends, before it has sent a byte of its body is a 500 and never an empty 200."""
-    assert streams.get(f"/api/{kind}/e").status_code == 500
+    assert streams.get(f"/{kind}/e").status_code == 500
 
 
 @pytest.mark.parametrize("kind", ["broken_midway", "unfinished"])
 def test_a_failure_after_the_first_byte_breaks_the_stream(streams: httpx.Client, kind: str) -> None:
     """A caller can tell an answer that broke off from one that ended."""
     with pytest.raises(httpx.RemoteProtocolError):
-        streams.get(f"/api/{kind}/f")
+        streams.get(f"/{kind}/f")
 
 
 def test_streams_run_side_by_side(streams: httpx.Client) -> None:
     """Ten callers are served at once."""
     with ThreadPoolExecutor(10) as callers:
-        answers = [callers.submit(streams.get, f"/api/paused/side{number}") for number in range(10)]
+        answers = [callers.submit(streams.get, f"/paused/side{number}") for number in range(10)]
         wait_until(
-            lambda: {f"side{number}" for number in range(10)} <= set(streams.get("/api/state/-").json()["begun"])
+            lambda: {f"side{number}" for number in range(10)} <= set(streams.get("/state/-").json()["begun"])
         )
-        released = [streams.get(f"/api/release/side{number}").status_code for number in range(10)]
+        released = [streams.get(f"/release/side{number}").status_code for number in range(10)]
         assert {answer.result().text for answer in answers} == {"first second"}
         assert released == [200] * 10
 
 
 def test_a_literal_route_wins(streams: httpx.Client) -> None:
     """A catch-all route leaves to others what is theirs."""
-    assert streams.get("/api/state/literal").text == "literal"
+    assert streams.get("/state/literal").text == "literal"
 
 
 @pytest.mark.anyio

@@ -27,7 +27,7 @@ class Streams:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Answer as the path says."""
-        _, _, kind, name = scope["path"].split("/")
+        _, kind, name = scope["path"].split("/")
         self.begun.append(name)
         try:
             await getattr(self, kind)(send, name)
