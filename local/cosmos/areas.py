@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from local.cosmos.containers import Definition, key_mismatch, parse_key
+from local.cosmos.containers import Definition, effective_key, key_mismatch, parse_key
 from local.cosmos.errors import bad_request
-from local.cosmos.ranges import range_of
+from local.cosmos.ranges import RANGES, range_of
 from local.cosmos.storage import Area
-from local.cosmos.values import Value, canonical
+from local.cosmos.values import Value, canonical, load
 from local.cosmos.wire import WireRequest
 
 KEY = "x-ms-documentdb-partitionkey"
@@ -34,6 +34,15 @@ def area_of(request: WireRequest, definition: Definition) -> Area:
     if RANGE in request.headers:
         return Area(definition.number, None, *range_of(request.headers[RANGE]))
     return Area(definition.number)
+
+
+def ranges_of(area: Area, definition: Definition) -> list[int]:
+    """Return the numbers of the partition key ranges an area lies in."""
+    if area.partition is None:
+        return [number for number, (low, high) in enumerate(RANGES) if area.epk_from < high and low < area.epk_to]
+    key = load(area.partition)
+    epk = effective_key(definition, key if isinstance(key, list) else [])
+    return [number for number, (low, high) in enumerate(RANGES) if low <= epk < high]
 
 
 def is_everywhere(request: WireRequest) -> bool:

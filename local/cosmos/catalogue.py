@@ -112,9 +112,6 @@ class Catalogue:
         for fixed in ("partitionKey", "uniqueKeyPolicy"):
             if body.get(fixed, old.get(fixed)) != old.get(fixed):
                 raise bad_request(f"The {fixed} of a container cannot be changed.")
-        before, after = old.get("vectorEmbeddingPolicy"), body.get("vectorEmbeddingPolicy")
-        if before is not None and after != before:
-            raise bad_request("The vectorEmbeddingPolicy of a container cannot be changed.")
         return self._update(database, name, {"indexingPolicy": old["indexingPolicy"]} | body)
 
     def delete_container(self, database: str, name: str) -> None:
@@ -146,7 +143,10 @@ class Catalogue:
         old = self.container(database, name)
         kept = {key: value for key, value in old.properties.items() if key.startswith("_")}
         if _policy_key(old.properties) != _policy_key({"indexingPolicy": DEFAULT_INDEXING} | properties):
-            raise bad_request("The partitionKey of a container cannot be changed.")
+            raise bad_request(f"The partitionKey of a container cannot be changed ({name}).")
+        before, after = old.properties.get("vectorEmbeddingPolicy"), properties.get("vectorEmbeddingPolicy")
+        if before is not None and after != before:
+            raise bad_request(f"The vectorEmbeddingPolicy of a container cannot be changed ({name}).")
         updated = {"indexingPolicy": DEFAULT_INDEXING} | properties | kept
         updated |= {"_etag": new_etag(), "_ts": int(self._clock.now())}
         define(old.number, old.rid, updated)

@@ -109,11 +109,19 @@ def _check_shape(query: Query, *, outermost: bool) -> None:
         raise bad_request("A WHERE clause needs a FROM clause.")
     if query.top is not None and query.limit is not None:
         raise bad_request("TOP cannot be used together with OFFSET LIMIT.")
+    if query.distinct and any(key.expression not in _selected(query) for key in query.order_by):
+        raise bad_request("With DISTINCT, ORDER BY can only use what is selected.")
+    if query.rank is not None and len(query.sources) != 1:
+        raise bad_request("ORDER BY RANK cannot be combined with JOIN.")
     if not outermost and (query.order_by or query.rank or query.limit is not None):
         raise bad_request("ORDER BY and OFFSET LIMIT are not supported in subqueries.")
     names = [name for column in query.columns if (name := syntax.column_name(column)) is not None]
     if not query.value and len(set(names)) < len(names):
         raise bad_request("The SELECT list names a property twice; use AS.")
+
+
+def _selected(query: Query) -> list[Expression]:
+    return [column.expression for column in query.columns]
 
 
 def _check_groups(query: Query) -> None:

@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass
 
 from local.cosmos import documents, feeds
+from local.cosmos.areas import area_of, ranges_of
 from local.cosmos.authority import Authority
 from local.cosmos.catalogue import Catalogue
 from local.cosmos.clock import Clock
@@ -95,21 +96,31 @@ class Gateway:
             "content-type": "application/json",
             "x-ms-activity-id": request.headers.get("x-ms-activity-id") or str(uuid.uuid4()),
             "x-ms-request-charge": "1.00",
+            "x-local-request-charge": "estimate",
             "x-ms-version": "2020-07-15",
             "x-ms-gatewayversion": "version=local",
             "x-ms-serviceversion": "version=local",
             **answer.headers,
         }
         if len(request.segments) >= 4:  # noqa: PLR2004 - a container's own path
-            headers["x-ms-session-token"] = self._session_token(request)
+            headers |= self._session_headers(request)
         return WireResponse(answer.status, answer.body, headers)
 
-    def _session_token(self, request: WireRequest) -> str:
+    def _session_headers(self, request: WireRequest) -> dict[str, str]:
+        """Say how far the ranges are that the request is about, and whose they are."""
         try:
-            number = self._catalogue.container(request.segments[1], request.segments[3]).number
+            definition = self._catalogue.container(request.segments[1], request.segments[3])
+            ranges = ranges_of(area_of(request, definition), definition)
         except Refusal:
-            return "0:-1#0"
-        return f"0:-1#{self._storage.last_change(number)}"
+            return {}
+        if not ranges:
+            return {}
+        change = self._storage.last_change(definition.number)
+        return {
+            "x-ms-session-token": ",".join(f"{number}:-1#{change}" for number in ranges),
+            "x-ms-documentdb-partitionkeyrangeid": str(ranges[0]),
+            "x-ms-alt-content-path": "/".join(request.segments[:4]),
+        }
 
 
 def refuse(refusal: Refusal) -> WireResponse:

@@ -18,6 +18,28 @@ from local.cosmos.values import UNDEFINED
 
 MAX_QUERY_BYTES = 512 * 1024  # the service's limit on a query text
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_NO_ALIAS = frozenset(
+    [
+        "LEFT",
+        "RIGHT",
+        "INNER",
+        "OUTER",
+        "CROSS",
+        "FULL",
+        "HAVING",
+        "UNION",
+        "SET",
+        "INTO",
+        "LET",
+        "UDF",
+        "CASE",
+        "WHEN",
+        "ON",
+        "IS",
+        "WITH",
+        "OVER",
+    ]
+)
 _MAX_NESTING = 100  # deeper trees are refused rather than left to Python's recursion limit
 
 
@@ -108,6 +130,14 @@ def _number(token: Token) -> syntax.Literal:
     return syntax.Literal(value)
 
 
+def _alias(token: Token) -> str:
+    """Refuse words that mean something else in SQL, so that `LEFT JOIN` does not become an alias and a JOIN."""
+    if token.upper() in _NO_ALIAS:
+        place = _place(token)
+        raise sql_error("SC1001", f"Syntax error, incorrect syntax near '{token}'.", place.start, place.end)
+    return str(token)
+
+
 def _place(token: Token) -> Place:
     start = token.start_pos or 0
     return Place(start, start + len(token))
@@ -133,7 +163,7 @@ class _Clauses(Transformer[Token, Query]):
         return {"columns": columns}
 
     def column(self, expression: Expression, alias: Token | None = None) -> syntax.Column:
-        return syntax.Column(expression, None if alias is None else str(alias))
+        return syntax.Column(expression, None if alias is None else _alias(alias))
 
     def where(self, expression: Expression) -> dict[str, object]:
         return {"where": expression}
@@ -170,14 +200,14 @@ class _Sources(Transformer[Token, Query]):
 
     def collection(self, path: Expression, alias: Token | None = None) -> syntax.Source:
         names = syntax.path_of(path)
-        name = str(alias) if alias is not None else names[-1] if names else ""
+        name = _alias(alias) if alias is not None else names[-1] if names else ""
         return syntax.Source(name, path, None, iterates=False, place=_first_place(path))
 
     def iterate(self, alias: Token, path: Expression) -> syntax.Source:
-        return syntax.Source(str(alias), path, None, iterates=True, place=_place(alias))
+        return syntax.Source(_alias(alias), path, None, iterates=True, place=_place(alias))
 
     def derived(self, query: Query, alias: Token) -> syntax.Source:
-        return syntax.Source(str(alias), None, query, iterates=False, place=_place(alias))
+        return syntax.Source(_alias(alias), None, query, iterates=False, place=_place(alias))
 
 
 @v_args(inline=True)

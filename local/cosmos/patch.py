@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -174,7 +175,10 @@ def _incr(document: Document, operation: Operation) -> None:
     current = holder[key]  # type: ignore[index]  # _existing pairs lists with numbers
     if not is_number(current):
         raise bad_request("the property to increment is not a number.")
-    holder[key] = current + operation.value  # type: ignore[index]  # as above
+    total = operation.value + current
+    if not math.isfinite(total):
+        raise bad_request("the result of the increment is out of range.")
+    holder[key] = total  # type: ignore[index]  # as above
 
 
 def _move(document: Document, operation: Operation) -> None:

@@ -113,7 +113,9 @@ def _mentions(node: object, apart: tuple[str, ...]) -> bool:
     if isinstance(node, syntax.Name):
         return True
     if isinstance(node, syntax.Source):
-        return node.query is not None and _mentions(node.query, apart)
+        return _mentions(node.query, apart) or (
+            isinstance(node.expression, syntax.Member) and _mentions(node.expression, apart)
+        )
     if isinstance(node, syntax.Subquery):
         return _mentions(node.query, apart)
     parts = syntax.clauses(node) if isinstance(node, Query) else syntax.children(node)

@@ -8,6 +8,7 @@ from itertools import islice
 from local.cosmos import syntax
 from local.cosmos.errors import bad_request
 from local.cosmos.evaluator import ROW, Compiler, Evaluate, Rows, Scope
+from local.cosmos.functions.numbers import finite
 from local.cosmos.syntax import Query, Source
 from local.cosmos.values import UNDEFINED, Undefined, Value, canonical, is_number, sort_key, without_undefined
 
@@ -159,7 +160,7 @@ def aggregate(name: str, values: list[Value]) -> Value:
         numbers = [value for value in defined if is_number(value)]
         if len(numbers) < len(defined) or (name == "AVG" and not numbers):
             return UNDEFINED
-        return sum(numbers) if name == "SUM" else sum(numbers) / len(numbers)
+        return finite(lambda: sum(numbers) if name == "SUM" else sum(numbers) / len(numbers))
     if not defined or any(isinstance(value, list | dict) for value in defined):
         return UNDEFINED
     return min(defined, key=sort_key) if name == "MIN" else max(defined, key=sort_key)

@@ -95,6 +95,7 @@ class Storage:
         """Open or create the file, or a database in memory."""
         self.lock = threading.RLock()
         self.rows_read = 0
+        self.rows_indexed = 0
         self.removals = 0
         self._before: dict[tuple[int, str, str], Item | None] = {}
         if path is not None:
@@ -221,6 +222,7 @@ class Storage:
         condition, values = area.condition()
         statement = f"SELECT {_COLUMNS} FROM items WHERE {condition} AND change > ?"  # noqa: S608 - values are bound
         for row in self.connection.execute(statement, [*values, after]):
+            self.rows_indexed += 1
             yield Item(*row)
 
     def matching_rows(self, area: Area, now: float, narrowed: tuple[str, list[object]]) -> list[int]:

@@ -26,6 +26,7 @@ class Undefined:
 
 UNDEFINED: Final = Undefined()
 
+_EXACT = 2**53  # larger integers are not all doubles
 _NULL, _FALSE, _TRUE, _NUMBER, _STRING, _ARRAY, _OBJECT = range(1, 8)
 
 
@@ -118,7 +119,7 @@ def dump(value: Value) -> str:
 def load(body: bytes | str) -> Value:
     """Parse a request's JSON strictly: no NaN, no infinite numbers, no half surrogates."""
     try:
-        parsed: Value = json.loads(body, parse_constant=_no_constant, parse_float=_finite)
+        parsed: Value = json.loads(body, parse_constant=_no_constant, parse_float=_finite, parse_int=_double)
         text = body if isinstance(body, str) else body.decode()
         if "\\ud" in text or "\\uD" in text:
             dump(parsed).encode()
@@ -146,6 +147,15 @@ def dig(value: Value, path: tuple[str, ...]) -> Value:
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _double(text: str) -> int | float:
+    """Read an integer as the service does, which knows doubles only."""
+    number = int(text)
+    if abs(number) <= _EXACT:
+        return number
+    rounded = _finite(text)
+    return int(rounded) if abs(rounded) < 2**63 else rounded
 
 
 def _finite(text: str) -> float:

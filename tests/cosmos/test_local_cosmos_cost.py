@@ -68,6 +68,21 @@ def test_a_scan_goes_by_an_index(cosmos: LocalCosmos, area: Area) -> None:
     assert all("SEARCH items USING" in row[3] for row in plan)
 
 
+async def test_a_vector_query_reads_what_it_returns(cosmos: LocalCosmos, memory: ContainerProxy) -> None:
+    """The matrix is built once; then only what changed is added, and only the nearest documents are read."""
+    for number in range(30):
+        await memory.create_item({"id": str(number), "user_id": "a", "embedding": [1.0, number, *[0.0] * 510]})
+    query = "SELECT TOP 3 c.id FROM c ORDER BY VectorDistance(c.embedding, @v)"
+    options: dict[str, Any] = {"partition_key": "a", "parameters": [{"name": "@v", "value": [1.0] * 512}]}
+    assert await rows_read(cosmos, memory, query, **options) == 3
+    assert cosmos.storage.rows_indexed == 30
+    await memory.delete_item("3", "a")
+    await memory.create_item({"id": "new", "user_id": "a", "embedding": [1.0] * 512})
+    await rows_read(cosmos, memory, query, **options)
+    await rows_read(cosmos, memory, query, **options)
+    assert cosmos.storage.rows_indexed == 31
+
+
 async def test_numpy_is_imported_by_vector_queries_only() -> None:
     """Nobody pays for numpy who asks for no distance."""
     program = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from azure.core import MatchConditions
 from azure.cosmos import PartitionKey, exceptions
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
-from local.cosmos import LocalCosmos
+from local.cosmos import LOCAL_ENDPOINT, LOCAL_KEY, Fault, LocalCosmos, WireRequest
 
 pytestmark = pytest.mark.anyio
+DECLARATION = Path(__file__).parents[2] / "infra" / "containers.json"
 
 
 async def refused(call: Any) -> int:
@@ -191,6 +193,34 @@ async def test_a_whole_partition_can_be_deleted(memory: ContainerProxy) -> None:
     assert {item["user_id"] async for item in memory.read_all_items()} == {"b"}
 
 
+async def test_large_integers_are_doubles(memory: ContainerProxy) -> None:
+    """What is no double comes back as the nearest one, as from the service."""
+    await memory.create_item(an_item(n=2**53 + 1, large=10**25))
+    found = await memory.read_item("1", "a")
+    assert (found["n"], found["large"]) == (2**53, 1e25)
+
+
+async def test_under_session_consistency_the_sdk_sends_its_tokens() -> None:
+    """Session tokens name the ranges, so that the SDK can use them."""
+    cosmos = LocalCosmos.open(None, DECLARATION, consistency="Session")
+    seen: list[WireRequest] = []
+
+    def see(request: WireRequest) -> bool:
+        seen.append(request)
+        return False
+
+    cosmos.faults.add(Fault(kind="read", match=see))
+    client = CosmosClient(LOCAL_ENDPOINT, LOCAL_KEY, transport=cosmos.transport())
+    await client.__aenter__()  # only then does the asynchronous SDK learn the account's consistency
+    memory = client.get_database_client("agent-memory").get_container_client("memory")
+    await memory.create_item(an_item())
+    assert (await memory.read_item("1", "a"))["id"] == "1"
+    assert [item["id"] async for item in memory.query_items("SELECT * FROM c ORDER BY c.id")] == ["1"]
+    await client.close()
+    cosmos.close()
+    assert seen[0].headers["x-ms-session-token"].endswith("#1")
+
+
 async def test_a_wrong_key_is_401(cosmos: LocalCosmos) -> None:
     """The account key is checked over every request."""
     with pytest.raises(exceptions.CosmosHttpResponseError) as refusal:
@@ -212,6 +242,7 @@ async def test_charges_tokens_and_etags_are_in_the_headers(memory: ContainerProx
     seen: dict[str, str] = {}
     await memory.create_item(an_item(), response_hook=lambda headers, _: seen.update(headers))
     assert float(seen["x-ms-request-charge"]) == 5.0
+    assert seen["x-local-request-charge"] == "estimate"
     assert seen["x-ms-session-token"]
     assert seen["x-ms-activity-id"]
     assert seen["etag"]

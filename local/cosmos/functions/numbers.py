@@ -9,17 +9,18 @@ from local.cosmos.functions.registry import Function, define
 from local.cosmos.values import UNDEFINED, Value, is_number
 
 FUNCTIONS: dict[str, Function] = {}
+_LARGE = 2**63  # beyond it Python's integers would be more exact than the service's doubles
 
 
 def finite(compute: Callable[[], float]) -> Value:
     """Return the result, or undefined where there is none."""
     try:
         result = compute()
+        if isinstance(result, complex) or not math.isfinite(result):
+            return UNDEFINED
+        return float(result) if abs(result) >= _LARGE else result
     except (ValueError, OverflowError, ZeroDivisionError):
         return UNDEFINED
-    if isinstance(result, complex) or not math.isfinite(result):
-        return UNDEFINED
-    return result
 
 
 def _define(name: str, compute: Callable[..., float], arguments: int = 1) -> None:
