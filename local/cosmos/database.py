@@ -69,4 +69,5 @@ class LocalCosmos:
 
     def close(self) -> None:
         """Close the database; clients must be closed before."""
+        self.gateway.close()
         self.storage.close()

@@ -49,6 +49,10 @@ class Gateway:
         self._strong = consistency in ("Strong", "BoundedStaleness")
         self._resources = Resources(catalogue, consistency, allow_create=allow_create)
 
+    def close(self) -> None:
+        """Let go of the search indexes."""
+        self._indexes.close()
+
     def respond(self, request: WireRequest, quirk: Quirk = NO_QUIRK) -> WireResponse:
         """Answer a request; whatever is refused leaves the storage as it was."""
         with self._storage.lock:

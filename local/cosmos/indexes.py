@@ -35,6 +35,10 @@ class Indexes(Generic[Index]):
         self._make = make
         self._kept: dict[tuple[int, str, Path], _Kept[Index]] = {}
 
+    def all(self) -> list[Index]:
+        """Return the indexes built so far."""
+        return [kept.index for kept in self._kept.values()]
+
     def of(self, area: Area, path: Path, now: float) -> Iterator[Index]:
         """Yield the up-to-date index of each partition in the area."""
         partitions = [area.partition] if area.partition is not None else self._storage.partitions(area)

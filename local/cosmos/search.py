@@ -35,6 +35,11 @@ class SearchIndexes:
         self.vectors = Indexes(storage, VectorIndex)
         self.texts = Indexes(storage, TextIndex)
 
+    def close(self) -> None:
+        """Close what the indexes hold open."""
+        for index in self.texts.all():
+            index.close()
+
 
 @dataclass(frozen=True)
 class Search:

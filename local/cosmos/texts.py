@@ -21,6 +21,10 @@ class TextIndex:
         self._fts.execute("CREATE VIRTUAL TABLE texts USING fts5(text, tokenize = 'porter unicode61')")
         self._rows: set[int] = set()
 
+    def close(self) -> None:
+        """Close the index's own database."""
+        self._fts.close()
+
     def put(self, row: int, value: Value) -> None:
         """Store a row's text, or forget the row when it has none."""
         self.remove({row})
