@@ -59,6 +59,24 @@ async def put_turn(req: Request, context: func.Context) -> Response:
     return await dispatch(api, req, context.invocation_id)
 
 
+@app.route(route="sessions/{session_id}/data/{name}", methods=["GET"])
+async def read_data(req: Request, context: func.Context) -> Response:
+    """Read a value kept with a session."""
+    return await dispatch(api, req, context.invocation_id)
+
+
+@app.route(route="sessions/{session_id}/data/{name}", methods=["PUT"])
+async def put_data(req: Request, context: func.Context) -> Response:
+    """Keep a value with a session."""
+    return await dispatch(api, req, context.invocation_id)
+
+
+@app.route(route="sessions/{session_id}/data/{name}", methods=["DELETE"])
+async def delete_data(req: Request, context: func.Context) -> Response:
+    """Forget a value kept with a session."""
+    return await dispatch(api, req, context.invocation_id)
+
+
 @app.route(route="preferences", methods=["GET"])
 async def read_preferences(req: Request, context: func.Context) -> Response:
     """Read preferences."""

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from local.children import ChildError, child, first_line
 from local.cosmos import LOCAL_ENDPOINT, LOCAL_KEY, DatabaseInUseError, LocalCosmos
 from local.model import MODEL_NAME
+from local.redis import server_arguments, server_binary, socket_folder, until_listening
 from local.serving import address_of, listen, serving
 from shared.composition import Composition
 from shared.domain.errors import KeepsakeError
@@ -22,6 +23,7 @@ from shared.http.app import create_api
 from shared.settings import AZURE_MARKS, SettingsError, load_settings
 
 CONTAINERS = Path(__file__).resolve().parent.parent / "infra" / "containers.json"
+RESTART_SECONDS = 1.0
 SWEEP_SECONDS = 60.0  # in Azure a timer trigger does it
 SCRIPTED_NOTE = "Answers come from a scripted stand-in; for a model set OPENAI_BASE_URL, OPENAI_API_KEY, CHAT_MODEL."
 
@@ -91,7 +93,11 @@ async def _until_signal(work: Coroutine[None, None, None]) -> int:
 
 
 async def _run(front: socket.socket, data: Path) -> None:
-    async with _model(data / "model.log") as model_ended, _composed(data / "cosmos.sqlite") as composition:
+    async with (
+        _model(data / "model.log") as model_ended,
+        _redis(data),
+        _composed(data) as composition,
+    ):
         async with serving(create_api(composition), front) as server_ended, _sweeping(composition) as sweep_ended:
             _greet(address_of(front), scripted=model_ended is not None)
             parts = {"the model": model_ended, "the web server": server_ended, "the sweep": sweep_ended}
@@ -121,13 +127,36 @@ async def _model(log: Path) -> AsyncIterator["asyncio.Task[int] | None"]:
 
 
 @contextlib.asynccontextmanager
-async def _composed(database: Path) -> AsyncIterator[Composition]:
+async def _redis(data: Path) -> AsyncIterator[None]:
+    """The Redis of the environment, or else one of our own; when it dies it is started again, as Azure's would be."""
+    if os.environ.get("REDIS_HOST"):
+        yield
+        return
+    binary = server_binary()
+    with socket_folder() as path:
+
+        async def serve() -> None:
+            while True:
+                async with child(
+                    *server_arguments(binary, path, data), log=data / "redis.log", speaks=False
+                ) as process:
+                    await process.wait()
+                await asyncio.sleep(RESTART_SECONDS)
+
+        async with _task(serve()):
+            await until_listening(path)
+            os.environ["REDIS_SOCKET"] = str(path)
+            yield
+
+
+@contextlib.asynccontextmanager
+async def _composed(data: Path) -> AsyncIterator[Composition]:
     """The app's composition over the local Cosmos DB, in process."""
     os.environ |= {"AUTH_MODE": "local", "COSMOS_ENDPOINT": LOCAL_ENDPOINT, "COSMOS_KEY": LOCAL_KEY}
     for mark in AZURE_MARKS:
         os.environ.pop(mark, None)  # a dev container may carry one; this program serves loopback only
     settings = load_settings()
-    with contextlib.closing(LocalCosmos.open(database, CONTAINERS)) as cosmos:
+    with contextlib.closing(LocalCosmos.open(data / "cosmos.sqlite", CONTAINERS)) as cosmos:
         composition = Composition(settings, cosmos_transport=cosmos.transport())
         try:
             yield composition

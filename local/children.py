@@ -20,13 +20,15 @@ class ChildError(RuntimeError):
 
 
 @contextlib.asynccontextmanager
-async def child(*args: str, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a command in a session of its own until the block ends; its error output goes to the log file.
+async def child(*args: str, log: Path, speaks: bool = True) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a command in a session of its own until the block ends; what it says goes to the log file.
+
+    If it speaks to us, its standard output is ours to read and must be read.
 
     Only the parent gets the terminal's signals, so requests can drain before a child they need is stopped.
     """
     with log.open("ab") as output:
-        process = await _start(args, output)
+        process = await _start(args, output, asyncio.subprocess.PIPE if speaks else output)
     try:
         yield process
     finally:
@@ -51,7 +53,7 @@ async def first_line(process: asyncio.subprocess.Process, log: Path) -> str:
     return line.decode().strip()
 
 
-async def _start(args: tuple[str, ...], output: IO[bytes]) -> asyncio.subprocess.Process:
+async def _start(args: tuple[str, ...], output: IO[bytes], speech: int | IO[bytes]) -> asyncio.subprocess.Process:
     parent = os.getpid()
 
     def die_with_parent() -> None:
@@ -63,7 +65,7 @@ async def _start(args: tuple[str, ...], output: IO[bytes]) -> asyncio.subprocess
     return await asyncio.create_subprocess_exec(
         *args,
         stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
+        stdout=speech,
         stderr=output,
         start_new_session=True,
         preexec_fn=die_with_parent,

@@ -6,10 +6,13 @@ from datetime import timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-from shared.ports import Clock
+from pydantic import SecretStr
+
+from shared.ports import Clock, Pingable, SessionCache
 from shared.services.conversation import Conversation, Retention
 from shared.services.health import Health
 from shared.services.preferences import UserPreferences
+from shared.services.session_data import SessionData
 from shared.services.sessions import Sessions
 from shared.services.turn_protocol import TurnProtocol
 from shared.settings import Settings
@@ -17,9 +20,11 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from azure.core.pipeline.transport import AsyncHttpTransport
 
+    from shared.adapters import cosmos_client, openai_chat, redis_sessions
 
-class Closable(Protocol):
-    """A client that holds connections."""
+
+class Client(Pingable, Protocol):
+    """A client that holds connections, and a dependency of readiness."""
 
     async def close(self) -> None:
         """Let them go."""
@@ -32,15 +37,30 @@ class Services:
 
     conversation: Conversation
     sessions: Sessions
+    session_data: SessionData
     preferences: UserPreferences
     health: Health
-    clients: tuple[Closable, ...] = field(repr=False)
+    clients: tuple[Client, ...] = field(repr=False)
+
+
+SDKS = (
+    "shared.adapters.cosmos_graves",
+    "shared.adapters.cosmos_preferences",
+    "shared.adapters.cosmos_session_values",
+    "shared.adapters.cosmos_sessions",
+    "shared.adapters.cosmos_transcript",
+    "shared.adapters.openai_chat",
+    "shared.adapters.redis_client",
+    "shared.adapters.redis_sessions",
+    "openai.resources.chat.completions",
+    "openai.resources.models",
+)
 
 
 def import_sdks() -> None:
-    """Import what every chat turn needs: about a second of CPU, kept off the event loop and off the cold start."""
-    for name in ("cosmos_client", "cosmos_transcript", "openai_chat"):
-        import_module(f"shared.adapters.{name}")
+    """Import what a chat turn needs: about a second of CPU, kept off the event loop and off the cold start."""
+    for name in SDKS:
+        import_module(name)
 
 
 class Composition:
@@ -75,52 +95,93 @@ class Composition:
             await asyncio.gather(*(client.close() for client in services.clients))
 
     def _build(self) -> Services:
-        from shared.adapters import (  # noqa: PLC0415 - the SDKs behind them are heavy, see import_sdks
-            cosmos_client,
+        import_sdks()
+        from shared.adapters import (  # noqa: PLC0415 - see import_sdks
             cosmos_graves,
             cosmos_preferences,
+            cosmos_session_values,
             cosmos_sessions,
             cosmos_transcript,
             cosmos_users,
-            openai_chat,
+            no_session_cache,
             system_clock,
         )
 
-        settings = self.settings
         clock = self._clock or system_clock.SystemClock()
-        containers = cosmos_client.CosmosContainers(
-            cosmos_client.CosmosAccount(
-                endpoint=settings.cosmos_endpoint,
-                database=settings.cosmos_database,
-                key=settings.cosmos_key.get_secret_value() if settings.cosmos_key else None,
-                client_id=settings.azure_client_id,
-                transport=self._cosmos_transport,
-            )
-        )
-        model = openai_chat.OpenAIChat(
-            openai_chat.ChatEndpoint(
-                base_url=settings.chat_base_url,
-                model=settings.chat_model,
-                key=settings.openai_api_key.get_secret_value() if settings.openai_api_key else None,
-                client_id=settings.azure_client_id,
-                max_completion_tokens=settings.max_completion_tokens,
-            )
-        )
+        containers = _make_containers(self.settings, self._cosmos_transport)
+        model = _make_model(self.settings)
+        redis = _make_redis(self.settings)
+        cache: SessionCache = redis or no_session_cache.NoSessionCache()
         users = cosmos_users.CosmosUsers(containers)
         sessions = cosmos_sessions.CosmosSessions(containers, users, clock)
         transcript = cosmos_transcript.CosmosTranscript(containers)
         preferences = cosmos_preferences.CosmosPreferences(containers, clock)
+        values = cosmos_session_values.CosmosSessionValues(containers, clock)
         graves = cosmos_graves.CosmosGraves(containers)
-        retention = Retention(
-            turns=settings.retention,
-            unremembered=timedelta(seconds=settings.session_ttl_seconds),
-            due_after=timedelta(minutes=settings.idle_minutes),
-        )
-        protocol = TurnProtocol(sessions, transcript, preferences)
+        protocol = TurnProtocol(sessions, transcript, preferences, cache)
+        clients = (containers, model, redis) if redis else (containers, model)
+        kept = self.settings.retention
         return Services(
-            conversation=Conversation(protocol, preferences, model, clock, retention),
-            sessions=Sessions(sessions, graves, transcript, users, clock, settings.retention),
-            preferences=UserPreferences(preferences, users, clock, settings.retention),
-            health=Health([containers, model]),
-            clients=(containers, model),
+            conversation=Conversation(protocol, preferences, model, clock, _retention(self.settings)),
+            sessions=Sessions(sessions, graves, transcript, users, cache, clock, kept),
+            session_data=SessionData(sessions, values, clock, kept),
+            preferences=UserPreferences(preferences, users, clock, kept),
+            health=Health(clients),
+            clients=clients,
         )
+
+
+def _retention(settings: Settings) -> Retention:
+    return Retention(
+        turns=settings.retention,
+        unremembered=timedelta(seconds=settings.session_ttl_seconds),
+        due_after=timedelta(minutes=settings.idle_minutes),
+    )
+
+
+def _make_containers(
+    settings: Settings, transport: "AsyncHttpTransport[Any, Any] | None"
+) -> "cosmos_client.CosmosContainers":
+    from shared.adapters import cosmos_client  # noqa: PLC0415 - see import_sdks
+
+    account = cosmos_client.CosmosAccount(
+        endpoint=settings.cosmos_endpoint,
+        database=settings.cosmos_database,
+        key=_reveal(settings.cosmos_key),
+        client_id=settings.azure_client_id,
+        transport=transport,
+    )
+    return cosmos_client.CosmosContainers(account)
+
+
+def _make_model(settings: Settings) -> "openai_chat.OpenAIChat":
+    from shared.adapters import openai_chat  # noqa: PLC0415 - see import_sdks
+
+    endpoint = openai_chat.ChatEndpoint(
+        base_url=settings.chat_base_url,
+        model=settings.chat_model,
+        key=_reveal(settings.openai_api_key),
+        client_id=settings.azure_client_id,
+        max_completion_tokens=settings.max_completion_tokens,
+    )
+    return openai_chat.OpenAIChat(endpoint)
+
+
+def _make_redis(settings: Settings) -> "redis_sessions.RedisSessions | None":
+    """The session cache, if there is one; else it is the Cosmos-only mode."""
+    if not (settings.redis_host or settings.redis_socket):
+        return None
+    from shared.adapters import redis_client, redis_sessions  # noqa: PLC0415 - only where there is a Redis
+
+    server = redis_client.RedisServer(
+        host=settings.redis_host,
+        port=settings.redis_port,
+        tls=settings.redis_tls,
+        socket=settings.redis_socket,
+        client_id=settings.azure_client_id,
+    )
+    return redis_sessions.RedisSessions(redis_client.connect(server), settings.session_ttl_seconds)
+
+
+def _reveal(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None

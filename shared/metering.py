@@ -9,6 +9,7 @@ class Meter:
     """Calls and request units of one request; tasks started by the request add to the same meter."""
 
     cosmos_calls: int = 0
+    redis_calls: int = 0
     request_units: float = 0.0
     model_calls: int = 0
 

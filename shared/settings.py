@@ -37,6 +37,11 @@ class Settings(BaseSettings):
     cosmos_database: str = Field("agent-memory", min_length=1)
     cosmos_key: SecretStr | None = None
 
+    redis_host: str | None = Field(None, min_length=1)
+    redis_port: int = Field(10_000, ge=1, le=65_535)
+    redis_tls: bool = True
+    redis_socket: str | None = Field(None, min_length=1)
+
     azure_openai_endpoint: str | None = Field(None, pattern=r"^https?://")
     openai_base_url: str | None = Field(None, pattern=r"^https?://")
     openai_api_key: SecretStr | None = None
@@ -70,6 +75,8 @@ class Settings(BaseSettings):
             raise ValueError("ENTRA_AUDIENCE is needed with AUTH_MODE=entra: the app's client id or App ID URI")
         if self.auth_mode is AuthMode.LOCAL and (mark := self._azure_mark()):
             raise ValueError(f"AUTH_MODE=local trusts a header and does not start in Azure ({mark} is set)")
+        if self.redis_host and self.redis_socket:
+            raise ValueError("Set one of REDIS_HOST (with REDIS_PORT, REDIS_TLS) and REDIS_SOCKET, or neither")
         if bool(self.azure_openai_endpoint) == bool(self.openai_base_url):
             raise ValueError("Set one of AZURE_OPENAI_ENDPOINT (managed identity) and OPENAI_BASE_URL")
         if self.openai_base_url and not self.openai_api_key:

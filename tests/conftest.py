@@ -10,6 +10,7 @@ import pytest
 from local.cosmos import LocalCosmos
 from tests.support.app import Keepsake, running
 from tests.support.model_server import ModelServer
+from tests.support.redis_server import RedisServer
 
 Rows = Callable[[str], list[dict[str, Any]]]
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,10 +45,33 @@ def cosmos() -> Iterator[LocalCosmos]:
     opened.close()
 
 
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One Redis server per test process."""
+    with RedisServer() as server:
+        yield server
+
+
 @pytest.fixture
-async def keepsake(cosmos: LocalCosmos, model: ModelServer) -> AsyncIterator[Keepsake]:
-    """The application on the local Cosmos DB and the scripted model."""
-    async with running(cosmos, model) as app:
+def redis(redis_server: RedisServer) -> RedisServer:
+    """The Redis server, running and empty."""
+    redis_server.reset()
+    return redis_server
+
+
+@pytest.fixture(params=["cosmos-only", "redis"])
+def session_cache(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The settings of both modes: with a session cache and without."""
+    if request.param == "cosmos-only":
+        return {}
+    server: RedisServer = request.getfixturevalue("redis")
+    return {"redis_socket": str(server.socket)}
+
+
+@pytest.fixture
+async def keepsake(cosmos: LocalCosmos, model: ModelServer, session_cache: dict[str, Any]) -> AsyncIterator[Keepsake]:
+    """The application on the local Cosmos DB and the scripted model, in both modes."""
+    async with running(cosmos, model, **session_cache) as app:
         yield app
 
 

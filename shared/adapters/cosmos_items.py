@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from shared.domain.ids import Gen, SessionId, TurnId, UserId, digest_of
+from shared.domain.ids import DataName, Gen, SessionId, TurnId, UserId, digest_of
 from shared.domain.turns import Header, Message, Summary, TokenUsage, Turn, TurnStatus
 
 Item = dict[str, Any]
@@ -24,6 +24,11 @@ def header_id(session: SessionId) -> str:
 def turn_item_id(session: SessionId, gen: Gen, turn_id: TurnId) -> str:
     """The id of a turn: the same for every send of the same turn, another in another incarnation."""
     return f"t:{digest_of(session.value, gen.value, turn_id.value)}"
+
+
+def value_id(session: SessionId, name: DataName) -> str:
+    """The id of a value kept with a session."""
+    return f"d:{digest_of(session.value, name.value)}"
 
 
 def grave_id(gen: Gen) -> str:
@@ -80,6 +85,7 @@ def header_of(item: Mapping[str, Any]) -> Header:
         ttl_seconds=item.get("ttl_seconds"),
         created_at=read_time(item["created_at"]),
         last_active_at=read_time(item["last_active_at"]),
+        expires_at=read_time(item["expires_at"]) if "expires_at" in item else None,
         etag=item["_etag"],
     )
 

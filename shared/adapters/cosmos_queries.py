@@ -49,6 +49,11 @@ def unchanged_header(gen: Gen, turn_count: int) -> str:
     return f"from c where c.gen = '{gen.value}' and c.turn_count = {int(turn_count)}"
 
 
+def same_incarnation(gen: Gen) -> str:
+    """The condition of anything kept with a session: it is still the same one."""
+    return f"from c where c.gen = '{gen.value}'"
+
+
 def unchanged_epoch(epoch: int) -> str:
     """The condition of anything made for a user: not erased since the epoch was read."""
     return f"from c where c.epoch = {int(epoch)}"

@@ -76,6 +76,12 @@ class TurnConflict(KeepsakeError):
     code = "turn_conflict"
 
 
+class TurnInProgress(KeepsakeError):
+    """Another request works on this turn; send it again to collect the answer."""
+
+    code = "turn_in_progress"
+
+
 class SessionErased(KeepsakeError):
     """The session or the user was erased while the request ran; nothing is stored."""
 

@@ -54,6 +54,13 @@ class TurnId(_CallerGivenId):
     target = "turn_id"
 
 
+class DataName(_CallerGivenId):
+    """A name for a value kept with a session, for a tool's result its name and a hash of its arguments."""
+
+    __slots__ = ()
+    target = "name"
+
+
 @dataclass(frozen=True, slots=True)
 class Gen:
     """One incarnation of a session: 32 hex digits, drawn anew each time a session id begins again."""

@@ -128,6 +128,7 @@ class Header:
     ttl_seconds: int | None = None
     created_at: datetime
     last_active_at: datetime
+    expires_at: datetime | None
     etag: str
 
 

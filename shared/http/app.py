@@ -8,7 +8,7 @@ from shared.composition import Composition
 from shared.http.edge import Edge
 from shared.http.errors import install_error_handlers
 from shared.http.principal import make_authenticator
-from shared.http.routers import chat, meta, preferences, sessions, turns
+from shared.http.routers import chat, data, meta, preferences, sessions, turns
 
 DESCRIPTION = "The memory layer for agents: a turn sent twice is stored once and answered the same."
 UNUSED_SCHEMAS = ("HTTPValidationError", "ValidationError")  # FastAPI's own error form; ours is ErrorEnvelope
@@ -42,7 +42,7 @@ def create_api(composition: Composition) -> FastAPI:
     )
     api.state.composition = composition
     api.state.authenticator = make_authenticator(composition.settings)
-    for router in (chat.router, sessions.router, turns.router, preferences.router, meta.router):
+    for router in (chat.router, sessions.router, turns.router, data.router, preferences.router, meta.router):
         api.include_router(router, prefix="/api")
     install_error_handlers(api)
     api.add_middleware(Edge)

@@ -21,6 +21,7 @@ STATUS: dict[type[errors.KeepsakeError], int] = {
     errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.TurnConflict: 409,
+    errors.TurnInProgress: 409,
     errors.SessionErased: 409,
     errors.Conflict: 409,
     errors.PreconditionFailed: 412,

@@ -12,6 +12,7 @@ from shared.domain.preferences import Preferences
 from shared.domain.sessions import Strategy
 from shared.domain.turns import MAX_MESSAGE_BYTES, Header, Message, ToolCall, Turn, TurnStatus
 from shared.metering import Meter
+from shared.ports import SessionValue
 from shared.services.conversation import Answer
 
 MAX_INSTRUCTIONS_BYTES = 16_384
@@ -90,6 +91,7 @@ class UsageView(BaseModel):
     completion_tokens: int
     request_units: float
     cosmos_calls: int
+    redis_calls: int
     model_calls: int
 
 
@@ -124,6 +126,7 @@ class ChatAnswer(BaseModel):
                 completion_tokens=turn.usage.completion_tokens,
                 request_units=round(meter.request_units, 2),
                 cosmos_calls=meter.cosmos_calls,
+                redis_calls=meter.redis_calls,
                 model_calls=meter.model_calls,
             ),
             timings_ms=dict(answer.timings),
@@ -245,6 +248,26 @@ class TurnPage(BaseModel):
 
     value: Sequence[TurnView]
     next_link: str | None = None
+
+
+class ValueBody(Closed):
+    """A value to keep: any JSON."""
+
+    value: JsonValue
+
+
+class ValueView(BaseModel):
+    """A value kept with a session."""
+
+    name: str
+    value: JsonValue
+    updated_at: datetime
+    expires_at: datetime
+
+    @classmethod
+    def of(cls, kept: SessionValue) -> Self:
+        """The value on the wire."""
+        return cls(name=kept.name.value, value=kept.value, updated_at=kept.updated_at, expires_at=kept.expires_at)
 
 
 class PreferencesView(BaseModel):

@@ -59,7 +59,7 @@ class Question:
                 "metadata": dict(self.metadata) if self.metadata else None,
             }
         )
-        return Asked(self.session, self.turn_id, digest, self.agent_id)
+        return Asked(self.session, self.turn_id, digest, TURN_SECONDS, self.agent_id)
 
 
 @dataclass(slots=True)
@@ -127,8 +127,9 @@ class Conversation:
             opened = await self._protocol.open(user, asked, self._clock.now())
             if isinstance(opened, Settled):
                 return opened
-            turn = self._draft(asked, opened, messages, TurnStatus.DONE)
-            return await self._commit(user, opened, turn)
+            async with self._protocol.holding(user, asked):
+                turn = self._draft(asked, opened, messages, TurnStatus.DONE)
+                return await self._commit(user, asked, opened, turn)
 
     async def _ask(self, user: UserId, question: Question, timings: Timings) -> Answer:
         asked = question.asked()
@@ -145,11 +146,12 @@ class Conversation:
             history_tokens=question.history_tokens,
         )
         request = ChatRequest(prompt.messages, question.model, TURN_SECONDS - STORE_SECONDS)
-        with timings.stage("model"):
-            reply = await self._reply(request)
-        turn = self._turn(asked, opened, said, reply)
-        with timings.stage("commit"):
-            settled, _ = await asyncio.gather(self._commit(user, opened, turn), self._renew(user, opened))
+        async with self._protocol.holding(user, asked):
+            with timings.stage("model"):
+                reply = await self._reply(request)
+            turn = self._turn(asked, opened, said, reply)
+            with timings.stage("commit"):
+                settled, _ = await asyncio.gather(self._commit(user, asked, opened, turn), self._renew(user, opened))
         return _answer(settled, prompt.context, timings)
 
     async def _reply(self, request: ChatRequest) -> ChatReply | None:
@@ -202,10 +204,10 @@ class Conversation:
         own = opened.header.ttl_seconds
         return timedelta(seconds=own) if own else self._retention.turns
 
-    async def _commit(self, user: UserId, opened: Opened, turn: Turn) -> Settled:
+    async def _commit(self, user: UserId, asked: Asked, opened: Opened, turn: Turn) -> Settled:
         remembered = opened.preferences.memory_enabled
         due_at: datetime | None = turn.created_at + self._retention.due_after if remembered else None
-        return await self._protocol.commit(user, turn, due_at)
+        return await self._protocol.commit(user, asked, opened, turn, due_at)
 
     async def _renew(self, user: UserId, opened: Opened) -> None:
         renewed = self._clock.now() + self._retention.turns
@@ -228,5 +230,4 @@ def _answer(settled: Settled, context: Sequence[ContextEntry], timings: Timings)
     turn = settled.turn
     if turn.status is TurnStatus.REFUSED:
         raise ContentFiltered("The model's provider refused this message; the turn is kept as refused")
-    missed = not settled.replayed and turn.saw_seq < turn.seq - 1
-    return Answer(turn, settled.replayed, context, ["window"] if missed else [], timings.stages)
+    return Answer(turn, settled.replayed, context, settled.degraded, timings.stages)

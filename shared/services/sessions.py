@@ -9,11 +9,13 @@ from shared.domain.ids import SessionId, UserId
 from shared.domain.sessions import SessionPatch, session_etag
 from shared.domain.turns import Header, Turn
 from shared.ports import (
+    CacheUnavailable,
     Clock,
     Committed,
     Grave,
     HeaderChange,
     HeaderCursor,
+    SessionCache,
     SessionGraves,
     SessionStore,
     TranscriptStore,
@@ -34,6 +36,7 @@ class Sessions:
         graves: SessionGraves,
         transcript: TranscriptStore,
         users: UserStore,
+        cache: SessionCache,
         clock: Clock,
         retention: timedelta,
     ) -> None:
@@ -42,6 +45,7 @@ class Sessions:
         self._graves = graves
         self._transcript = transcript
         self._users = users
+        self._cache = cache
         self._clock = clock
         self._retention = retention
 
@@ -103,10 +107,11 @@ class Sessions:
         if header is None:
             for grave in await self._graves.list_graves(user, session):
                 await self._graves.sweep(user, grave.gen)
-            return
-        _check_etag(header, if_match)
-        await self._bury(user, header)
-        await self._graves.sweep(user, header.gen)
+        else:
+            _check_etag(header, if_match)
+            await self._bury(user, header)
+            await self._graves.sweep(user, header.gen)
+        await self._forget_cached(user, session)
 
     async def sweep_due(self) -> int:
         """Sweep the graves that are due once more and close them; how many there were. Twice is harmless."""
@@ -129,7 +134,14 @@ class Sessions:
     async def _close(self, grave: Grave, turnstile: asyncio.Semaphore) -> None:
         async with turnstile:
             await self._graves.sweep(grave.user, grave.gen)
+            await self._forget_cached(grave.user, grave.session)
             await self._graves.close(grave)
+
+    async def _forget_cached(self, user: UserId, session: SessionId) -> None:
+        try:
+            await self._cache.forget(user, session)
+        except CacheUnavailable as away:
+            raise StoreUnavailable("A copy in the session cache cannot be reached yet; send again") from away
 
 
 def _check_etag(header: Header, if_match: str | None) -> None:

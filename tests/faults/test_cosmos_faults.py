@@ -9,6 +9,7 @@ from local.cosmos import Fault, LocalCosmos
 from shared.adapters import cosmos_client
 from tests.conftest import Rows
 from tests.support.app import Keepsake
+from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
 
@@ -18,10 +19,11 @@ KINDS = ["read", "query", "batch"]
 @pytest.mark.parametrize("status", [500, 503, 410, 408])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_cosmos_that_stays_away_is_503_and_half_writes_nothing_f9(
-    keepsake: Keepsake, cosmos: LocalCosmos, cosmos_rows: Rows, kind: str, status: int
+    keepsake: Keepsake, cosmos: LocalCosmos, cosmos_rows: Rows, redis: RedisServer, kind: str, status: int
 ) -> None:
     """While it fails the answer is 503 with a hint; afterwards the same request makes the one turn."""
     await keepsake.chat("First")
+    redis.reset()  # so that a query is needed in both modes
     cosmos.faults.add(Fault(status=status, kind=kind, times=1000))
     failed = await keepsake.chat("Hello", turn_id="t")
     cosmos.faults.clear()

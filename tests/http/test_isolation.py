@@ -10,6 +10,13 @@ from tests.support.app import ADA, BEN, Keepsake
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture
+def session_cache() -> dict[str, Any]:
+    """These promises do not depend on a session cache."""
+    return {}
+
+
 TURN = {"messages": [{"role": "user", "content": "Hi"}]}
 ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "/sessions/{}", None),

@@ -18,6 +18,12 @@ from tests.support.model_server import ModelServer
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture
+def session_cache() -> dict[str, Any]:
+    """These promises do not depend on a session cache."""
+    return {}
+
+
 @pytest.mark.parametrize(("extra", "status"), [(-1, 200), (0, 200), (1, 413)])
 @pytest.mark.parametrize("letter", ["a", "é"])
 @pytest.mark.parametrize(("field", "limit"), [("message", MAX_MESSAGE_BYTES), ("instructions", MAX_INSTRUCTIONS_BYTES)])

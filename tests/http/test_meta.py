@@ -1,6 +1,7 @@
 """Health, OpenAPI, documentation."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,12 @@ from local.cosmos import Fault, LocalCosmos
 from tests.support.app import Keepsake
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def session_cache() -> dict[str, Any]:
+    """These promises do not depend on a session cache."""
+    return {}
 
 
 async def test_alive_asks_nothing(keepsake: Keepsake, cosmos: LocalCosmos) -> None:

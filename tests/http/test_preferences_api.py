@@ -1,6 +1,7 @@
 """Preferences over HTTP."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,12 @@ from local.cosmos import LocalCosmos
 from tests.support.app import Keepsake
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def session_cache() -> dict[str, Any]:
+    """These promises do not depend on a session cache."""
+    return {}
 
 
 async def test_a_new_user_has_none(keepsake: Keepsake) -> None:

@@ -19,6 +19,12 @@ from tests.support.model_server import ModelServer
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture
+def session_cache() -> dict[str, Any]:
+    """These promises do not depend on a session cache."""
+    return {}
+
+
 @pytest.fixture(scope="module")
 def authority() -> Iterator[Authority]:
     """The one who signs."""

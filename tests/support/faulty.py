@@ -24,28 +24,16 @@ class Countdown:
         return 0 < self.dies_at <= self.requests
 
 
-class MortalTransport(Transport):
-    """Passes requests on while the process lives; a dead process sends nothing more."""
+class WrappedTransport(Transport):
+    """Passes everything on; what stands on it changes what it wants to."""
 
-    def __init__(self, inner: Transport, countdown: Countdown) -> None:
+    def __init__(self, inner: Transport) -> None:
         """Wrap a transport."""
         self._inner = inner
-        self._countdown = countdown
 
     async def send(self, request: Any, **kwargs: Any) -> Any:
-        """Send one request, or die of it."""
-        countdown = self._countdown
-        if "/docs" not in request.url:  # the SDK's own reads of account and container are no steps of a turn
-            return await self._inner.send(request, **kwargs)
-        if countdown.is_dead:
-            raise ProcessDied
-        countdown.requests += 1
-        if countdown.is_dead and not countdown.applied:
-            raise ProcessDied
-        response = await self._inner.send(request, **kwargs)
-        if countdown.is_dead:
-            raise ProcessDied
-        return response
+        """Send one request."""
+        return await self._inner.send(request, **kwargs)
 
     async def open(self) -> None:
         """Open the wrapped transport."""
@@ -63,3 +51,49 @@ class MortalTransport(Transport):
     async def __aexit__(self, *details: object) -> None:
         """Close the wrapped transport."""
         await self._inner.close()
+
+
+class Watched:
+    """Counts what leaves through the transports it wraps."""
+
+    def __init__(self) -> None:
+        """Begin at zero."""
+        self.batches = 0
+
+    def wrap(self, inner: Transport) -> Transport:
+        """A transport that is watched."""
+        return _WatchedTransport(inner, self)
+
+
+class _WatchedTransport(WrappedTransport):
+    def __init__(self, inner: Transport, watched: Watched) -> None:
+        super().__init__(inner)
+        self._watched = watched
+
+    async def send(self, request: Any, **kwargs: Any) -> Any:
+        self._watched.batches += "x-ms-cosmos-is-batch-request" in request.headers
+        return await super().send(request, **kwargs)
+
+
+class MortalTransport(WrappedTransport):
+    """Passes requests on while the process lives; a dead process sends nothing more."""
+
+    def __init__(self, inner: Transport, countdown: Countdown) -> None:
+        """Wrap a transport."""
+        super().__init__(inner)
+        self._countdown = countdown
+
+    async def send(self, request: Any, **kwargs: Any) -> Any:
+        """Send one request, or die of it."""
+        countdown = self._countdown
+        if "/docs" not in request.url:  # the SDK's own reads of account and container are no steps of a turn
+            return await self._inner.send(request, **kwargs)
+        if countdown.is_dead:
+            raise ProcessDied
+        countdown.requests += 1
+        if countdown.is_dead and not countdown.applied:
+            raise ProcessDied
+        response = await self._inner.send(request, **kwargs)
+        if countdown.is_dead:
+            raise ProcessDied
+        return response

@@ -42,6 +42,14 @@ class ModelServer:
         self._model.script.clear()
         self._model.requests.clear()
 
+    def slow_next(self, seconds: float) -> None:
+        """Answer the next request so much later."""
+        self.script.append(Behaviour(delay=seconds))
+
+    def fail_next(self, status: int) -> None:
+        """Answer the next request with this error."""
+        self.script.append(Behaviour(status=status, body="{}"))
+
     async def wait_for_requests(self, count: int) -> None:
         """Return when so many requests were seen.
 

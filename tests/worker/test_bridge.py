@@ -66,9 +66,7 @@ def test_streams_run_side_by_side(streams: httpx.Client) -> None:
     """Ten callers are served at once."""
     with ThreadPoolExecutor(10) as callers:
         answers = [callers.submit(streams.get, f"/paused/side{number}") for number in range(10)]
-        wait_until(
-            lambda: {f"side{number}" for number in range(10)} <= set(streams.get("/state/-").json()["begun"])
-        )
+        wait_until(lambda: {f"side{number}" for number in range(10)} <= set(streams.get("/state/-").json()["begun"]))
         released = [streams.get(f"/release/side{number}").status_code for number in range(10)]
         assert {answer.result().text for answer in answers} == {"first second"}
         assert released == [200] * 10

@@ -27,6 +27,7 @@ IdempotencyKey = Annotated[str | None, Header(max_length=800, description="Stand
     response_model_exclude_none=True,
     responses=error_responses(
         errors.TurnConflict,
+        errors.TurnInProgress,
         errors.SessionErased,
         errors.TooLarge,
         errors.ContentFiltered,

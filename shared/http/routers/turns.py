@@ -15,6 +15,7 @@ from shared.http.principal import CurrentUser
 from shared.http.schemas import TurnBody, TurnPage, TurnView
 from shared.http.strict_json import StrictRoute
 from shared.http.wiring import CurrentServices
+from shared.services.conversation import STORE_SECONDS
 from shared.services.turn_protocol import Asked
 
 router = APIRouter(tags=["sessions"], route_class=StrictRoute, prefix="/sessions/{session_id}/turns")
@@ -52,7 +53,14 @@ RECORDED_BEFORE: dict[int | str, dict[str, Any]] = {
     status_code=201,
     response_model_exclude_none=True,
     responses=RECORDED_BEFORE
-    | error_responses(errors.TurnConflict, errors.SessionErased, errors.TooLarge, errors.StoreUnavailable, errors.Busy),
+    | error_responses(
+        errors.TurnConflict,
+        errors.TurnInProgress,
+        errors.SessionErased,
+        errors.TooLarge,
+        errors.StoreUnavailable,
+        errors.Busy,
+    ),
 )
 async def put_turn(
     session_id: str, turn_id: str, body: TurnBody, user: CurrentUser, services: CurrentServices, response: Response
@@ -60,7 +68,7 @@ async def put_turn(
     """Store a turn without asking a model. The same turn again is 200; another body under its id is 409."""
     at = body.at or datetime.now(UTC)
     content: dict[str, JsonValue] = body.model_dump(mode="json", exclude_unset=True)
-    asked = Asked(SessionId(session_id), TurnId(turn_id), body_hash(content))
+    asked = Asked(SessionId(session_id), TurnId(turn_id), body_hash(content), STORE_SECONDS)
     settled = await services.conversation.record(user, asked, [message.to_message(at) for message in body.messages])
     if settled.replayed:
         response.status_code = 200

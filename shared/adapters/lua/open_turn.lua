@@ -1,0 +1,31 @@
+-- KEYS[1] session hash; ARGV: turn_id, owner, body_hash, lease_ms, idle_ttl_s
+-- Answers {"content", name, value, ...} with a lease taken, {"busy", ms left} or {"conflict"}.
+-- Running it twice with one owner is harmless: the lease is the same.
+local key, turn_id, owner, body_hash = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local mark = turn_id .. '\n'
+local answer, lease, finished = {'content'}, nil, false
+local fields = redis.call('HGETALL', key)
+for i = 1, #fields, 2 do
+  local name, value = fields[i], fields[i + 1]
+  if name == 'o:' .. turn_id then
+    lease = value
+  elseif string.sub(name, 1, 2) ~= 'o:' then
+    answer[#answer + 1] = name
+    answer[#answer + 1] = value
+    if string.sub(name, 1, 2) == 't:' and string.sub(value, 1, #mark) == mark then finished = true end
+  end
+end
+if not finished then
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  if lease then
+    local holder, held_hash, deadline = string.match(lease, '^(%S+) (%S+) (%d+)$')
+    if holder ~= owner and now < tonumber(deadline) then
+      if held_hash ~= body_hash then return {'conflict'} end
+      return {'busy', tonumber(deadline) - now}
+    end
+  end
+  redis.call('HSET', key, 'o:' .. turn_id, owner .. ' ' .. body_hash .. ' ' .. string.format('%d', now + ARGV[4]))
+end
+redis.call('EXPIRE', key, ARGV[5])
+return answer

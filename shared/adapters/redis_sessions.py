@@ -1,0 +1,117 @@
+"""The running session in Redis: one hash per session, one Lua script per operation, each harmless to repeat."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
+from redis.exceptions import RedisError
+
+from shared.domain.ids import Gen, SessionId, TurnId, UserId, digest_of
+from shared.domain.turns import MAX_WINDOW_BYTES, MAX_WINDOW_TURNS, Turn
+from shared.metering import current_meter
+from shared.ports import CachedSession, CacheUnavailable, LeaseConflict, LeaseHeld, LeaseRequest, OpenedTurn
+
+CALL_SECONDS = 1.0  # one script with its one retry
+REST_SECONDS = 2.0  # after a failure Redis is left alone so long: a hung server must not slow down every turn
+_turns = TypeAdapter(Turn)
+
+
+class RedisSessions:
+    """Windows and leases of running sessions; everything in it may be lost at any moment."""
+
+    name = "redis"
+
+    def __init__(self, client: Redis, idle_ttl_seconds: int) -> None:
+        """Take a client that answers bytes, and how long a session stays without a turn."""
+        self._client = client
+        self._idle_ttl = idle_ttl_seconds
+        self._open = self._script("open_turn")
+        self._close = self._script("close_turn")
+        self._release = self._script("release")
+        self._resting_until = 0.0
+
+    async def open_turn(self, user: UserId, session: SessionId, request: LeaseRequest) -> OpenedTurn:
+        """Take the turn's lease and read the window, in one round trip."""
+        arguments: list[Any] = [
+            request.turn_id.value,
+            request.owner,
+            request.body_hash,
+            int(request.seconds * 1000),
+            self._idle_ttl,
+        ]
+        async with self._call():
+            answer: Sequence[Any] = await self._open(keys=[_key(user, session)], args=arguments)
+        if answer[0] == b"busy":
+            return LeaseHeld(int(answer[1]) / 1000)
+        if answer[0] == b"conflict":
+            return LeaseConflict()
+        return _content(dict(zip(answer[1::2], answer[2::2], strict=True)))
+
+    async def close_turn(self, user: UserId, turn: Turn, owner: str, window: Sequence[Turn] | None) -> None:
+        """Append the committed turn, or put the whole window in its place, and drop the lease."""
+        arguments: list[Any] = [turn.gen.value, turn.seq, turn.turn_id.value, _dump(turn), owner, self._idle_ttl]
+        arguments += [MAX_WINDOW_TURNS, MAX_WINDOW_BYTES, int(window is not None)]
+        for earlier in window or ():
+            arguments += [earlier.seq, _dump(earlier)]
+        async with self._call():
+            await self._close(keys=[_key(user, turn.session_id)], args=arguments)
+
+    async def release(self, user: UserId, session: SessionId, turn_id: TurnId, owner: str) -> None:
+        """End the lease."""
+        async with self._call():
+            await self._release(keys=[_key(user, session)], args=[turn_id.value, owner])
+
+    async def forget(self, user: UserId, session: SessionId) -> None:
+        """Delete the session's hash."""
+        async with self._call():
+            await self._client.delete(_key(user, session))
+
+    async def ping(self) -> None:
+        """Ask whether Redis is there."""
+        await self._client.ping()
+
+    async def close(self) -> None:
+        """Close all connections. Twice is harmless."""
+        await self._client.aclose()
+
+    def _script(self, name: str) -> AsyncScript:
+        text = files(__package__).joinpath(f"lua/{name}.lua").read_text("utf-8")
+        return self._client.register_script(text)
+
+    @asynccontextmanager
+    async def _call(self) -> AsyncIterator[None]:
+        if time.monotonic() < self._resting_until:
+            raise CacheUnavailable
+        current_meter().redis_calls += 1
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                yield
+        except (RedisError, OSError, TimeoutError) as failed:
+            self._resting_until = time.monotonic() + REST_SECONDS
+            raise CacheUnavailable from failed
+
+
+def _key(user: UserId, session: SessionId) -> str:
+    """Digests only; the braces keep one user's sessions in one slot should Redis ever be clustered."""
+    return f"session:{{{digest_of(user.value)}}}:{digest_of(session.value)}"
+
+
+def _dump(turn: Turn) -> bytes:
+    """The id on a line of its own, so that the script finds a turn without parsing it."""
+    return turn.turn_id.value.encode() + b"\n" + _turns.dump_json(turn)
+
+
+def _content(fields: Mapping[bytes, bytes]) -> CachedSession:
+    """What the hash holds; whatever does not read as turns of one gen is as good as nothing."""
+    try:
+        gen, count = Gen(fields[b"gen"].decode()), int(fields[b"n"])
+        turns = [_turns.validate_json(value.split(b"\n", 1)[1]) for name, value in fields.items() if name[:2] == b"t:"]
+    except (KeyError, ValueError, IndexError, ValidationError):
+        return CachedSession(None, 0, ())
+    return CachedSession(gen, count, tuple(sorted(turns, key=lambda turn: turn.seq)))

@@ -1,0 +1,338 @@
+"""Redis goes away, hangs, forgets, lies: answers come from Cosmos DB, flagged, and afterwards the window is right."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from local.cosmos import LocalCosmos
+from shared.adapters import redis_sessions
+from shared.domain.ids import SessionId, TurnId, UserId
+from shared.ports import LeaseRequest
+from shared.services import turn_protocol
+from shared.services.conversation import Question
+from tests.conftest import Rows
+from tests.support.app import Keepsake, running
+from tests.support.cutting_proxy import CuttingProxy
+from tests.support.faulty import Watched
+from tests.support.model_server import ModelServer
+from tests.support.redis_server import RedisServer
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def session_cache(redis: RedisServer) -> dict[str, Any]:
+    """Here it is always there, to begin with."""
+    return {"redis_socket": str(redis.socket)}
+
+
+@pytest.fixture(autouse=True)
+def _short_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_sessions, "REST_SECONDS", 0.05)
+
+
+async def test_without_redis_turns_are_answered_from_cosmos_f1(keepsake: Keepsake, redis: RedisServer) -> None:
+    """A conversation goes on while Redis is down, says so, and is warm again two turns after it is back."""
+    await keepsake.chat("One")
+    redis.stop()
+    down = [(await keepsake.chat(text)).json() for text in ("Two", "Three")]
+    redis.start()
+    await asyncio.sleep(redis_sessions.REST_SECONDS)
+    back = [(await keepsake.chat(text)).json() for text in ("Four", "Five")]
+    assert [answer["degraded"] for answer in down + back] == [["session_cache"], ["session_cache"], [], []]
+    assert [answer["seq"] for answer in down + back] == [2, 3, 4, 5]
+    assert [_earlier(answer) for answer in down + back] == [2, 4, 6, 8]
+    assert back[1]["usage"]["cosmos_calls"] == 3
+
+
+async def test_readiness_is_red_and_liveness_green_without_redis_f1(keepsake: Keepsake, redis: RedisServer) -> None:
+    """An operator sees which dependency is away; the platform does not restart a healthy app for it."""
+    redis.stop()
+    async with keepsake.client(None) as client:
+        ready, alive = await client.get("/health/ready"), await client.get("/health")
+    assert (ready.status_code, ready.json()["checks"]["redis"]["status"], alive.status_code) == (
+        503,
+        "unavailable",
+        200,
+    )
+
+
+async def test_a_hanging_redis_costs_a_bounded_time_and_no_turn_f2(keepsake: Keepsake, redis: RedisServer) -> None:
+    """Twenty turns at once on a Redis that does not answer are twenty turns, flagged, and none waits for another's."""
+    await keepsake.chat("First")
+    redis.pause()
+    try:
+        async with asyncio.timeout(8):
+            answers = await asyncio.gather(*(keepsake.chat(f"Message {n}") for n in range(20)))
+    finally:
+        redis.resume()
+    assert {answer.status_code for answer in answers} == {200}
+    assert all("session_cache" in answer.json()["degraded"] for answer in answers)
+    assert len(await keepsake.transcript()) == 21
+
+
+@pytest.mark.parametrize("cut_at", range(1, 7))
+async def test_a_lost_answer_of_redis_doubles_nothing_f3(
+    cosmos: LocalCosmos, model: ModelServer, redis: RedisServer, cut_at: int
+) -> None:
+    """Applied, and the reply cut off: the command is repeated, and the window holds each turn once."""
+    async with CuttingProxy(redis.socket) as proxy, running(cosmos, model, redis_socket=str(proxy.socket)) as app:
+        await app.chat("One")
+        proxy.cut_answer(cut_at)
+        await app.chat("Two", turn_id="t2")
+        await app.chat("Two", turn_id="t2")
+        answer = (await app.chat("Three")).json()
+    assert (answer["seq"], _earlier(answer)) == (3, 4)
+
+
+async def test_a_full_redis_is_no_redis_f4(keepsake: Keepsake, redis: RedisServer) -> None:
+    """Out of memory on write: the turn is answered and flagged; with room again the window is whole."""
+    await keepsake.chat("One")
+    with redis.client() as client:
+        client.config_set("maxmemory", 1)
+    full = (await keepsake.chat("Two")).json()
+    with redis.client() as client:
+        client.config_set("maxmemory", 0)
+    await asyncio.sleep(redis_sessions.REST_SECONDS)
+    answer = (await keepsake.chat("Three")).json()
+    assert (full["degraded"], answer["degraded"], _earlier(answer)) == (["session_cache"], [], 4)
+
+
+async def test_under_eviction_no_session_is_torn_and_no_turn_lost_f4(keepsake: Keepsake, redis: RedisServer) -> None:
+    """With memory for a few sessions only, each session is whole or gone, and every turn is in its transcript."""
+    with redis.client() as client:
+        used = client.info("memory")["used_memory"]
+        client.config_set("maxmemory-policy", "volatile-lru")
+        client.config_set("maxmemory", used + 60_000)
+    for n in range(60):
+        answer = (await keepsake.chat("x" * 3000, session_id=f"s{n % 10}")).json()
+        assert (answer["seq"], _earlier(answer)) == (n // 10 + 1, 2 * (n // 10))
+
+
+async def test_a_replica_that_refuses_writes_is_no_redis_f5(keepsake: Keepsake, redis: RedisServer) -> None:
+    """After a failover to a server that is read-only for now: answered, flagged, right again afterwards."""
+    await keepsake.chat("One")
+    with redis.client() as client:
+        client.config_set("replica-serve-stale-data", "yes")
+        client.replicaof("127.0.0.1", "1")
+        read_only = (await keepsake.chat("Two")).json()
+        client.replicaof("NO", "ONE")
+    await asyncio.sleep(redis_sessions.REST_SECONDS)
+    answer = (await keepsake.chat("Three")).json()
+    assert (read_only["degraded"], answer["seq"], _earlier(answer)) == (["session_cache"], 3, 4)
+
+
+async def test_a_redis_that_comes_back_with_old_content_is_not_believed_f5(
+    keepsake: Keepsake, redis: RedisServer
+) -> None:
+    """A restored copy of an earlier window is told by the header, and repaired by the turn that meets it."""
+    await keepsake.chat("One")
+    with redis.client() as client:
+        (key,) = client.keys("session:*")
+        old = client.hgetall(key)
+        await keepsake.chat("Two")
+        client.delete(key)
+        client.hset(key, mapping=old)
+    answers = [(await keepsake.chat(text)).json() for text in ("Three", "Four")]
+    assert [_earlier(answer) for answer in answers] == [4, 6]
+    assert answers[1]["usage"]["cosmos_calls"] == 3
+
+
+@pytest.mark.parametrize("field", ["gen", "n", "t:2"])
+async def test_a_hash_that_lost_a_field_is_not_believed(keepsake: Keepsake, redis: RedisServer, field: str) -> None:
+    """Whatever is missing, the next turn reads Cosmos DB and puts the whole window back."""
+    for text in ("One", "Two"):
+        await keepsake.chat(text)
+    with redis.client() as client:
+        client.hdel(client.keys("session:*")[0], field)
+    answers = [(await keepsake.chat(text)).json() for text in ("Three", "Four")]
+    assert [_earlier(answer) for answer in answers] == [4, 6]
+    assert answers[1]["usage"]["cosmos_calls"] == 3
+
+
+async def test_a_window_that_lost_its_oldest_turn_is_only_shorter(keepsake: Keepsake, redis: RedisServer) -> None:
+    """What is left is still exactly the newest part of the transcript."""
+    for text in ("One", "Two"):
+        await keepsake.chat(text)
+    with redis.client() as client:
+        client.hdel(client.keys("session:*")[0], "t:1")
+    assert _earlier((await keepsake.chat("Three")).json()) == 2
+
+
+async def test_a_deleted_sessions_window_does_not_come_back(keepsake: Keepsake, redis: RedisServer) -> None:
+    """Bytes of a deleted session that reappear in Redis are shown to nobody."""
+    await keepsake.chat("A secret")
+    with redis.client() as client:
+        (key,) = client.keys("session:*")
+        buried = client.hgetall(key)
+        async with keepsake.client() as http:
+            await http.delete("/sessions/s")
+        assert client.keys("session:*") == []
+        client.hset(key, mapping=buried)
+    answer = (await keepsake.chat("Hello")).json()
+    assert (answer["seq"], _earlier(answer)) == (1, 0)
+
+
+async def test_forgetting_a_session_waits_for_redis(keepsake: Keepsake, redis: RedisServer) -> None:
+    """204 only after the copy is gone too; until then 503, and the same again finishes it."""
+    await keepsake.chat("One")
+    redis.stop()
+    async with keepsake.client() as client:
+        away = await client.delete("/sessions/s")
+        redis.start()
+        await asyncio.sleep(redis_sessions.REST_SECONDS)
+        back = await client.delete("/sessions/s")
+    assert (away.status_code, back.status_code) == (503, 204)
+
+
+async def test_scripts_are_loaded_again_after_a_flush(keepsake: Keepsake, redis: RedisServer) -> None:
+    """NOSCRIPT is not an error of a turn."""
+    await keepsake.chat("One")
+    with redis.client() as client:
+        client.script_flush()
+    assert (await keepsake.chat("Two")).json()["degraded"] == []
+
+
+async def test_a_session_leaves_redis_when_idle_and_nothing_is_lost_f6(
+    cosmos: LocalCosmos, model: ModelServer, redis: RedisServer
+) -> None:
+    """The key expires by itself; the next turn has the whole window."""
+    async with running(cosmos, model, redis_socket=str(redis.socket), session_ttl_seconds=60) as app:
+        await app.chat("One")
+        with redis.client() as client:
+            (key,) = client.keys("session:*")
+            assert 55 <= client.ttl(key) <= 60
+            client.pexpire(key, 1)
+            while client.exists(key):
+                pass
+        assert _earlier((await app.chat("Two")).json()) == 2
+
+
+async def test_a_turn_makes_two_round_trips_to_redis(keepsake: Keepsake, redis: RedisServer) -> None:
+    """What `usage` says is what the server counted."""
+    for text in ("One", "Two"):
+        await keepsake.chat(text)
+    with redis.client() as client:
+        before = client.info("commandstats")["cmdstat_evalsha"]["calls"]
+        usage = (await keepsake.chat("Three")).json()["usage"]
+        after = client.info("commandstats")["cmdstat_evalsha"]["calls"]
+    assert (usage["redis_calls"], after - before) == (2, 2)
+
+
+async def test_a_duplicate_of_a_finished_turn_asks_redis_once(keepsake: Keepsake) -> None:
+    """The window answers it: one script, the header to prove it, the preferences beside it."""
+    await keepsake.chat("One", turn_id="t1")
+    again = (await keepsake.chat("One", turn_id="t1")).json()
+    assert (again["replayed"], again["usage"]["redis_calls"], again["usage"]["cosmos_calls"]) == (True, 1, 2)
+
+
+async def test_a_duplicate_waits_for_the_request_that_works_on_it_f18(keepsake: Keepsake, model: ModelServer) -> None:
+    """With a lease to tell by, the model is asked once for ten sends."""
+    model.slow_next(0.3)
+    answers = await asyncio.gather(*(keepsake.chat("Hello", turn_id="t1") for _ in range(10)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(model.requests) == 1
+
+
+async def test_the_same_id_with_another_body_is_told_at_once_f18(keepsake: Keepsake, model: ModelServer) -> None:
+    """While one body is being answered, another under its id is a conflict, without a model call."""
+    model.slow_next(0.5)
+    first = asyncio.create_task(keepsake.chat("Hello", turn_id="t1"))
+    await model.wait_for_requests(1)
+    assert (await keepsake.chat("Goodbye", turn_id="t1")).status_code == 409
+    assert (await first).status_code == 200
+    assert len(model.requests) == 1
+
+
+async def test_a_dead_workers_lease_is_waited_for_no_longer_than_it_lasts_f46(keepsake: Keepsake) -> None:
+    """The worker died with the lease: the resend takes over when the lease is over, and completes the turn."""
+    await keepsake.chat("First")
+    await _lease(keepsake, 0.5)
+    answer = (await keepsake.chat("Hello", turn_id="t1")).json()
+    assert (answer["seq"], answer["replayed"]) == (2, False)
+
+
+async def test_a_lease_that_lasts_too_long_is_told_with_what_is_left_f46(
+    keepsake: Keepsake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the wait: 409, and Retry-After is what is left of the lease."""
+    monkeypatch.setattr(turn_protocol, "WAIT_SECONDS", 0.2)
+    await keepsake.chat("First")
+    await _lease(keepsake, 30)
+    answer = await keepsake.chat("Hello", turn_id="t1")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "turn_in_progress")
+    assert 28 <= int(answer.headers["Retry-After"]) <= 30
+
+
+async def test_a_failed_turn_drops_its_lease(keepsake: Keepsake, model: ModelServer) -> None:
+    """After 503 the resend starts at once, not when the lease is over."""
+    model.fail_next(500)
+    assert (await keepsake.chat("Hello", turn_id="t1")).status_code == 503
+    async with asyncio.timeout(5):
+        assert (await keepsake.chat("Hello", turn_id="t1")).status_code == 200
+
+
+async def test_500_turns_at_once_each_twice_are_500_f19(
+    cosmos: LocalCosmos, model: ModelServer, redis: RedisServer, cosmos_rows: Rows
+) -> None:
+    """Over two workers: five hundred turns in dense order, and at most two batches a turn."""
+    watched = Watched()
+    async with _workers(cosmos, model, redis, 2, wrap=watched.wrap) as workers:
+        sends = [(workers[n % 2], f"t{n % 500}") for n in range(1000)]
+        gate = asyncio.Semaphore(100)
+
+        async def send(worker: Keepsake, turn_id: str) -> dict[str, Any]:
+            async with gate:
+                answer: dict[str, Any] = (await worker.chat(turn_id, turn_id=turn_id)).json()
+                return answer
+
+        answers = await asyncio.gather(*(send(*one) for one in sends))
+    assert watched.batches <= 1000
+    assert sorted(row["seq"] for row in cosmos_rows("turn")) == list(range(1, 501))
+    assert len({answer["turn_id"] for answer in answers}) == 500
+    assert {answer["reply"].split('"')[1] == answer["turn_id"] for answer in answers} == {True}
+
+
+async def test_two_workers_share_one_session(cosmos: LocalCosmos, model: ModelServer, redis: RedisServer) -> None:
+    """Turns of one conversation may land on any instance; each sees all before it, warm."""
+    async with _workers(cosmos, model, redis, 2) as workers:
+        answers = [(await workers[n % 2].chat(f"Message {n}")).json() for n in range(6)]
+    assert [_earlier(answer) for answer in answers] == [0, 2, 4, 6, 8, 10]
+    assert {answer["usage"]["cosmos_calls"] for answer in answers[2:]} == {3}
+
+
+@asynccontextmanager
+async def _workers(
+    cosmos: LocalCosmos, model: ModelServer, redis: RedisServer, count: int, **options: Any
+) -> AsyncIterator[list[Keepsake]]:
+    async with AsyncExitStack() as stack:
+        workers = [running(cosmos, model, redis_socket=str(redis.socket), **options) for _ in range(count)]
+        yield [await stack.enter_async_context(worker) for worker in workers]
+
+
+async def _lease(keepsake: Keepsake, seconds: float) -> None:
+    """What a worker leaves that died while it asked the model for the turn t1 with the message Hello."""
+    question = Question(
+        session=SessionId("s"),
+        turn_id=TurnId("t1"),
+        message="Hello",
+        instructions=None,
+        agent_id=None,
+        namespace=None,
+        metadata=None,
+        model=None,
+        history_tokens=8000,
+    )
+    asked = question.asked()
+    services = await keepsake.composition.services()
+    (cache,) = (client for client in services.clients if isinstance(client, redis_sessions.RedisSessions))
+    request = LeaseRequest(asked.turn_id, asked.owner, asked.body_hash, seconds)
+    await cache.open_turn(UserId("ada"), asked.session, request)
+
+
+def _earlier(answer: dict[str, Any]) -> int:
+    """How many earlier messages the scripted model says it was given."""
+    return int(answer["reply"].split("I was given ")[1].split()[0])

@@ -1,0 +1,66 @@
+"""A proxy in front of a server on a unix socket that can deliver a request and cut off its answer."""
+
+import asyncio
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from local.redis import socket_folder
+
+
+class CuttingProxy:
+    """Forwards bytes both ways; when told to, it drops a connection instead of handing over an answer."""
+
+    def __init__(self, target: Path) -> None:
+        """Take the socket to forward to."""
+        self._target = target
+        self._folder = socket_folder()
+        self.socket = self._folder.__enter__()
+        self._answers_left = 0
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.Task[None]] = set()
+
+    def cut_answer(self, number: int) -> None:
+        """Cut off the answer of this number from now, counted from 1; only that one."""
+        self._answers_left = number
+
+    async def __aenter__(self) -> Self:
+        """Listen."""
+        self._server = await asyncio.start_unix_server(self._serve, str(self.socket))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close, and remove the socket."""
+        if self._server:
+            self._server.close()
+        for task in self._open:
+            task.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
+        self._folder.__exit__(None, None, None)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        current = asyncio.current_task()
+        assert current
+        self._open.add(current)
+        server_reader, server_writer = await asyncio.open_unix_connection(str(self._target))
+        requests = asyncio.create_task(_copy(reader, server_writer))
+        try:
+            while answer := await server_reader.read(65_536):
+                self._answers_left -= 1
+                if self._answers_left == 0:
+                    break
+                writer.write(answer)
+                await writer.drain()
+        finally:
+            requests.cancel()
+            server_writer.close()
+            writer.close()
+            self._open.discard(current)
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65_536):
+        writer.write(data)
+        await writer.drain()
