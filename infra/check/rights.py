@@ -1,0 +1,97 @@
+"""Checks who may do what: every right by its GUID, on one resource, in one module."""
+
+from collections.abc import Iterator
+
+from tree_sitter import Node
+
+from infra.check.bicep import BicepFile, body_of, entries, text, type_of
+from infra.check.finding import Finding
+from infra.check.values import Known, Unknown, at, leaves, resource_body
+
+HOME = "access.bicep"
+ASSIGNMENTS = {
+    "Microsoft.Authorization/roleAssignments",
+    "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments",
+    "Microsoft.Cache/redisEnterprise/databases/accessPolicyAssignments",
+}
+BLOBS, QUEUES, TABLES = (
+    "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",  # Storage Blob Data Owner: the host's leases and keys, the package
+    "974c5e8b-45b9-4653-ba55-5f855dd0fb88",  # Storage Queue Data Contributor: trigger and output
+    "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3",  # Storage Table Data Contributor: the host's diagnostic events
+)
+APP = {
+    ("Microsoft.Storage/storageAccounts", BLOBS),
+    ("Microsoft.Storage/storageAccounts", QUEUES),
+    ("Microsoft.Storage/storageAccounts", TABLES),
+    ("Microsoft.Insights/components", "3913510d-42f4-4e42-8a64-420c390055eb"),  # Monitoring Metrics Publisher
+    ("Microsoft.KeyVault/vaults/keys", "12338af0-0e69-4776-bea7-57ae8d297424"),  # Key Vault Crypto User
+    ("Microsoft.KeyVault/vaults/secrets", "4633458b-17de-408a-b874-0445c86b69e6"),  # Key Vault Secrets User
+    ("Microsoft.CognitiveServices/accounts", "5e0bd9bd-7b93-4f28-af87-19fc36ad61bd"),  # Cognitive Services OpenAI User
+    ("Microsoft.Search/searchServices", "1407120a-92aa-4202-b7e9-c0e197c71c8f"),  # Search Index Data Reader
+}
+DEVELOPER = {
+    ("Microsoft.CognitiveServices/accounts", "5e0bd9bd-7b93-4f28-af87-19fc36ad61bd"),  # Cognitive Services OpenAI User
+    ("Microsoft.Search/searchServices", "8ebe5a00-799e-43f5-93ac-243d3dce84a7"),  # Search Index Data Contributor
+    ("Microsoft.Search/searchServices", "7ca78c08-252a-4471-8644-bb5ff32d4ba0"),  # Search Service Contributor
+}
+GRANTED = {"appId": APP, "developerId": DEVELOPER}
+COSMOS_ROLES = {
+    "00000000-0000-0000-0000-000000000001",
+    "00000000-0000-0000-0000-000000000002",
+}  # Data Reader, Contributor
+
+
+def check_rights(file: BicepFile) -> Iterator[Finding]:
+    """Yield rights that are too wide, unknown, or given elsewhere."""
+    for node in file.resources.values():
+        kind = type_of(node).partition("@")[0]
+        if kind not in ASSIGNMENTS:
+            continue
+        if file.path.name != HOME:
+            yield file.finding(node, "rights", f"rights are given in {HOME} only")
+        if kind == "Microsoft.Authorization/roleAssignments":
+            yield from _role_faults(file, node)
+        elif kind == "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments":
+            yield from _cosmos_faults(file, node)
+
+
+def _role_faults(file: BicepFile, node: Node) -> Iterator[Finding]:
+    fields = _fields(node)
+    target = file.resources.get(text(fields["scope"])) if "scope" in fields else None
+    if target is None:
+        yield file.finding(node, "rights", "a right needs one resource as its scope, not a group or subscription")
+        return
+    kind, properties = type_of(target).partition("@")[0], _fields(node, "properties")
+    granted = GRANTED.get(text(properties["principalId"]), set()) if "principalId" in properties else set()
+    for role in _roles(file, node):
+        if (kind, role) not in granted:
+            yield file.finding(node, "rights", f"{role} on {kind} is not among the rights of this principal")
+    if not all(isinstance(leaf, Known) for leaf in leaves(at(resource_body(file, node), "properties.principalType"))):
+        yield file.finding(node, "rights", "principalType must be a constant: without it fresh identities are refused")
+
+
+def _roles(file: BicepFile, node: Node) -> Iterator[str]:
+    """The role GUIDs an assignment gives, through variables and loops; what is not constant as it is written."""
+    value = at(resource_body(file, node), "properties.roleDefinitionId")
+    for leaf in leaves(value):
+        yield str(leaf.constant) if isinstance(leaf, Known) else leaf.source
+
+
+def _cosmos_faults(file: BicepFile, node: Node) -> Iterator[Finding]:
+    body = resource_body(file, node)
+    scopes = [_text(leaf) for leaf in leaves(at(body, "properties.scope"))]
+    roles = [_text(leaf) for leaf in leaves(at(body, "properties.roleDefinitionId"))]
+    if not scopes or not all("/dbs/" in scope for scope in scopes):
+        yield file.finding(node, "rights", "the scope must be the database: <account id>/dbs/<name>")
+    if not roles or not all(role.rpartition("/")[2] in COSMOS_ROLES for role in roles):
+        yield file.finding(node, "rights", "not one of Cosmos DB's two data-plane roles")
+
+
+def _text(leaf: Known | Unknown) -> str:
+    return str(leaf.constant) if isinstance(leaf, Known) else leaf.source
+
+
+def _fields(node: Node, inner: str = "") -> dict[str, Node]:
+    body = body_of(node)
+    found = {key: value for key, value in entries(body) if key} if body is not None else {}
+    return {key: value for key, value in entries(found[inner]) if key} if inner in found else found

@@ -1,0 +1,94 @@
+"""Checks what files say of each other: module parameters and outputs, and what is read of a resource."""
+
+from collections.abc import Iterator
+
+from tree_sitter import Node
+
+from infra.check.bicep import (
+    BicepFile,
+    body_of,
+    has_default,
+    kind_of,
+    module_path,
+    operands,
+    read,
+    text,
+    type_of,
+    walk,
+)
+from infra.check.contract import ALWAYS_READABLE, ObjectOf, Shape, load_contract
+from infra.check.finding import Finding
+from infra.check.values import Record, Unknown, at, leaves, resource_body
+
+MODULE_PROPERTIES = {"name", "scope", "params", "dependsOn"}
+
+
+def check_wiring(file: BicepFile) -> Iterator[Finding]:
+    """Yield parameters and outputs that do not meet, and properties that are read but do not exist."""
+    for node in file.modules.values():
+        yield from _module_faults(file, node)
+    for node in walk(file.root):
+        if node.type == "member_expression" and (node.parent is None or node.parent.type != "member_expression"):
+            yield from _read_faults(file, node)
+
+
+def _module_faults(file: BicepFile, node: Node) -> Iterator[Finding]:
+    path = module_path(file, node)
+    if path.name not in {entry.name for entry in path.parent.glob("*.bicep")}:
+        yield file.finding(node, "module-missing", f"there is no {path.name} (upper and lower case count)")
+        return
+    module, body = read(path), resource_body(file, node)
+    given = at(body, "params")
+    fields = given.fields if isinstance(given, Record) else {}
+    for name in [name for name in body.fields if name not in MODULE_PROPERTIES]:
+        yield file.finding(body_of(node) or node, "unknown-property", f"a module has no {name!r}")
+    for name, value in fields.items():
+        if name not in module.parameters:
+            yield Finding(file.path, value.line, "module-parameter", f"{path.name} has no parameter {name!r}")
+        elif wrong := _wrong_kind(value, kind_of(module.parameters[name])):
+            yield Finding(file.path, value.line, "module-parameter", f"{path.name} wants another type: {name} {wrong}")
+    for name, parameter in module.parameters.items():
+        if name not in fields and not has_default(parameter):
+            yield file.finding(node, "module-parameter", f"{path.name} needs {name!r}")
+
+
+def _wrong_kind(value: object, wanted: str) -> str:
+    kinds = {"string": str, "int": int, "bool": bool}
+    for leaf in leaves(value) if wanted in kinds else []:  # type: ignore[arg-type]  # every value of a record is one
+        constant = None if isinstance(leaf, Unknown) else leaf.constant
+        known = kinds[wanted] is type(constant) if constant is not None else True
+        unknown = not isinstance(leaf, Unknown) or leaf.kind in {"any", wanted}
+        if not (known and unknown):
+            return f"is {wanted}"
+    return ""
+
+
+def _read_faults(file: BicepFile, node: Node) -> Iterator[Finding]:
+    symbol, *path = _chain(node)
+    if symbol in file.modules and path[:1] == ["outputs"] and len(path) > 1:
+        module = module_path(file, file.modules[symbol])
+        if module.exists() and path[1] not in read(module).outputs:
+            yield file.finding(node, "module-output", f"{module.name} has no output {path[1]!r}")
+    elif symbol in file.resources:
+        shape = load_contract().get(type_of(file.resources[symbol]))
+        if shape is not None and path and path[0] not in ALWAYS_READABLE and not _is_readable(shape, path):
+            yield file.finding(node, "unknown-property", f"{symbol} has no {'.'.join(path)!r}")
+
+
+def _chain(node: Node) -> list[str]:
+    """The names of `a!.b.c`, first to last; empty names where something is computed."""
+    if node.type == "identifier":
+        return [text(node)]
+    if node.type == "member_expression":
+        owner, member = operands(node)
+        return [*_chain(owner), text(member)]
+    return _chain(operands(node)[0]) if operands(node) and node.type != "call_expression" else [""]
+
+
+def _is_readable(shape: Shape, path: list[str]) -> bool:
+    if not path or not isinstance(shape, ObjectOf):
+        return True
+    first, *rest = path
+    options = [shape.properties, *(case.properties for case in shape.cases.values())]
+    found = [properties[first].shape for properties in options if first in properties]
+    return any(_is_readable(option, rest) for option in found) or shape.rest is not None

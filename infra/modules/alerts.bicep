@@ -1,0 +1,139 @@
+param namePrefix string
+param location string
+param tags object
+param workspaceId string
+
+@description('Empty: there is no Redis of ours to watch.')
+param redisId string
+
+@description('Who is told; empty: alerts show in the portal only.')
+param email string
+
+var queries = [
+  {
+    name: 'server-errors'
+    description: 'More than ten requests in a quarter of an hour were answered with 5xx.'
+    severity: 2
+    window: 'PT15M'
+    threshold: 10
+    query: 'AppRequests | where toint(ResultCode) >= 500'
+  }
+  {
+    name: 'poison-messages'
+    description: 'A session failed five times and was parked on the poison queue.'
+    severity: 2
+    window: 'PT15M'
+    threshold: 0
+    query: 'StorageQueueLogs | where OperationName == "PutMessage" and Uri contains "-poison"'
+  }
+  {
+    name: 'queue-backlog'
+    description: 'In an hour 5,000 more messages came than went: consolidation does not keep up.'
+    severity: 3
+    window: 'PT1H'
+    threshold: 0
+    query: 'StorageQueueLogs | where Uri !contains "-poison" | summarize came = countif(OperationName == "PutMessage"), went = countif(OperationName == "DeleteMessage") | where came - went > 5000'
+  }
+  {
+    name: 'oldest-due-session'
+    description: 'A session has been due for more than three ticks of the timer.'
+    severity: 3
+    window: 'PT15M'
+    threshold: 0
+    query: 'AppTraces | where Message startswith "due_sessions " | where todouble(extract("oldest_seconds=([0-9.]+)", 1, Message)) > 900'
+  }
+]
+var receivers = [
+  {
+    name: 'operators'
+    emailAddress: email
+    useCommonAlertSchema: true
+  }
+]
+var told = empty(email) ? [] : [
+  operators.id
+]
+
+resource operators 'Microsoft.Insights/actionGroups@2023-01-01' = {
+  name: '${namePrefix}-operators'
+  location: 'global'
+  tags: tags
+  properties: {
+    enabled: true
+    groupShortName: 'keepsake'
+    emailReceivers: empty(email) ? [] : receivers
+  }
+}
+
+resource queryAlerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for rule in queries: {
+  name: '${namePrefix}-${rule.name}'
+  location: location
+  tags: tags
+  kind: 'LogAlert'
+  properties: {
+    displayName: rule.name
+    description: rule.description
+    severity: rule.severity
+    enabled: true
+    scopes: [
+      workspaceId
+    ]
+    evaluationFrequency: 'PT15M'
+    windowSize: rule.window
+    autoMitigate: true
+    skipQueryValidation: true
+    criteria: {
+      allOf: [
+        {
+          query: rule.query
+          timeAggregation: 'Count'
+          operator: 'GreaterThan'
+          threshold: rule.threshold
+          failingPeriods: {
+            numberOfEvaluationPeriods: 1
+            minFailingPeriodsToAlert: 1
+          }
+        }
+      ]
+    }
+    actions: {
+      actionGroups: told
+    }
+  }
+}]
+
+resource redisMemory 'Microsoft.Insights/metricAlerts@2018-03-01' = if (!empty(redisId)) {
+  name: '${namePrefix}-redis-memory'
+  location: 'global'
+  tags: tags
+  properties: {
+    description: 'Redis is four fifths full: running sessions will soon be evicted, and read from Cosmos DB instead.'
+    severity: 3
+    enabled: true
+    scopes: [
+      redisId
+    ]
+    evaluationFrequency: 'PT5M'
+    windowSize: 'PT15M'
+    autoMitigate: true
+    criteria: {
+      'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
+      allOf: [
+        {
+          name: 'memory'
+          criterionType: 'StaticThresholdCriterion'
+          metricName: 'usedmemorypercentage'
+          metricNamespace: 'Microsoft.Cache/redisEnterprise'
+          timeAggregation: 'Maximum'
+          operator: 'GreaterThan'
+          threshold: 80
+        }
+      ]
+    }
+    actions: [
+      {
+        actionGroupId: operators.id
+      }
+    ]
+  }
+}
