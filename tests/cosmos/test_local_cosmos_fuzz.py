@@ -21,7 +21,7 @@ from local.cosmos.storage import Area
 
 SLOW = os.environ.get("KEEPSAKE_SLOW") == "1"
 FUZZ = settings(
-    max_examples=20_000 if SLOW else 300,
+    max_examples=20_000 if SLOW else 200,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
