@@ -27,7 +27,7 @@ def listen(port: int) -> socket.socket:
     Raises:
         OSError: the port is taken.
     """
-    front = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    front = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else asyncio sets no TCP_NODELAY
     front.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         front.bind((LOOPBACK, port))

@@ -1,7 +1,7 @@
 """The only builder of clients: one of each per worker, made on first use, closed once."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,6 +19,7 @@ from shared.settings import Settings
 
 if TYPE_CHECKING:
     from azure.core.pipeline.transport import AsyncHttpTransport
+    from azure.identity.aio import DefaultAzureCredential
 
     from shared.adapters import cosmos_client, openai_chat, redis_sessions
 
@@ -40,7 +41,8 @@ class Services:
     session_data: SessionData
     preferences: UserPreferences
     health: Health
-    clients: tuple[Client, ...] = field(repr=False)
+    clients: tuple[Client, ...]
+    identity: "DefaultAzureCredential"
 
 
 SDKS = (
@@ -93,6 +95,7 @@ class Composition:
             services, self._services = self._services, None
         if services is not None:
             await asyncio.gather(*(client.close() for client in services.clients))
+            await services.identity.close()
 
     def _build(self) -> Services:
         import_sdks()
@@ -108,9 +111,10 @@ class Composition:
         )
 
         clock = self._clock or system_clock.SystemClock()
-        containers = _make_containers(self.settings, self._cosmos_transport)
-        model = _make_model(self.settings)
-        redis = _make_redis(self.settings)
+        identity = _make_identity(self.settings)
+        containers = _make_containers(self.settings, identity, self._cosmos_transport)
+        model = _make_model(self.settings, identity)
+        redis = _make_redis(self.settings, identity)
         cache: SessionCache = redis or no_session_cache.NoSessionCache()
         users = cosmos_users.CosmosUsers(containers)
         sessions = cosmos_sessions.CosmosSessions(containers, users, clock)
@@ -128,6 +132,7 @@ class Composition:
             preferences=UserPreferences(preferences, users, clock, kept),
             health=Health(clients),
             clients=clients,
+            identity=identity,
         )
 
 
@@ -139,35 +144,40 @@ def _retention(settings: Settings) -> Retention:
     )
 
 
+def _make_identity(settings: Settings) -> "DefaultAzureCredential":
+    """The app's identity in Azure, a developer's login elsewhere; nothing is asked of it before it is needed."""
+    from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - see import_sdks
+
+    return DefaultAzureCredential(managed_identity_client_id=settings.azure_client_id)
+
+
 def _make_containers(
-    settings: Settings, transport: "AsyncHttpTransport[Any, Any] | None"
+    settings: Settings, identity: "DefaultAzureCredential", transport: "AsyncHttpTransport[Any, Any] | None"
 ) -> "cosmos_client.CosmosContainers":
     from shared.adapters import cosmos_client  # noqa: PLC0415 - see import_sdks
 
     account = cosmos_client.CosmosAccount(
         endpoint=settings.cosmos_endpoint,
         database=settings.cosmos_database,
-        key=_reveal(settings.cosmos_key),
-        client_id=settings.azure_client_id,
+        credential=_reveal(settings.cosmos_key) or identity,
         transport=transport,
     )
     return cosmos_client.CosmosContainers(account)
 
 
-def _make_model(settings: Settings) -> "openai_chat.OpenAIChat":
+def _make_model(settings: Settings, identity: "DefaultAzureCredential") -> "openai_chat.OpenAIChat":
     from shared.adapters import openai_chat  # noqa: PLC0415 - see import_sdks
 
     endpoint = openai_chat.ChatEndpoint(
         base_url=settings.chat_base_url,
         model=settings.chat_model,
-        key=_reveal(settings.openai_api_key),
-        client_id=settings.azure_client_id,
+        credential=_reveal(settings.openai_api_key) or identity,
         max_completion_tokens=settings.max_completion_tokens,
     )
     return openai_chat.OpenAIChat(endpoint)
 
 
-def _make_redis(settings: Settings) -> "redis_sessions.RedisSessions | None":
+def _make_redis(settings: Settings, identity: "DefaultAzureCredential") -> "redis_sessions.RedisSessions | None":
     """The session cache, if there is one; else it is the Cosmos-only mode."""
     if not (settings.redis_host or settings.redis_socket):
         return None
@@ -178,7 +188,7 @@ def _make_redis(settings: Settings) -> "redis_sessions.RedisSessions | None":
         port=settings.redis_port,
         tls=settings.redis_tls,
         socket=settings.redis_socket,
-        client_id=settings.azure_client_id,
+        identity=identity if settings.redis_tls and settings.redis_host else None,
     )
     return redis_sessions.RedisSessions(redis_client.connect(server), settings.session_ttl_seconds)
 

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
+from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.pipeline.transport import AioHttpTransport, AsyncHttpTransport
 from azure.cosmos.aio import ContainerProxy, CosmosClient
-from azure.identity.aio import DefaultAzureCredential
 
 from shared.adapters.cosmos_errors import (
     TOO_MANY_REQUESTS,
@@ -29,12 +29,11 @@ NOBODY = "?"  # no user id has this character: a partition that is always empty
 
 @dataclass(frozen=True, slots=True)
 class CosmosAccount:
-    """Where the account is. Without a key the app's identity is used; `transport` None is the SDK's own."""
+    """Where the account is, and a key or an identity to open it with; `transport` None is the SDK's own."""
 
     endpoint: str
     database: str
-    key: str | None = None
-    client_id: str | None = None
+    credential: str | AsyncTokenCredential
     transport: AsyncHttpTransport[Any, Any] | None = None
 
 
@@ -45,10 +44,9 @@ class CosmosContainers:
 
     def __init__(self, account: CosmosAccount) -> None:
         """Make the client; it connects with its first call."""
-        self._identity = None if account.key else DefaultAzureCredential(managed_identity_client_id=account.client_id)
         self._client = CosmosClient(
             account.endpoint,
-            self._identity or account.key or "",
+            account.credential,
             transport=CountingTransport(account.transport or AioHttpTransport()),
             connection_timeout=1,
             read_timeout=2,
@@ -92,8 +90,6 @@ class CosmosContainers:
     async def close(self) -> None:
         """Close the client. Twice is harmless."""
         await self._client.close()
-        if self._identity is not None:
-            await self._identity.close()
 
 
 class CountingTransport(AsyncHttpTransport[Any, Any]):

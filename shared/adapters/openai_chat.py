@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from azure.identity.aio import DefaultAzureCredential, get_bearer_token_provider
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.identity.aio import get_bearer_token_provider
 from openai import (
     APIConnectionError,
     APIStatusError,
@@ -28,12 +29,11 @@ DEFAULT_RETRY_AFTER = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ChatEndpoint:
-    """Where the model is. Without a key the app's identity is used (Azure)."""
+    """Where the model is, and a key or an identity to ask it with."""
 
     base_url: str
     model: str
-    key: str | None
-    client_id: str | None
+    credential: str | AsyncTokenCredential
     max_completion_tokens: int
 
 
@@ -45,9 +45,6 @@ class OpenAIChat:
     def __init__(self, endpoint: ChatEndpoint) -> None:
         """Make the client; it connects with its first call."""
         self._endpoint = endpoint
-        self._credential = (
-            None if endpoint.key else DefaultAzureCredential(managed_identity_client_id=endpoint.client_id)
-        )
         self._client = AsyncOpenAI(base_url=endpoint.base_url, api_key=self._api_key(), max_retries=0)
 
     async def reply(self, request: ChatRequest) -> ChatReply:
@@ -61,7 +58,8 @@ class OpenAIChat:
         try:
             completion = await self._client.chat.completions.create(
                 model=request.model or self._endpoint.model,
-                messages=[_wire(message) for message in request.messages],
+                messages=(),  # the SDK walks typed messages one by one: half the CPU of a whole turn, for nothing
+                extra_body={"messages": [_wire(message) for message in request.messages]},
                 max_completion_tokens=self._endpoint.max_completion_tokens,
                 timeout=request.seconds,
             )
@@ -80,13 +78,10 @@ class OpenAIChat:
     async def close(self) -> None:
         """Close the client. Twice is harmless."""
         await self._client.close()
-        if self._credential is not None:
-            await self._credential.close()
 
     def _api_key(self) -> str | Callable[[], Awaitable[str]]:
-        if self._credential is None:
-            return self._endpoint.key or ""
-        return get_bearer_token_provider(self._credential, AZURE_SCOPE)
+        credential = self._endpoint.credential
+        return credential if isinstance(credential, str) else get_bearer_token_provider(credential, AZURE_SCOPE)
 
 
 def _wire(message: Message) -> Any:

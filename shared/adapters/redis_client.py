@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from azure.identity.aio import DefaultAzureCredential
+from azure.core.credentials_async import AsyncTokenCredential
 from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
@@ -19,13 +19,13 @@ MAX_CONNECTIONS = 64  # of one worker; a request that finds none free waits half
 
 @dataclass(frozen=True, slots=True)
 class RedisServer:
-    """Where Redis is: a host and port with TLS and managed identity, the same without either, or a local socket."""
+    """Where Redis is: a host and port, or a local socket; with an identity to sign in with, or without."""
 
     host: str | None
     port: int
     tls: bool
     socket: str | None
-    client_id: str | None
+    identity: AsyncTokenCredential | None
 
 
 def connect(server: RedisServer) -> Redis:
@@ -35,8 +35,9 @@ def connect(server: RedisServer) -> Redis:
     if server.socket:
         where, kind = {"path": server.socket}, UnixDomainSocketConnection
     elif server.tls:
-        where |= {"credential_provider": EntraCredentials(server.client_id)}
         kind = SSLConnection
+    if server.identity:
+        where["credential_provider"] = EntraCredentials(server.identity)
     pool = BlockingConnectionPool(
         connection_class=kind,
         max_connections=MAX_CONNECTIONS,
@@ -57,9 +58,9 @@ class EntraCredentials(CredentialProvider):
     A server closes a connection whose token ran out; the retry opens the next with a fresh one (F7).
     """
 
-    def __init__(self, client_id: str | None) -> None:
+    def __init__(self, identity: AsyncTokenCredential) -> None:
         """Use the app's identity."""
-        self._identity = DefaultAzureCredential(managed_identity_client_id=client_id)
+        self._identity = identity
 
     async def get_credentials_async(self) -> tuple[str, str]:
         """The identity's object id, and its token."""

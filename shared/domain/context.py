@@ -98,7 +98,9 @@ def pair_tools(messages: Sequence[Message]) -> tuple[Message, ...]:
             continue
         if message.tool_calls and all(call.id in answers for call in message.tool_calls):
             kept += [message, *(answers[call.id] for call in message.tool_calls)]
-        elif message.content or not message.tool_calls:
+        elif not message.tool_calls:
+            kept.append(message)
+        elif message.content:
             kept.append(message.model_copy(update={"tool_calls": ()}))
     return tuple(kept)
 

@@ -38,7 +38,7 @@ def _no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_sessions_are_what_a_dict_says(model: ModelServer, redis: RedisServer) -> None:
     """Whatever happens in whatever order: each turn once, dense, answered the same, the window its newest part."""
     run_state_machine_as_test(
-        lambda: Sessions(model, redis),
+        lambda: Sessions(model, redis),  # type: ignore[arg-type]  # any factory does
         settings=settings(
             max_examples=300 if SLOW else 12,
             stateful_step_count=40 if SLOW else 20,

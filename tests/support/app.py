@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 from azure.core.pipeline.transport import AsyncHttpTransport
@@ -14,7 +14,6 @@ from local.cosmos import LOCAL_ENDPOINT, LOCAL_KEY, LocalCosmos
 from shared.composition import Composition
 from shared.http.app import create_api
 from shared.settings import AuthMode, Settings
-from tests.support.model_server import ModelServer
 
 Transport = AsyncHttpTransport[Any, Any]
 ADA, BEN = "ada", "ben"
@@ -50,7 +49,23 @@ class Keepsake:
         return turns
 
 
-def local_settings(model: ModelServer, **changed: Any) -> Settings:
+class HasUrl(Protocol):
+    """A model server, wherever it runs."""
+
+    @property
+    def url(self) -> str:
+        """What OPENAI_BASE_URL wants."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAt:
+    """A model server in another process."""
+
+    url: str
+
+
+def local_settings(model: HasUrl, **changed: Any) -> Settings:
     """Settings of a laptop."""
     values: dict[str, Any] = {
         "auth_mode": AuthMode.LOCAL,
@@ -78,7 +93,7 @@ class _StoreClock:
 @asynccontextmanager
 async def running(
     cosmos: LocalCosmos,
-    model: ModelServer,
+    model: HasUrl,
     *,
     wrap: Callable[[Transport], Transport] = lambda inner: inner,
     **settings: Any,
