@@ -37,7 +37,7 @@ clean:
 .venv/.uv:
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11)' 2>/dev/null || { echo "Keepsake needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@echo "Installing into .venv (once, under a minute) ..."
-	@$(PYTHON) -m venv .venv && $(BIN)/python -m pip install -q --disable-pip-version-check uv==0.13.8 && touch $@
+	@$(PYTHON) -m venv .venv && $(BIN)/python -m pip install -qq --disable-pip-version-check uv==0.13.8 && touch $@
 
 .venv/.run: .venv/.uv requirements-local.txt
 	@$(INSTALL) -r requirements-local.txt && touch $@
