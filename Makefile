@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install -q --compile-bytecode --no-deps --require-hashes --python $(BIN)/python
 
-.PHONY: run test check format lock clean
+.PHONY: run test test-redis check format lock clean
 .DEFAULT_GOAL := test
 
 run: .venv/.run
@@ -14,6 +14,9 @@ run: .venv/.run
 test: .venv/.test
 	@$(MAKE) -s check
 	@$(BIN)/pytest
+
+test-redis: .venv/.test # the same tests on another server: KEEPSAKE_REDIS_SERVER=/usr/bin/redis-server
+	@KEEPSAKE_REDIS_SERVER=$(KEEPSAKE_REDIS_SERVER) $(BIN)/pytest tests/redis tests/stateful tests/http/test_chat.py
 
 check: .venv/.test
 	@$(UV) lock -q --check

@@ -59,6 +59,8 @@ class CosmosContainers:
             enable_compact_utf8_item_writes=True,
         )
         self._database = self._client.get_database_client(account.database)
+        self._entering = asyncio.Lock()
+        self._entered = False
 
     @asynccontextmanager
     async def call(self, container: str) -> AsyncIterator[ContainerProxy]:
@@ -70,6 +72,7 @@ class CosmosContainers:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 with translate_cosmos_errors():
+                    await self._enter()
                     yield self._database.get_container_client(container)
         except TimeoutError as late:
             raise StoreUnavailable("Cosmos DB did not answer in time; send the same request again") from late
@@ -78,6 +81,13 @@ class CosmosContainers:
         """Write all of a transactional batch or nothing; the raised outcome is that of the operation that failed."""
         async with self.call(container) as proxy:
             await proxy.execute_item_batch(batch, user.value)
+
+    async def _enter(self) -> None:
+        """Let the client learn the account's consistency, once: without it, it sends no session tokens."""
+        async with self._entering:
+            if not self._entered:
+                await self._client.__aenter__()
+                self._entered = True
 
     async def ping(self) -> None:
         """Read an item that cannot exist: it takes the whole path and touches nobody's data."""
