@@ -316,10 +316,12 @@ module privateEndpoints './modules/private-endpoints.bicep' = if (privateNetwork
 }
 
 var redisManagedSettings = {
+  REDIS_TLS: 'true'
   REDIS_HOST: hasManagedRedis ? redis!.outputs.hostName : ''
   REDIS_PORT: hasManagedRedis ? string(redis!.outputs.port) : ''
 }
 var redisExistingSettings = {
+  REDIS_TLS: 'true'
   REDIS_HOST: redisHost
   REDIS_PORT: string(redisPort)
 }

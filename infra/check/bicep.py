@@ -73,6 +73,10 @@ def check_syntax(file: BicepFile) -> Iterator[Finding]:
             yield file.finding(node, "subset", "a nested resource cannot be checked; write it beside, with `parent`")
         elif node.type == "ternary_expression" and node.start_point.row != operands(node)[1].start_point.row:
             yield file.finding(node, "subset", "other tools skip a file whose `?` begins a line; keep it on the first")
+        elif node.type == "object":
+            keys = [key for key, _ in entries(node) if key is not None]
+            for key in {key for key in keys if keys.count(key) > 1}:
+                yield file.finding(node, "duplicate", f"{key!r} is given twice")
 
 
 def walk(node: Node) -> Iterator[Node]:

@@ -66,8 +66,9 @@ def _role_faults(file: BicepFile, node: Node) -> Iterator[Finding]:
     for role in _roles(file, node):
         if (kind, role) not in granted:
             yield file.finding(node, "rights", f"{role} on {kind} is not among the rights of this principal")
-    if not all(isinstance(leaf, Known) for leaf in leaves(at(resource_body(file, node), "properties.principalType"))):
-        yield file.finding(node, "rights", "principalType must be a constant: without it fresh identities are refused")
+    kinds = leaves(at(resource_body(file, node), "properties.principalType"))
+    if not kinds or not all(isinstance(kind, Known) for kind in kinds):
+        yield file.finding(node, "rights", "principalType must be said: without it fresh identities are refused")
 
 
 def _roles(file: BicepFile, node: Node) -> Iterator[str]:

@@ -1,0 +1,44 @@
+#!/usr/bin/env python3
+"""After `azd provision`: writes local.settings.json, so that `func start` runs against what was deployed.
+
+azd gives every value of its environment to hooks as an environment variable. Nothing here is a secret: the developer
+proves who they are with `az login` or `azd auth login`. What was set by hand stays, but for what leads to emulators.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+NEEDED = {
+    "FUNCTIONS_WORKER_RUNTIME": "python",  # needed by func, refused by Flex Consumption
+    "AzureWebJobsStorage": "UseDevelopmentStorage=true",  # Azurite: timers and queues of a laptop stay on it
+    "PYTHON_ENABLE_INIT_INDEXING": "1",
+    "AUTH_MODE": "local",
+}
+DEPLOYED = ("COSMOS_ENDPOINT", "COSMOS_DATABASE", "REDIS_HOST", "REDIS_PORT", "AZURE_OPENAI_ENDPOINT", "CHAT_MODEL")
+OF_EMULATORS = ("COSMOS_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL", "REDIS_SOCKET", "REDIS_TLS")
+
+
+def settings_for(before: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """The settings of a laptop, given the ones it had. Twice gives the same."""
+    kept = {name: value for name, value in before.items() if name not in {*OF_EMULATORS, *DEPLOYED}}
+    deployed = {name: environment[name] for name in DEPLOYED if environment.get(name)}
+    if "REDIS_HOST" not in deployed:
+        deployed.pop("REDIS_PORT", None)
+    return {**NEEDED, **kept, **deployed}
+
+
+def main(root: Path = ROOT) -> None:
+    """Write the file."""
+    target = root / "local.settings.json"
+    before = json.loads(target.read_text())["Values"] if target.exists() else {}
+    values = settings_for(before, os.environ)
+    target.write_text(json.dumps({"IsEncrypted": False, "Values": values}, indent=2) + "\n")
+    sys.stdout.write(f"{target.name}: {', '.join(sorted(values))}\n")
+
+
+if __name__ == "__main__":
+    main()

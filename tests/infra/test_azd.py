@@ -1,0 +1,131 @@
+"""`azd` finds what it needs, and leaves a laptop with what it needs."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]  # it brings no types
+
+from infra.check.bicep import has_default, text
+from infra.check.run import bicep_files
+from infra.check.values import at, resource_body
+from infra.hooks.write_local_settings import main, settings_for
+from tests.infra.conftest import Started
+
+ROOT = Path(__file__).resolve().parents[2]
+MAIN = next(file for file in bicep_files() if file.path.stem == "main")
+PARAMETERS: dict[str, Any] = json.loads((ROOT / "infra" / "main.parameters.json").read_text())["parameters"]
+AZURE_YAML = yaml.safe_load((ROOT / "azure.yaml").read_text())
+EXAMPLE = json.loads((ROOT / "local.settings.example.json").read_text())
+DEPLOYED = {
+    "COSMOS_ENDPOINT": "https://cosmos.documents.azure.com:443/",
+    "COSMOS_DATABASE": "agent-memory",
+    "REDIS_HOST": "redis.westeurope.redis.azure.net",
+    "REDIS_PORT": "10000",
+    "AZURE_OPENAI_ENDPOINT": "https://oai.openai.azure.com/",
+    "CHAT_MODEL": "gpt-5.4-mini",
+    "RECEIPT_KEY_URL": "https://kv.vault.azure.net/keys/erasure-receipts",
+}
+
+
+def test_every_parameter_can_be_set_and_every_setting_is_a_parameter() -> None:
+    """main.parameters.json names the parameters of main.bicep, all of them and no other."""
+    assert PARAMETERS.keys() == MAIN.parameters.keys()
+
+
+def test_every_parameter_comes_from_a_variable_of_its_own() -> None:
+    """Nothing is fixed there: defaults stand in main.bicep, once."""
+    variables = [re.fullmatch(r"\$\{([A-Z_]+)\}", parameter["value"]) for parameter in PARAMETERS.values()]
+    assert None not in variables
+    assert len({match[1] for match in variables if match}) == len(PARAMETERS)
+
+
+def test_azd_asks_for_no_more_than_it_must() -> None:
+    """Name, region and whom tokens are meant for; everything else has a default."""
+    asked = {name for name, node in MAIN.parameters.items() if not has_default(node)}
+    assert asked == {"environmentName", "location", "entraAudience"}
+
+
+def test_no_output_feeds_a_parameter() -> None:
+    """Outputs stay as variables: one that a parameter reads would outlive what the user sets."""
+    variables = {parameter["value"].strip("${}") for parameter in PARAMETERS.values()}
+    assert variables & MAIN.outputs.keys() == {"AZURE_LOCATION"}
+
+
+def test_the_service_is_found_by_its_tag() -> None:
+    """The code goes to the app that carries the service's name."""
+    assert list(AZURE_YAML["services"]) == ["api"]
+    assert "'azd-service-name': 'api'" in text(MAIN.modules["app"])
+    assert "'azd-env-name': environmentName" in text(MAIN.variables["tags"])
+    assert AZURE_YAML["services"]["api"] == {"project": ".", "language": "python", "host": "function"}
+
+
+def test_the_template_has_the_version_of_the_project() -> None:
+    """What azd reports is what is released."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert AZURE_YAML["metadata"]["template"] == f"keepsake@{version}"
+
+
+def test_the_hook_is_where_azd_looks_for_it() -> None:
+    """The hook exists, and nothing beside it makes azd install packages."""
+    hook = ROOT / AZURE_YAML["hooks"]["postprovision"]["run"]
+    assert hook.exists()
+    assert {path.name for path in hook.parent.iterdir()} - {"__pycache__"} == {hook.name}
+
+
+def test_the_roles_come_before_the_app() -> None:
+    """The first start finds its package, its secret and its data."""
+    body = text(MAIN.modules["app"])
+    assert re.search(r"dependsOn: \[\s+access\s+privateEndpoints\s+\]", body)
+
+
+def test_names_stay_within_what_azure_takes() -> None:
+    """The longest prefix and the 13 characters of the token fit a storage account and a vault."""
+    prefixes = json.loads((ROOT / "infra" / "abbreviations.json").read_text())
+    assert len(prefixes["storage"]) + 13 <= 24
+    assert prefixes["storage"].isalnum()
+    assert len(prefixes["keyVault"]) + 13 <= 24
+    assert at(resource_body(MAIN, MAIN.modules["storage"]), "params.name") is not None
+
+
+@pytest.mark.parametrize("before", [{}, EXAMPLE["Values"]], ids=["nothing", "the example"])
+def test_the_hook_writes_settings_the_app_starts_with(before: dict[str, str], started_with: Started) -> None:
+    """Whatever was there, what is written leads to Azure and is valid."""
+    settings = started_with(settings_for(before, DEPLOYED))
+    assert settings.cosmos_endpoint == DEPLOYED["COSMOS_ENDPOINT"]
+    assert (settings.cosmos_key, settings.openai_base_url) == (None, None)
+    assert settings.redis_tls
+
+
+def test_the_hook_keeps_what_was_set_by_hand() -> None:
+    """A setting that Azure does not decide stays; twice is harmless."""
+    once = settings_for({"IDLE_MINUTES": "5"}, DEPLOYED)
+    assert once["IDLE_MINUTES"] == "5"
+    assert settings_for(once, DEPLOYED) == once
+
+
+def test_the_hook_forgets_a_redis_that_is_gone() -> None:
+    """After REDIS_MODE=none the laptop does without, too."""
+    with_redis = settings_for({}, DEPLOYED)
+    without = settings_for(with_redis, {**DEPLOYED, "REDIS_HOST": ""})
+    assert {"REDIS_HOST", "REDIS_PORT"} & without.keys() == set()
+
+
+def test_the_hook_writes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is what `func start` reads, and holds no secret."""
+    monkeypatch.setenv("COSMOS_ENDPOINT", DEPLOYED["COSMOS_ENDPOINT"])
+    main(tmp_path)
+    main(tmp_path)
+    written = json.loads((tmp_path / "local.settings.json").read_text())
+    assert written["IsEncrypted"] is False
+    assert written["Values"]["COSMOS_ENDPOINT"] == DEPLOYED["COSMOS_ENDPOINT"]
+    assert not [name for name in written["Values"] if name.endswith("KEY")]
+
+
+def test_local_settings_are_never_committed() -> None:
+    """Neither git nor the package takes them along."""
+    assert "local.settings.json" in (ROOT / ".gitignore").read_text().splitlines()
+    assert "local.settings*.json" in (ROOT / ".funcignore").read_text().splitlines()

@@ -1,0 +1,169 @@
+"""Nothing on Azure answers to a key, listens in clear text or grants more than is needed."""
+
+import pytest
+
+from infra.check.bicep import type_of
+from infra.check.policy import RULES
+from infra.check.run import bicep_files
+from infra.check.values import Choice, at, resource_body
+from tests.infra.conftest import Said
+
+AI, APP, ACCESS, ALERTS = "modules/openai.bicep", "modules/app.bicep", "modules/access.bicep", "modules/alerts.bicep"
+BOT, COSMOS, MAIN = "modules/bot.bicep", "modules/cosmos.bicep", "main.bicep"
+MONITORING, REDIS, SEARCH = "modules/monitoring.bicep", "modules/redis.bicep", "modules/search.bicep"
+STORAGE, VAULT, DIGEST = "modules/storage.bicep", "modules/vault.bicep", "modules/digest-secret.bicep"
+GATE = "privateNetwork ? 'Disabled' : 'Enabled'"
+ELSEWHERE = """
+resource extra 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(name)
+  scope: search
+  properties: {
+    principalId: name
+    principalType: 'User'
+    roleDefinitionId: name
+  }
+}
+"""
+FLIPS = {
+    "keys of storage": (STORAGE, "allowSharedKeyAccess: false", "allowSharedKeyAccess: true"),
+    "public blobs": (STORAGE, "allowBlobPublicAccess: false", "allowBlobPublicAccess: true"),
+    "a public container": (STORAGE, "publicAccess: 'None'", "publicAccess: 'Blob'"),
+    "old TLS of storage": (STORAGE, "'TLS1_2'", "'TLS1_0'"),
+    "plain HTTP to storage": (STORAGE, "supportsHttpsTrafficOnly: true", "supportsHttpsTrafficOnly: false"),
+    "keys of Cosmos DB": (COSMOS, "disableLocalAuth: true", "disableLocalAuth: false"),
+    "metadata by key": (
+        COSMOS,
+        "disableKeyBasedMetadataWriteAccess: true",
+        "disableKeyBasedMetadataWriteAccess: false",
+    ),
+    "old TLS of Cosmos DB": (COSMOS, "'Tls12'", "'Tls'"),
+    "keys of Redis": (REDIS, "accessKeysAuthentication: 'Disabled'", "accessKeysAuthentication: 'Enabled'"),
+    "keys of Redis by default": (REDIS, "    accessKeysAuthentication: 'Disabled'\n", ""),
+    "clear text to Redis": (REDIS, "'Encrypted'", "'Plaintext'"),
+    "old TLS of Redis": (REDIS, "minimumTlsVersion: '1.2'", "minimumTlsVersion: '1.0'"),
+    "keys of the models": (AI, "disableLocalAuth: true", "disableLocalAuth: false"),
+    "keys of search": (SEARCH, "disableLocalAuth: true", "disableLocalAuth: false"),
+    "anonymous telemetry": (MONITORING, "DisableLocalAuth: true", "DisableLocalAuth: false"),
+    "keys of the workspace": (MONITORING, "disableLocalAuth: true", "disableLocalAuth: false"),
+    "keys of the bot": (BOT, "disableLocalAuth: true", "disableLocalAuth: false"),
+    "a bot with a password": (BOT, "'UserAssignedMSI'", "'SingleTenant'"),
+    "plain HTTP to the app": (APP, "httpsOnly: true", "httpsOnly: false"),
+    "plain HTTP by a condition": (APP, "httpsOnly: true", "httpsOnly: zoneRedundant ? true : false"),
+    "old TLS of the app": (APP, "minTlsVersion: '1.2'", "minTlsVersion: '1.0'"),
+    "FTP": (APP, "ftpsState: 'Disabled'", "ftpsState: 'AllAllowed'"),
+    "a package by key": (APP, "type: 'UserAssignedIdentity'", "type: 'StorageAccountConnectionString'"),
+    "policies instead of roles": (VAULT, "enableRbacAuthorization: true", "enableRbacAuthorization: false"),
+    "a vault that can be purged": (VAULT, "    enablePurgeProtection: true\n", ""),
+    "a weak key": (VAULT, "'P-256'", "'P-256K'"),
+    "a key that decrypts": (VAULT, "      'sign'\n", "      'sign'\n      'decrypt'\n"),
+    "storage always public": (STORAGE, GATE, "'Enabled'"),
+    "Cosmos DB always public": (COSMOS, GATE, "'Enabled'"),
+    "a gate turned round": (REDIS, GATE, "privateNetwork ? 'Enabled' : 'Disabled'"),
+    "another gate": (AI, GATE, "empty(name) ? 'Disabled' : 'Enabled'"),
+    "a firewall open": (VAULT, "privateNetwork ? 'Deny' : 'Allow'", "'Allow'"),
+    "a gate held open": (MAIN, "    privateNetwork: privateNetwork\n", "    privateNetwork: false\n"),
+    "nobody looking": (VAULT, "  scope: vault\n", "  scope: receiptKey\n"),
+    "asking for keys": (
+        STORAGE,
+        "output id string = account.id",
+        "output id string = account.listKeys().keys[0].value",
+    ),
+    "asking for keys, the old way": (
+        STORAGE,
+        "output id string = account.id",
+        "output id string = listKeys(name, '1')",
+    ),
+    "a key in a text": (STORAGE, "output id string = account.id", "output id string = 'x;AccountKey=${name}'"),
+    "a secret put out": (DIGEST, "output name string = secret.name", "output name string = digestKey"),
+    "a password put out": (MAIN, "output BOT_NAME string", "output BOT_PASSWORD string"),
+}
+RIGHTS = {
+    "an owner": (
+        ACCESS,
+        "openAiUser: '5e0bd9bd-7b93-4f28-af87-19fc36ad61bd'",
+        "openAiUser: '8e3af657-a8ff-443c-a75c-2fe8c4bcb635'",
+    ),
+    "a contributor in a loop": (
+        ACCESS,
+        "  roles.storageTableDataContributor\n]",
+        "  'b24988ac-6180-42a0-ab88-20f7382dd24c'\n]",
+    ),
+    "one more than needed": (ACCESS, "roles.searchIndexDataReader)\n  }", "roles.searchServiceContributor)\n  }"),
+    "the whole vault": (ACCESS, "  scope: digestSecret\n", "  scope: vault\n"),
+    "the whole group": (ACCESS, "  scope: storage\n", ""),
+    "nobody's kind": (ACCESS, "    principalType: 'ServicePrincipal'\n", ""),
+    "a name for a GUID": (ACCESS, "roles.openAiUser)\n  }", "openAiName)\n  }"),
+    "the whole account": (ACCESS, "scope: '${cosmos.id}/dbs/${databaseName}'", "scope: cosmos.id"),
+    "Cosmos DB's control plane": (
+        ACCESS,
+        "var cosmosDataContributor = '00000000-0000-0000-0000-000000000002'",
+        "var cosmosDataContributor = '5bd9cd88-fe45-4216-938b-f97437e15450'",
+    ),
+    "somebody else": (ACCESS, "    principalId: appId\n", "    principalId: cosmosName\n"),
+    "rights given elsewhere": (SEARCH, "output id string", f"{ELSEWHERE}\noutput id string"),
+}
+SETTINGS = {
+    "storage by key": (
+        APP,
+        "AzureWebJobsStorage__credential: 'managedidentity'",
+        "AzureWebJobsStorage__credential: 'key'",
+    ),
+    "storage without identity": (APP, "    AzureWebJobsStorage__credential: 'managedidentity'\n", ""),
+    "a connection string": (APP, "AzureWebJobsStorage__blobServiceUri", "AzureWebJobsStorage"),
+    "telemetry without identity": (APP, "Authorization=AAD", "Authorization=None"),
+    "a setting Flex refuses": (APP, "PYTHON_ENABLE_INIT_INDEXING", "FUNCTIONS_WORKER_RUNTIME"),
+    "a setting of another plan": (APP, "PYTHON_ENABLE_INIT_INDEXING", "WEBSITE_RUN_FROM_PACKAGE"),
+    "a property of another plan": (APP, "      ftpsState:", "      alwaysOn: true\n      ftpsState:"),
+    "a key for the app": (MAIN, "      CHAT_MODEL:", "      COSMOS_KEY: 'C2y6'\n      CHAT_MODEL:"),
+    "a secret in the open": (MAIN, "vault.outputs.digestReference", "environmentName"),
+}
+
+
+@pytest.mark.parametrize(("file", "right", "wrong"), FLIPS.values(), ids=FLIPS)
+def test_a_door_left_open_is_noticed(said_of: Said, file: str, right: str, wrong: str) -> None:
+    """One line that weakens a resource is found by the policy table."""
+    assert "policy" in {finding.rule for finding in said_of(file, right, wrong)}
+
+
+@pytest.mark.parametrize(("file", "right", "wrong"), RIGHTS.values(), ids=RIGHTS)
+def test_a_right_too_many_is_noticed(said_of: Said, file: str, right: str, wrong: str) -> None:
+    """A role that is not on the list, or reaches further than one resource, is found."""
+    assert "rights" in {finding.rule for finding in said_of(file, right, wrong)}
+
+
+@pytest.mark.parametrize(("file", "right", "wrong"), SETTINGS.values(), ids=SETTINGS)
+def test_a_setting_that_cannot_be_is_noticed(said_of: Said, file: str, right: str, wrong: str) -> None:
+    """A connection without identity, a secret, or what Flex Consumption refuses is found."""
+    assert "app-setting" in {finding.rule for finding in said_of(file, right, wrong)}
+
+
+def test_every_rule_has_a_resource_to_hold_for() -> None:
+    """No row of the policy table speaks of a type that is not deployed."""
+    deployed = {type_of(node).partition("@")[0] for file in bicep_files() for node in file.resources.values()}
+    assert set(RULES) - deployed == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "symbol", "path", "value"),
+    [
+        ("app", "site", "properties.functionAppConfig.runtime.name", "python"),
+        ("redis", "database", "properties.clusteringPolicy", "NoCluster"),
+        ("redis", "database", "properties.port", 10000),
+        ("redis", "database", "properties.evictionPolicy", "VolatileLRU"),
+        ("openai", "embedding", "properties.versionUpgradeOption", "NoAutoUpgrade"),
+        ("cosmos", "account", "properties.backupPolicy.continuousModeProperties.tier", "Continuous7Days"),
+    ],
+)
+def test_what_the_code_relies_on_is_deployed(module: str, symbol: str, path: str, value: object) -> None:
+    """The plain Redis client, the fixed embedding model and the backups that the documents promise are there."""
+    file = next(file for file in bicep_files() if file.path.stem == module)
+    assert getattr(at(resource_body(file, file.resources[symbol]), path), "constant", None) == value
+
+
+def test_cosmos_is_strongly_consistent_unless_asked_otherwise() -> None:
+    """A reply to one instance is seen by the next."""
+    main = next(file for file in bicep_files() if file.path.stem == "main")
+    assert (main.parameters["cosmosConsistency"].text or b"").endswith(b"string = 'Strong'")
+    offered = at(resource_body(main, main.modules["cosmos"]), "params.consistency")
+    assert isinstance(offered, Choice)
+    assert "Session" in {getattr(option, "constant", None) for option in offered.options}
