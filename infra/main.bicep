@@ -411,6 +411,7 @@ output AZURE_LOCATION string = location
 output AZURE_TENANT_ID string = tenant().tenantId
 output AZURE_RESOURCE_GROUP string = group.name
 output SERVICE_API_NAME string = app.outputs.name
+output SERVICE_API_IDENTITY string = identity.outputs.principalId
 output SERVICE_API_URI string = 'https://${app.outputs.hostName}/api'
 output COSMOS_ENDPOINT string = cosmos.outputs.endpoint
 output COSMOS_DATABASE string = cosmos.outputs.databaseName

@@ -72,11 +72,11 @@ resource digestSecret 'Microsoft.KeyVault/vaults/secrets@2025-05-01' existing = 
 }
 
 resource openAi 'Microsoft.CognitiveServices/accounts@2025-06-01' existing = if (!empty(openAiName)) {
-  name: openAiName
+  name: empty(openAiName) ? 'none' : openAiName
 }
 
 resource redis 'Microsoft.Cache/redisEnterprise@2025-07-01' existing = if (!empty(redisName)) {
-  name: redisName
+  name: empty(redisName) ? 'none' : redisName
 }
 
 resource redisDatabase 'Microsoft.Cache/redisEnterprise/databases@2025-07-01' existing = if (!empty(redisName)) {
@@ -85,7 +85,7 @@ resource redisDatabase 'Microsoft.Cache/redisEnterprise/databases@2025-07-01' ex
 }
 
 resource search 'Microsoft.Search/searchServices@2025-05-01' existing = if (!empty(searchName)) {
-  name: searchName
+  name: empty(searchName) ? 'none' : searchName
 }
 
 resource appTelemetry 'Microsoft.Authorization/roleAssignments@2022-04-01' = {

@@ -1,0 +1,1 @@
+"""What is deployed to Azure, and what proves it without Azure."""

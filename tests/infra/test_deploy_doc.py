@@ -1,0 +1,96 @@
+"""docs/deploy.md says what infra/ does."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from infra.check.bicep import text
+from infra.check.run import bicep_files
+from infra.costs import KEPT_DAYS, TURNS_A_DAY, table
+from shared.http.principal import ACT_ON_BEHALF
+from shared.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+DOC = (ROOT / "docs" / "deploy.md").read_text()
+PICTURE = re.findall(r"```mermaid\n(.*?)```", DOC, re.DOTALL)[0]
+FILES = {file.path.stem: file for file in bicep_files()}
+REGISTRATION = json.loads((ROOT / "infra" / "app-registration.json").read_text())
+VARIABLES = set(re.findall(r"\$\{(\w+)\}", (ROOT / "infra" / "main.parameters.json").read_text()))
+
+
+@pytest.mark.parametrize("module", sorted(FILES))
+def test_the_picture_names_every_module(module: str) -> None:
+    """Whoever looks at it sees all that is deployed."""
+    assert re.search(rf"(?<![\w-]){module}(?![\w-])", PICTURE)
+
+
+def test_the_picture_names_no_other_module() -> None:
+    """A box is a module, or the caller in front of them."""
+    boxes = set(re.findall(r'[\[(]+"([\w-]+)(?: ·|")', PICTURE))
+    assert boxes
+    assert boxes <= FILES.keys()
+
+
+def test_the_table_has_every_variable_and_no_other() -> None:
+    """What can be chosen is written down, and what is written down can be chosen."""
+    rows = re.findall(r"^\| (`[A-Z_`, ]+`) \|", DOC, re.MULTILINE)
+    assert set(re.findall(r"[A-Z_]+", " ".join(rows))) == VARIABLES
+
+
+def test_every_variable_the_text_sets_exists() -> None:
+    """A command that is pasted does something."""
+    used = set(re.findall(r"azd env set ([A-Z_]+)", DOC)) | set(re.findall(r"`([A-Z_]{4,})=", DOC))
+    assert used - VARIABLES == {"NAME"}
+
+
+def test_every_value_the_text_reads_is_an_output() -> None:
+    """A command that asks azd for a value gets one."""
+    assert set(re.findall(r"get-value (\w+)", DOC)) - FILES["main"].outputs.keys() == set()
+
+
+def test_the_costs_are_those_of_the_arithmetic() -> None:
+    """The table is made, not written."""
+    assert f"<!-- made by `python -m infra.costs` -->\n{table()}\n<!-- end -->" in DOC
+
+
+def test_the_arithmetic_keeps_turns_as_long_as_the_app() -> None:
+    """Storage is reckoned with the app's own retention; where 1 TB ends is said with the same numbers."""
+    assert Settings.model_fields["retention_days"].default == KEPT_DAYS
+    kept = TURNS_A_DAY * KEPT_DAYS
+    assert [round(1e9 / kept / kilobytes, -3) for kilobytes in (24, 8)] == [46_000, 139_000]
+    assert "some 45,000 to 140,000 users" in DOC
+
+
+@pytest.mark.parametrize("name", ["chatModelVersion", "chatModel", "embeddingModel"])
+def test_the_models_that_retire_are_those_deployed(name: str) -> None:
+    """The dates belong to the defaults of main.bicep."""
+    default = re.search(r"'(.*)'", text(FILES["main"].parameters[name]))
+    assert default
+    assert default[1] in DOC[DOC.index("**Models retire.**") :]
+
+
+@pytest.mark.parametrize("model", ["chat", "embedding"])
+def test_the_quota_that_azd_looks_for_is_the_quota_that_is_taken(model: str) -> None:
+    """The regions azd offers have room for the default models at their default size."""
+    main = (ROOT / "infra" / "main.bicep").read_text()
+    name = re.findall(rf"param {model}Model string = '(.*)'", main)
+    size = re.findall(rf"param {model}Capacity int = (\d+)", main)
+    assert f"'OpenAI.GlobalStandard.{name[0]},{size[0]}'" in main
+
+
+def test_the_app_registration_is_what_the_code_checks() -> None:
+    """Tokens of the second version, a scope for people, the role for apps."""
+    assert REGISTRATION["api"]["requestedAccessTokenVersion"] == 2
+    assert [scope["isEnabled"] for scope in REGISTRATION["api"]["oauth2PermissionScopes"]] == [True]
+    assert ACT_ON_BEHALF in {role["value"] for role in REGISTRATION["appRoles"]}
+
+
+@pytest.mark.parametrize("name", ["docs/deploy.md", "SECURITY.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    """Each file that is linked to, or named as one, is there."""
+    source = (ROOT / name).read_text()
+    links = [(ROOT / name).parent / link for link in re.findall(r"\]\((?!https?:|mailto:|#)([^)#]+)\)", source)]
+    named = [ROOT / path for path in re.findall(r"`((?:infra|tests|docs|shared|local)/[\w./-]+)`", source)]
+    assert [str(path) for path in links + named if not path.exists()] == []
