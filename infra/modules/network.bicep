@@ -26,6 +26,7 @@ resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
         name: 'app'
         properties: {
           addressPrefix: appSubnetPrefix
+          defaultOutboundAccess: true // to Entra ID for signing keys, to Azure Monitor; a NAT gateway of yours does as well
           networkSecurityGroup: {
             id: securityGroup.id
           }
@@ -43,6 +44,7 @@ resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
         name: 'endpoints'
         properties: {
           addressPrefix: endpointSubnetPrefix
+          defaultOutboundAccess: false
           networkSecurityGroup: {
             id: securityGroup.id
           }

@@ -63,6 +63,14 @@ def test_the_service_is_found_by_its_tag() -> None:
     assert AZURE_YAML["services"]["api"] == {"project": ".", "language": "python", "host": "function"}
 
 
+def test_a_pipeline_deploys_what_was_chosen() -> None:
+    """All choices go to GitHub; who deploys there is not a person, and gets no data rights."""
+    ours = {"AZURE_ENV_NAME", "AZURE_LOCATION", "AZURE_PRINCIPAL_ID", "AZURE_PRINCIPAL_TYPE", "DEVELOPER_ACCESS"}
+    variables = {parameter["value"].strip("${}") for parameter in PARAMETERS.values()}
+    assert set(AZURE_YAML["pipeline"]["variables"]) == variables - ours
+    assert text(MAIN.variables["developerId"]).endswith("principalType == 'User' ? principalId : ''")
+
+
 def test_the_template_has_the_version_of_the_project() -> None:
     """What azd reports is what is released."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
@@ -123,6 +131,13 @@ def test_the_hook_writes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert written["IsEncrypted"] is False
     assert written["Values"]["COSMOS_ENDPOINT"] == DEPLOYED["COSMOS_ENDPOINT"]
     assert not [name for name in written["Values"] if name.endswith("KEY")]
+
+
+def test_the_dev_container_serves_what_the_readme_asks() -> None:
+    """Its port is that of `make run`, and it has azd."""
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    assert container["forwardPorts"] == [7071]
+    assert [feature for feature in container["features"] if feature.endswith("/azd:latest")]
 
 
 def test_local_settings_are_never_committed() -> None:

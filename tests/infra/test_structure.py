@@ -2,6 +2,8 @@
 
 import pytest
 
+from infra.check.bicep import type_of
+from infra.check.contract import CONTRACT, load_contract
 from infra.check.finding import Finding
 from infra.check.run import bicep_files, check_file
 from tests.infra.conftest import Said
@@ -97,3 +99,10 @@ def test_a_mistake_is_found_where_it_is(said_of: Said) -> None:
     source = (found[0].path.read_text()).splitlines()
     assert found == [Finding(found[0].path, found[0].line, "wrong-type", found[0].message)]
     assert "port: 10000" in source[found[0].line - 1]
+
+
+def test_the_contract_is_no_larger_than_what_is_used() -> None:
+    """It has the types that are deployed, at their versions, and no other."""
+    used = {type_of(node) for file in bicep_files() for node in file.resources.values()}
+    assert load_contract().keys() == used
+    assert CONTRACT.stat().st_size < 60_000

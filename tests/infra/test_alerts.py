@@ -1,0 +1,47 @@
+"""Somebody is told before users notice."""
+
+import logging
+import re
+
+import pytest
+
+from infra.check.run import bicep_files
+from infra.check.values import Known, Listing, Record, Scope, at, evaluate, leaves, resource_body
+from shared.telemetry import log_event
+
+ALERTS = next(file for file in bicep_files() if file.path.stem == "alerts")
+RULES = evaluate(Scope(ALERTS), ALERTS.variables["queries"].named_children[-1])
+QUERIES = {
+    name.constant: query.constant
+    for rule in (RULES.items if isinstance(RULES, Listing) else ())
+    if isinstance(name := at(rule, "name"), Known) and isinstance(query := at(rule, "query"), Known)
+}
+
+
+def test_all_that_can_go_wrong_unseen_is_watched() -> None:
+    """Errors, parked work, a growing queue, late sessions and a full cache each have an alert."""
+    assert set(QUERIES) == {"server-errors", "poison-messages", "queue-backlog", "oldest-due-session"}
+    memory = resource_body(ALERTS, ALERTS.resources["redisMemory"])
+    criteria = at(memory, "properties.criteria.allOf")
+    first = criteria.items[0] if isinstance(criteria, Listing) else Record({}, 0)
+    assert [getattr(leaf, "constant", None) for leaf in leaves(at(first, "metricName"))] == ["usedmemorypercentage"]
+
+
+def test_late_sessions_are_read_from_the_line_that_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The alert takes the seconds out of an event as shared/telemetry.py writes it."""
+    with caplog.at_level(logging.INFO, "keepsake"):
+        log_event("due_sessions", oldest_seconds=1234.5, queued=3)
+    query = str(QUERIES["oldest-due-session"])
+    begins = re.findall(r'startswith "(.*?)"', query)[0]
+    pattern = re.findall(r'extract\("(.*?)", 1', query)[0]
+    assert caplog.messages[0].startswith(begins)
+    assert re.findall(pattern, caplog.messages[0]) == ["1234.5"]
+
+
+def test_what_the_queue_alerts_read_is_sent_to_the_workspace() -> None:
+    """Putting and deleting messages is logged, or backlog and poison would never be seen."""
+    storage = next(file for file in bicep_files() if file.path.stem == "storage")
+    logs = at(resource_body(storage, storage.resources["queueLogs"]), "properties.logs")
+    entries = logs.items if isinstance(logs, Listing) else ()
+    categories = [getattr(at(entry, "category"), "constant", None) for entry in entries]
+    assert categories == ["StorageWrite", "StorageDelete"]
