@@ -5,16 +5,17 @@
 
 import asyncio
 import json
+import re
 import signal
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from local.serving import address_of, listen, serving
@@ -25,7 +26,10 @@ DATA_OPENS, DATA_CLOSES = "<user_preferences>", "</user_preferences>"
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """How to answer one request: as asked for, late, with an error, with text that is no answer, or never."""
+    """How to answer one request: as asked for, late, with an error, with text that is no answer, or never.
+
+    A streamed answer comes word by word, `piece_delay` seconds apart, and may break off after so many words.
+    """
 
     text: str | None = None
     finish_reason: str = "stop"
@@ -33,6 +37,9 @@ class Behaviour:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str | None = None
     delay: float = 0.0
+    piece_delay: float = 0.0
+    breaks_off_after: int | None = None
+    tool_calls: Sequence[Mapping[str, Any]] = ()
 
 
 class ScriptedModel:
@@ -42,6 +49,8 @@ class ScriptedModel:
         """Start with an empty script."""
         self.script: deque[Behaviour] = deque()
         self.requests: list[dict[str, Any]] = []
+        self.streams_open = 0
+        self.pieces_sent = 0
         self.app = Starlette(
             routes=[
                 Route("/v1/chat/completions", self._complete, methods=["POST"]),
@@ -57,7 +66,27 @@ class ScriptedModel:
         if behaviour.body is not None or behaviour.status != 200:  # noqa: PLR2004
             return Response(behaviour.body, behaviour.status, dict(behaviour.headers), "application/json")
         text = compose_answer(asked["messages"]) if behaviour.text is None else behaviour.text
-        return JSONResponse(_completion(asked, text, behaviour.finish_reason), headers=dict(behaviour.headers))
+        if asked.get("stream"):
+            return StreamingResponse(self._stream(asked, text, behaviour), media_type="text/event-stream")
+        return JSONResponse(_completion(asked, text, behaviour), headers=dict(behaviour.headers))
+
+    async def _stream(self, asked: Mapping[str, Any], text: str, behaviour: Behaviour) -> AsyncIterator[str]:
+        self.streams_open += 1
+        try:
+            for number, piece in enumerate(re.findall(r"\S+\s*", text)):
+                if number == behaviour.breaks_off_after:
+                    return
+                yield _chunk(asked, {"content": piece})
+                self.pieces_sent += 1
+                await asyncio.sleep(behaviour.piece_delay)
+            for index, call in enumerate(behaviour.tool_calls):
+                yield _chunk(asked, {"tool_calls": [{"index": index, **call}]})
+            yield _chunk(asked, {}, behaviour.finish_reason)
+            if (asked.get("stream_options") or {}).get("include_usage"):
+                yield _chunk(asked, None, usage=_usage(asked, text))
+            yield "data: [DONE]\n\n"
+        finally:
+            self.streams_open -= 1
 
     async def _list_models(self, _: Request) -> Response:
         return JSONResponse({"object": "list", "data": [{"id": MODEL_NAME, "object": "model"}]})
@@ -74,21 +103,34 @@ def compose_answer(messages: list[dict[str, Any]]) -> str:
     return f"{answer} I know what you prefer: {known}"
 
 
-def _completion(asked: Mapping[str, Any], text: str, finish_reason: str) -> dict[str, Any]:
-    prompt_tokens = len(json.dumps(asked["messages"])) // 4
-    completion_tokens = len(text) // 4
-    return {
-        "id": "chatcmpl-scripted",
-        "object": "chat.completion",
-        "created": int(time.time()),
-        "model": asked.get("model", MODEL_NAME),
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish_reason}],
-        "usage": {
-            "prompt_tokens": prompt_tokens,
-            "completion_tokens": completion_tokens,
-            "total_tokens": prompt_tokens + completion_tokens,
-        },
-    }
+def _completion(asked: Mapping[str, Any], text: str, behaviour: Behaviour) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": text}
+    if behaviour.tool_calls:
+        message["tool_calls"] = list(behaviour.tool_calls)
+    choice = {"index": 0, "message": message, "finish_reason": behaviour.finish_reason}
+    return _envelope(asked, "chat.completion") | {"choices": [choice], "usage": _usage(asked, text)}
+
+
+def _chunk(
+    asked: Mapping[str, Any],
+    delta: Mapping[str, Any] | None,
+    finish_reason: str | None = None,
+    usage: Mapping[str, int] | None = None,
+) -> str:
+    choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish_reason}]
+    chunk = _envelope(asked, "chat.completion.chunk") | {"choices": choices, "usage": usage}
+    return f"data: {json.dumps(chunk)}\n\n"
+
+
+def _envelope(asked: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    model = asked.get("model", MODEL_NAME)
+    return {"id": "chatcmpl-scripted", "object": kind, "created": int(time.time()), "model": model}
+
+
+def _usage(asked: Mapping[str, Any], text: str) -> dict[str, int]:
+    prompt_tokens, completion_tokens = len(json.dumps(asked["messages"])) // 4, len(text) // 4
+    total = prompt_tokens + completion_tokens
+    return {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens, "total_tokens": total}
 
 
 async def _serve() -> None:

@@ -45,6 +45,7 @@ class Services:
     identity: "DefaultAzureCredential"
 
 
+DRAIN_SECONDS = 3.0
 SDKS = (
     "shared.adapters.cosmos_graves",
     "shared.adapters.cosmos_preferences",
@@ -90,10 +91,11 @@ class Composition:
             return self._services
 
     async def close(self) -> None:
-        """Close every client. Twice is harmless."""
+        """Let turns under way end, then close every client. Twice is harmless."""
         async with self._lock:
             services, self._services = self._services, None
         if services is not None:
+            await services.conversation.drain(DRAIN_SECONDS)
             await asyncio.gather(*(client.close() for client in services.clients))
             await services.identity.close()
 

@@ -1,6 +1,6 @@
 """What the services need of the outside, as small Protocols; shared/adapters has one file per port and technology."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, Self
@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from shared.domain.ids import DataName, Gen, SessionId, TurnId, UserId
 from shared.domain.preferences import Preferences
-from shared.domain.turns import Header, Message, TokenUsage, Turn
+from shared.domain.turns import Header, Message, TokenUsage, ToolCall, Turn
 
 
 class Clock(Protocol):
@@ -291,32 +291,38 @@ class UserStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One call of the model. `model` None is the default one; `seconds` bounds the whole reply."""
+    """One call of the model. `model` None is the default one; the seconds bound the first token and the whole reply."""
 
     messages: Sequence[Message]
+    tools: Sequence[Mapping[str, JsonValue]]
     model: str | None
+    first_token_seconds: float
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class ChatReply:
-    """What the model said."""
+    """What the model said, or which tools it wants called."""
 
     text: str
     finish_reason: str
-    usage: TokenUsage
+    tool_calls: tuple[ToolCall, ...] = ()
+    usage: TokenUsage = TokenUsage()  # noqa: RUF009 - frozen
 
 
 class ChatModel(Protocol):
-    """A chat model behind any OpenAI-compatible address."""
+    """A chat model behind any OpenAI-compatible address.
+
+    Both ways raise ContentFiltered when the provider refuses the prompt or the completion, and ModelUnavailable when
+    there is no usable answer in time.
+    """
 
     async def reply(self, request: ChatRequest) -> ChatReply:
-        """The model's reply.
+        """The model's reply, whole."""
+        ...
 
-        Raises:
-            ContentFiltered: the provider refused the prompt or the completion.
-            ModelUnavailable: no usable answer within the time.
-        """
+    def stream(self, request: ChatRequest) -> AsyncGenerator[str | ChatReply, None]:
+        """The reply's text piece by piece as the model writes it, and at last the whole reply."""
         ...
 
 

@@ -1,11 +1,14 @@
 """The chat model: any OpenAI-compatible address, through the openai package; Azure by managed identity."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.identity.aio import get_bearer_token_provider
+from httpx2 import HTTPError
 from openai import (
     APIConnectionError,
     APIStatusError,
@@ -15,16 +18,14 @@ from openai import (
     OpenAIError,
     RateLimitError,
 )
-from openai.types.chat import ChatCompletion
 
-from shared.domain.errors import ContentFiltered, ModelUnavailable
-from shared.domain.turns import MAX_REPLY_BYTES, Message, TokenUsage
+from shared.adapters.openai_replies import StreamedReply, filtered, read_completion, unavailable
+from shared.domain.turns import Message
 from shared.metering import current_meter
 from shared.ports import ChatReply, ChatRequest
 
 AZURE_SCOPE = "https://cognitiveservices.azure.com/.default"
 MAX_RETRY_AFTER = 30.0  # seconds; a provider's hint of an hour is not passed on to a waiting person
-DEFAULT_RETRY_AFTER = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +49,30 @@ class OpenAIChat:
         self._client = AsyncOpenAI(base_url=endpoint.base_url, api_key=self._api_key(), max_retries=0)
 
     async def reply(self, request: ChatRequest) -> ChatReply:
-        """The model's reply, checked: it has text, and it is not larger than a turn can hold.
-
-        Raises:
-            ContentFiltered: the provider refused the prompt, or the completion, or filtered it.
-            ModelUnavailable: 429, 5xx, time out, or an answer that is none.
-        """
+        """The model's reply, checked: it says something, and it is not larger than a turn can hold."""
         current_meter().model_calls += 1
-        try:
+        with _translated_errors():
             completion = await self._client.chat.completions.create(
-                model=request.model or self._endpoint.model,
-                messages=(),  # the SDK walks typed messages one by one: half the CPU of a whole turn, for nothing
-                extra_body={"messages": [_wire(message) for message in request.messages]},
-                max_completion_tokens=self._endpoint.max_completion_tokens,
-                timeout=request.seconds,
+                **self._arguments(request), extra_body=_body(request), timeout=request.seconds
             )
-        except BadRequestError as refused:
-            if refused.code == "content_filter":
-                raise _filtered() from refused
-            raise _unavailable("The model refused the request as malformed", None) from refused
-        except (OpenAIError, ValueError, AttributeError) as failed:  # ValueError, AttributeError: HTML for JSON (F17)
-            raise _unavailable(_describe(failed), _retry_after(failed)) from failed
-        return _checked(completion)
+        return read_completion(completion)
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | ChatReply, None]:
+        """The reply as it is written; a stream that ends without its last part is no reply."""
+        current_meter().model_calls += 1
+        collected = StreamedReply()
+        with _translated_errors():
+            async with asyncio.timeout(request.first_token_seconds) as patience:
+                options = {"include_usage": True}
+                chunks = await self._client.chat.completions.create(
+                    **self._arguments(request), extra_body=_body(request) | {"stream_options": options}, stream=True
+                )
+                async with chunks:
+                    async for chunk in chunks:
+                        if piece := collected.add(chunk):
+                            patience.reschedule(None)
+                            yield piece
+            yield collected.finish()
 
     async def ping(self) -> None:
         """List the models: cheap, and it needs the same address and credential as a reply."""
@@ -79,37 +82,44 @@ class OpenAIChat:
         """Close the client. Twice is harmless."""
         await self._client.close()
 
+    def _arguments(self, request: ChatRequest) -> dict[str, Any]:
+        """What the SDK itself wants; the messages go by the body, see there."""
+        return {
+            "model": request.model or self._endpoint.model,
+            "messages": (),
+            "max_completion_tokens": self._endpoint.max_completion_tokens,
+        }
+
     def _api_key(self) -> str | Callable[[], Awaitable[str]]:
         credential = self._endpoint.credential
         return credential if isinstance(credential, str) else get_bearer_token_provider(credential, AZURE_SCOPE)
 
 
-def _wire(message: Message) -> Any:
-    wire = message.model_dump(mode="json", exclude={"at"}, exclude_none=True, exclude_defaults=True)
-    return wire | {"role": message.role, "content": message.content}
+def _body(request: ChatRequest) -> dict[str, Any]:
+    """Messages and tools as JSON: handed over typed, the SDK walks them one by one for half the CPU of a turn."""
+    body: dict[str, Any] = {"messages": [_wire(message) for message in request.messages]}
+    return body | {"tools": list(request.tools)} if request.tools else body
 
 
-def _checked(completion: ChatCompletion) -> ChatReply:
-    choices: Sequence[Any] = getattr(completion, "choices", None) or ()
-    if not choices:
-        raise _unavailable("The model sent an answer without choices", None)
-    reason, text = choices[0].finish_reason or "stop", choices[0].message.content
-    if reason == "content_filter":
-        raise _filtered()
-    if not text:
-        raise _unavailable("The model sent an empty answer", None)
-    if len(text.encode(errors="replace")) > MAX_REPLY_BYTES:
-        raise _unavailable("The model sent more than a turn can hold", None)
-    usage = completion.usage
-    counted = (
-        TokenUsage(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens) if usage else None
-    )
-    return ChatReply(_storable(text), reason, counted or TokenUsage())
+def _wire(message: Message) -> dict[str, Any]:
+    wire = message.model_dump(mode="json", exclude={"at"}, exclude_defaults=True)
+    calls = {"tool_calls": [call.model_dump() for call in message.tool_calls]} if message.tool_calls else {}
+    return wire | {"role": message.role, "content": message.content} | calls
 
 
-def _storable(text: str) -> str:
-    """Model output is untrusted: what no store can hold is replaced."""
-    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    """Turn what the SDK raises, and what it lets through of answers that are none, into ours (F15-F17)."""
+    try:
+        yield
+    except BadRequestError as refused:
+        if refused.code == "content_filter":
+            raise filtered() from refused
+        raise unavailable("The model refused the request as malformed") from refused
+    except TimeoutError as late:
+        raise unavailable("The model did not answer in time") from late
+    except (OpenAIError, HTTPError, ValueError, AttributeError) as failed:
+        raise unavailable(_describe(failed), _retry_after(failed)) from failed
 
 
 def _describe(failed: Exception) -> str:
@@ -129,13 +139,3 @@ def _retry_after(failed: Exception) -> float | None:
         return min(MAX_RETRY_AFTER, float(failed.response.headers.get("retry-after", "")))
     except ValueError:
         return None
-
-
-def _unavailable(what: str, retry_after: float | None) -> ModelUnavailable:
-    return ModelUnavailable(
-        f"{what}; nothing is stored, send the same request again", retry_after=retry_after or DEFAULT_RETRY_AFTER
-    )
-
-
-def _filtered() -> ContentFiltered:
-    return ContentFiltered("The model's provider refused this message; the turn is kept as refused")

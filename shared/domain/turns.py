@@ -98,6 +98,11 @@ class Turn:
         return next((m.content for m in reversed(self.messages) if m.role == "assistant"), "")
 
     @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The tools its reply asks for."""
+        return next((m.tool_calls for m in reversed(self.messages) if m.role == "assistant"), ())
+
+    @property
     def size(self) -> int:
         """Bytes of its messages."""
         return sum(message.size for message in self.messages)

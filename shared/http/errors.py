@@ -53,6 +53,7 @@ class Error(ErrorDetail):
     """What went wrong; `code` is a contract, `message` says what to do next."""
 
     details: list[ErrorDetail] | None = None
+    retry_after: float | None = None
 
 
 class ErrorEnvelope(BaseModel):
@@ -91,10 +92,20 @@ def render(status: int, error: Error, retry_after: float | None = None) -> JSONR
     return JSONResponse(body, status, headers)
 
 
+def describe(failed: errors.KeepsakeError) -> Error:
+    """What the envelope says of an error a caller can act on."""
+    return Error(code=failed.code, message=failed.message, target=failed.target, retry_after=failed.retry_after)
+
+
+def describe_unexpected(failed: Exception, request_id: str) -> Error:
+    """What the envelope says of any other, which is logged under the request's name, without content."""
+    log_failure("request_failed", failed, request_id=request_id)
+    return Error(code="internal_error", message=f"Something broke on our side; report {request_id}")
+
+
 async def _on_known(_: Request, failed: Exception) -> JSONResponse:
     assert isinstance(failed, errors.KeepsakeError)  # noqa: S101 - registered for this type only
-    error = Error(code=failed.code, message=failed.message, target=failed.target)
-    return render(STATUS[type(failed)], error, failed.retry_after)
+    return render(STATUS[type(failed)], describe(failed), failed.retry_after)
 
 
 async def _on_invalid(_: Request, failed: Exception) -> JSONResponse:
@@ -116,8 +127,7 @@ async def _on_http(_: Request, failed: Exception) -> JSONResponse:
 
 async def _on_unexpected(request: Request, failed: Exception) -> JSONResponse:
     request_id: str = request.state.request_id
-    log_failure("request_failed", failed, request_id=request_id, method=request.method)
-    response = render(500, Error(code="internal_error", message=f"Something broke on our side; report {request_id}"))
+    response = render(500, describe_unexpected(failed, request_id))
     response.headers["x-ms-request-id"] = request_id  # this handler stands outside of what names the others
     return response
 

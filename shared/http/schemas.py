@@ -1,25 +1,28 @@
 """The shapes on the wire: snake_case, closed, every string bounded."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from shared.domain.context import ContextEntry
 from shared.domain.preferences import Preferences
 from shared.domain.sessions import Strategy
-from shared.domain.turns import MAX_MESSAGE_BYTES, Header, Message, ToolCall, Turn, TurnStatus
+from shared.domain.turns import MAX_MESSAGE_BYTES, MAX_TURN_BYTES, Header, Message, ToolCall, Turn, TurnStatus
 from shared.metering import Meter
 from shared.ports import SessionValue
-from shared.services.conversation import Answer
+from shared.services.turn_stream import Answer
 
 MAX_INSTRUCTIONS_BYTES = 16_384
 MAX_METADATA_BYTES = 16_384
 MAX_NAME_CHARS = 200
 MAX_MESSAGES = 100  # of one recorded turn
-MAX_TOOL_CALLS = 128  # what the chat API itself allows
+MAX_TOOLS = MAX_TOOL_CALLS = 128  # what the chat API itself allows
+MAX_TOOL_RESULTS = 16  # of one turn
+MAX_TOOLS_BYTES = 65_536
 MAX_PAGE = 100
 
 
@@ -44,6 +47,12 @@ def _small(values: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
     return values
 
 
+def _small_tools(tools: tuple[dict[str, JsonValue], ...]) -> tuple[dict[str, JsonValue], ...]:
+    if len(json.dumps(tools, ensure_ascii=False).encode()) > MAX_TOOLS_BYTES:
+        raise PydanticCustomError("too_large", "May have {limit} bytes", {"limit": MAX_TOOLS_BYTES})
+    return tools
+
+
 MessageText = Annotated[
     str, _bounded(MAX_MESSAGE_BYTES), Field(min_length=1, json_schema_extra={"maxLength": MAX_MESSAGE_BYTES})
 ]
@@ -55,18 +64,40 @@ IdText = Annotated[str, StringConstraints(max_length=800)]  # its rule is in dom
 Metadata = Annotated[Mapping[str, JsonValue], AfterValidator(_small)]
 
 
-class ChatBody(Closed):
-    """One chat turn. `turn_id` makes it safe to send twice; without one each send is a new turn."""
+class ToolResultBody(Closed):
+    """What a tool answered."""
 
-    message: MessageText
+    role: Literal["tool"] = "tool"
+    tool_call_id: Name
+    content: Annotated[str, _bounded(MAX_MESSAGE_BYTES), Field(json_schema_extra={"maxLength": MAX_MESSAGE_BYTES})]
+
+
+class ChatBody(Closed):
+    """One chat turn. `turn_id` makes it safe to send twice; without one each send is a new turn.
+
+    A turn is a `message`, or in `messages` the results of the tools that the turn before asked for, or both.
+    """
+
+    message: MessageText | None = None
+    messages: Annotated[tuple[ToolResultBody, ...], Field(max_length=MAX_TOOL_RESULTS)] = ()
+    tools: Annotated[tuple[dict[str, JsonValue], ...], AfterValidator(_small_tools), Field(max_length=MAX_TOOLS)] = ()
     session_id: IdText | None = None
     turn_id: IdText | None = None
     agent_id: Name | None = None
     namespace: Name | None = None
     instructions: Instructions | None = None
     model: Name | None = None
+    stream: bool = False
     history_tokens: Annotated[int, Field(ge=0, le=200_000)] | None = None
     metadata: Metadata | None = None
+
+    @model_validator(mode="after")
+    def _check_said(self) -> Self:
+        if self.message is None and not self.messages:
+            raise PydanticCustomError("missing", "Send a message, or the results of tools in messages")
+        if sum(len(result.content.encode()) for result in self.messages) > MAX_TURN_BYTES // 2:
+            raise PydanticCustomError("too_large", "Results may have {limit} bytes", {"limit": MAX_TURN_BYTES // 2})
+        return self
 
 
 class ContextView(BaseModel):
@@ -102,6 +133,7 @@ class ChatAnswer(BaseModel):
     turn_id: str
     seq: int
     reply: str
+    tool_calls: list[ToolCall] | None = None
     finish_reason: str
     replayed: bool
     context: list[ContextView]
@@ -118,6 +150,7 @@ class ChatAnswer(BaseModel):
             turn_id=turn.turn_id.value,
             seq=turn.seq,
             reply=turn.reply,
+            tool_calls=list(turn.tool_calls) or None,
             finish_reason=turn.finish_reason or "stop",
             replayed=answer.replayed,
             context=[ContextView.of(entry) for entry in answer.context],

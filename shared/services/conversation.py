@@ -1,23 +1,28 @@
 """A conversation: one turn at a time, answered by the model or recorded from elsewhere."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
-from pydantic import JsonValue
-
-from shared.domain.context import ContextEntry, build_prompt
-from shared.domain.errors import Busy, ContentFiltered, StoreUnavailable, TooLarge
-from shared.domain.ids import SessionId, TurnId, UserId
-from shared.domain.turns import MAX_TURN_BYTES, Message, TokenUsage, Turn, TurnStatus, body_hash, search_text
+from shared.domain.context import ContextEntry, Prompt, build_prompt
+from shared.domain.errors import Busy, ContentFiltered, ModelUnavailable, StoreUnavailable, TooLarge, TurnInProgress
+from shared.domain.ids import UserId
+from shared.domain.turns import MAX_TURN_BYTES, Message, TokenUsage, Turn, TurnStatus, search_text
 from shared.ports import ChatModel, ChatReply, ChatRequest, Clock, PreferenceStore
 from shared.prompts import read_prompt
+from shared.services.questions import Question
+from shared.services.timings import Timings
 from shared.services.turn_protocol import Asked, Opened, Settled, TurnProtocol
+from shared.services.turn_stream import Answer, Delta, Finished, Started, TurnStream
+
+Result = TypeVar("Result")
 
 TURN_SECONDS = 60.0  # the whole of a turn
+STREAM_SECONDS = 180.0  # the whole of a turn that is read as it is written
+FIRST_TOKEN_SECONDS = 15.0  # of a stream
 STORE_SECONDS = 3.0  # of which everything that is not the model may take these
 RENEW_AFTER = timedelta(days=1)  # preferences live on with use, written at most daily
 
@@ -34,59 +39,15 @@ class Retention:
     due_after: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """A chat turn as the caller sent it."""
-
-    session: SessionId
-    turn_id: TurnId
-    message: str
-    instructions: str | None
-    agent_id: str | None
-    namespace: str | None
-    metadata: Mapping[str, JsonValue] | None
-    model: str | None
-    history_tokens: int
-
-    def asked(self) -> Asked:
-        """What identifies the turn; model and budgets are not part of it, so a resend may change them."""
-        digest = body_hash(
-            {
-                "message": self.message,
-                "instructions": self.instructions,
-                "agent_id": self.agent_id,
-                "namespace": self.namespace,
-                "metadata": dict(self.metadata) if self.metadata else None,
-            }
-        )
-        return Asked(self.session, self.turn_id, digest, TURN_SECONDS, self.agent_id)
-
-
-@dataclass(slots=True)
-class Timings:
-    """Milliseconds by stage."""
-
-    stages: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time one stage, also when it fails."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.stages[name] = round((time.perf_counter() - start) * 1000, 1)
+Hear = Callable[[ChatRequest, Sequence[ContextEntry]], Awaitable["Heard"]]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A stored turn, what its model was given, and how it went."""
+class Heard:
+    """What came of asking the model; without a reply it was refused."""
 
-    turn: Turn
-    replayed: bool
-    context: Sequence[ContextEntry]
-    degraded: Sequence[str]
-    timings: Mapping[str, float]
+    reply: ChatReply | None
+    status: TurnStatus
 
 
 class Conversation:
@@ -101,18 +62,34 @@ class Conversation:
         self._model = model
         self._clock = clock
         self._retention = retention
+        self._running: set[asyncio.Task[Any]] = set()
 
-    async def ask(self, user: UserId, question: Question) -> Answer:
+    async def ask(self, user: UserId, question: Question, patience: float | None = None) -> Answer:
         """Answer one message and store the turn; returns only when it is stored.
+
+        With `patience`, a caller waits so many seconds; the turn goes on after that, and a resend collects the answer.
 
         Raises:
             ContentFiltered: the provider refused; the turn is stored as refused, also for every resend.
+            TurnInProgress: the caller's patience, or the wait for another request, is over.
             TurnConflict, SessionErased, ModelUnavailable, StoreUnavailable, Busy: nothing is stored.
         """
-        timings = Timings()
-        with timings.stage("total"):
-            async with _deadline(TURN_SECONDS):
-                return await self._ask(user, question, timings)
+        if patience is None:
+            return await self._ask(user, question)
+        task = self._start(self._ask(user, question))
+        done, _ = await asyncio.wait({task}, timeout=patience)
+        if not done:
+            raise TurnInProgress("The turn goes on; send it again to collect its answer", retry_after=1)
+        return await task
+
+    def stream(self, user: UserId, question: Question) -> TurnStream:
+        """Begin a turn and hand out its events; a reader who leaves interrupts it, and what was said by then is stored.
+
+        Receiving raises what `ask` raises.
+        """
+        stream = TurnStream()
+        self._start(self._run_stream(user, question, stream))
+        return stream
 
     async def record(self, user: UserId, asked: Asked, messages: Sequence[Message]) -> Settled:
         """Store a turn that was answered elsewhere; a repeat finds it stored.
@@ -131,44 +108,106 @@ class Conversation:
                 turn = self._draft(asked, opened, messages, TurnStatus.DONE)
                 return await self._commit(user, asked, opened, turn)
 
-    async def _ask(self, user: UserId, question: Question, timings: Timings) -> Answer:
-        asked = question.asked()
-        with timings.stage("session"):
-            opened = await self._protocol.open(user, asked, self._clock.now())
-        if isinstance(opened, Settled):
-            return _answer(opened, (), timings)
-        said = Message(role="user", content=question.message, at=self._clock.now())
+    async def _ask(self, user: UserId, question: Question) -> Answer:
+        async def hear(request: ChatRequest, _: Sequence[ContextEntry]) -> Heard:
+            return Heard(await self._model.reply(request), TurnStatus.DONE)
+
+        return await self._take(user, question, TURN_SECONDS, hear)
+
+    async def _run_stream(self, user: UserId, question: Question, stream: TurnStream) -> None:
+        pieces: list[str] = []
+
+        async def hear(request: ChatRequest, context: Sequence[ContextEntry]) -> Heard:
+            async with stream.hearing(), aclosing(self._model.stream(request)) as parts:
+                async for part in parts:
+                    if isinstance(part, ChatReply):
+                        return Heard(part, TurnStatus.DONE)
+                    if not pieces:
+                        await stream.send(Started(context))
+                    pieces.append(part)
+                    await stream.send(Delta(part))
+            if not pieces:
+                raise ModelUnavailable("Nobody waited for the answer, and none had come; send the same request again")
+            return Heard(ChatReply("".join(pieces), "interrupted"), TurnStatus.INTERRUPTED)
+
+        try:
+            answer = await self._take(user, question, STREAM_SECONDS, hear)
+            if not pieces:
+                await stream.send(Started(answer.context))
+                await stream.send(Delta(answer.turn.reply))
+            streamed = "".join(pieces) or answer.turn.reply
+            await stream.send(Finished(answer, replaced=streamed != answer.turn.reply))
+        except Exception as failed:  # noqa: BLE001 - the reader gets it, whatever it is
+            await stream.send(failed)
+
+    async def drain(self, seconds: float) -> None:
+        """Let turns that nobody waits for come to their end, or end them after so long; a resend completes those."""
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _start(self, work: Coroutine[None, None, Result]) -> asyncio.Task[Result]:
+        """Run it to its end whoever waits for it; a task nobody holds may vanish."""
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # for those who no longer wait
+        return task
+
+    async def _take(self, user: UserId, question: Question, seconds: float, hear: Hear) -> Answer:
+        timings = Timings()
+        asked = question.asked(seconds)
+        with timings.stage("total"):
+            async with _deadline(seconds):
+                with timings.stage("session"):
+                    opened = await self._protocol.open(user, asked, self._clock.now())
+                if isinstance(opened, Settled):
+                    return _answer(opened, (), timings)
+                async with self._protocol.holding(user, asked):
+                    return await self._take_opened(user, question, asked, opened, hear, timings)
+
+    async def _take_opened(
+        self, user: UserId, question: Question, asked: Asked, opened: Opened, hear: Hear, timings: "Timings"
+    ) -> Answer:
+        said = question.said(self._clock.now())
         prompt = build_prompt(
             system=self._system(question),
             preferences=opened.preferences,
             window=opened.window,
-            asked=[said],
+            asked=said,
             history_tokens=question.history_tokens,
         )
-        request = ChatRequest(prompt.messages, question.model, TURN_SECONDS - STORE_SECONDS)
-        async with self._protocol.holding(user, asked):
-            with timings.stage("model"):
-                reply = await self._reply(request)
-            turn = self._turn(asked, opened, said, reply)
-            with timings.stage("commit"):
-                settled, _ = await asyncio.gather(self._commit(user, asked, opened, turn), self._renew(user, opened))
+        with timings.stage("model"):
+            heard = await self._hear(hear, question, asked, prompt)
+        turn = self._turn(asked, opened, said, heard)
+        with timings.stage("commit"):
+            settled, _ = await asyncio.gather(self._commit(user, asked, opened, turn), self._renew(user, opened))
         return _answer(settled, prompt.context, timings)
 
-    async def _reply(self, request: ChatRequest) -> ChatReply | None:
+    async def _hear(self, hear: Hear, question: Question, asked: Asked, prompt: Prompt) -> Heard:
+        seconds = asked.seconds - STORE_SECONDS
+        request = ChatRequest(prompt.messages, question.tools, question.model, FIRST_TOKEN_SECONDS, seconds)
         try:
-            return await self._model.reply(request)
+            async with asyncio.timeout(seconds):
+                return await hear(request, prompt.context)
         except ContentFiltered:
-            return None
+            return Heard(None, TurnStatus.REFUSED)
+        except TimeoutError as late:
+            raise ModelUnavailable("The model took too long; send the same request again", retry_after=2) from late
 
     def _system(self, question: Question) -> list[Message]:
         texts = [read_prompt("chat.v1"), question.instructions]
         return [Message(role="system", content=text, at=self._clock.now()) for text in texts if text]
 
-    def _turn(self, asked: Asked, opened: Opened, said: Message, reply: ChatReply | None) -> Turn:
+    def _turn(self, asked: Asked, opened: Opened, said: Sequence[Message], heard: Heard) -> Turn:
+        reply = heard.reply
         if reply is None:
-            return self._draft(asked, opened, [said], TurnStatus.REFUSED)
-        answered = Message(role="assistant", content=reply.text, at=self._clock.now())
-        return self._draft(asked, opened, [said, answered], TurnStatus.DONE, reply.finish_reason, reply.usage)
+            return self._draft(asked, opened, said, heard.status)
+        at = self._clock.now()
+        answered = Message(role="assistant", content=reply.text, tool_calls=reply.tool_calls, at=at)
+        return self._draft(asked, opened, [*said, answered], heard.status, reply.finish_reason, reply.usage)
 
     def _draft(
         self,

@@ -7,15 +7,12 @@ import pytest
 from local.cosmos import LocalCosmos
 from local.model import Behaviour
 from shared.domain.errors import KeepsakeError
-from shared.domain.ids import SessionId, TurnId, UserId
-from shared.services.conversation import Question
 from tests.support.app import Keepsake, running
+from tests.support.ask import ADA, a_question
 from tests.support.faulty import Countdown, MortalTransport, ProcessDied
 from tests.support.model_server import ModelServer
 
 pytestmark = pytest.mark.anyio
-
-ADA = UserId("ada")
 
 
 @pytest.mark.parametrize("applied", [False, True], ids=["request-lost", "answer-lost"])
@@ -48,7 +45,7 @@ async def test_a_turn_that_died_while_the_model_wrote_is_stored_once_f22(
             services = await dying.composition.services()
             model.script.append(Behaviour(delay=0.5))
             asked = len(model.requests)
-            turn = asyncio.create_task(services.conversation.ask(ADA, _question("s")))
+            turn = asyncio.create_task(services.conversation.ask(ADA, a_question()))
             await model.wait_for_requests(asked + 1)
             life.dies_at = life.requests
             with pytest.raises(ProcessDied):
@@ -73,7 +70,7 @@ async def _dies(
     async with running(cosmos, model, wrap=lambda inner: MortalTransport(inner, countdown)) as dying:
         services = await dying.composition.services()
         try:
-            await services.conversation.ask(ADA, _question(session))
+            await services.conversation.ask(ADA, a_question(session))
         except (ProcessDied, KeepsakeError):
             return True
     return countdown.is_dead
@@ -91,17 +88,3 @@ async def _resend_and_check(healthy: Keepsake, session: str, earlier: int) -> No
     assert [turn["seq"] for turn in turns] == list(range(1, earlier + 2))
     assert [turn["turn_id"] for turn in turns].count("t") == 1
     assert answers[0]["reply"] == answers[1]["reply"] == turns[-1]["messages"][-1]["content"]
-
-
-def _question(session: str) -> Question:
-    return Question(
-        session=SessionId(session),
-        turn_id=TurnId("t"),
-        message="Hello",
-        instructions=None,
-        agent_id=None,
-        namespace=None,
-        metadata=None,
-        model=None,
-        history_tokens=8000,
-    )

@@ -9,12 +9,11 @@ import pytest
 
 from local.cosmos import LocalCosmos
 from shared.adapters import redis_sessions
-from shared.domain.ids import SessionId, TurnId, UserId
 from shared.ports import LeaseRequest
 from shared.services import turn_protocol
-from shared.services.conversation import Question
 from tests.conftest import Rows
 from tests.support.app import Keepsake, running
+from tests.support.ask import ADA, a_question
 from tests.support.cutting_proxy import CuttingProxy
 from tests.support.faulty import Watched
 from tests.support.model_server import ModelServer
@@ -315,22 +314,11 @@ async def _workers(
 
 async def _lease(keepsake: Keepsake, seconds: float) -> None:
     """What a worker leaves that died while it asked the model for the turn t1 with the message Hello."""
-    question = Question(
-        session=SessionId("s"),
-        turn_id=TurnId("t1"),
-        message="Hello",
-        instructions=None,
-        agent_id=None,
-        namespace=None,
-        metadata=None,
-        model=None,
-        history_tokens=8000,
-    )
-    asked = question.asked()
+    asked = a_question(turn="t1").asked(60)
     services = await keepsake.composition.services()
     (cache,) = (client for client in services.clients if isinstance(client, redis_sessions.RedisSessions))
     request = LeaseRequest(asked.turn_id, asked.owner, asked.body_hash, seconds)
-    await cache.open_turn(UserId("ada"), asked.session, request)
+    await cache.open_turn(ADA, asked.session, request)
 
 
 def _earlier(answer: dict[str, Any]) -> int:

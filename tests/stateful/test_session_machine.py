@@ -14,9 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from local.cosmos import LocalCosmos
 from shared.adapters import redis_sessions
 from shared.domain.errors import KeepsakeError
-from shared.domain.ids import SessionId, TurnId, UserId
-from shared.services.conversation import Question
 from tests.support.app import Keepsake, running
+from tests.support.ask import ADA, a_question
 from tests.support.faulty import Countdown, MortalTransport, ProcessDied
 from tests.support.model_server import ModelServer
 from tests.support.redis_server import RedisServer
@@ -162,7 +161,7 @@ class Sessions(RuleBasedStateMachine):
         async with running(self.cosmos, self.model, wrap=mortal, redis_socket=str(self.redis.socket)) as dying:
             services = await dying.composition.services()
             try:
-                await services.conversation.ask(UserId("ada"), _question(session, turn, body))
+                await services.conversation.ask(ADA, a_question(session, turn, body))
             except (ProcessDied, KeepsakeError):
                 return
 
@@ -173,17 +172,3 @@ class Sessions(RuleBasedStateMachine):
                 for field in client.hkeys(key):
                     if field.startswith("o:"):
                         client.hdel(key, field)
-
-
-def _question(session: str, turn: str, body: str) -> Question:
-    return Question(
-        session=SessionId(session),
-        turn_id=TurnId(turn),
-        message=body,
-        instructions=None,
-        agent_id=None,
-        namespace=None,
-        metadata=None,
-        model=None,
-        history_tokens=8000,
-    )

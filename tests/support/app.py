@@ -45,7 +45,7 @@ class Keepsake:
     async def transcript(self, session: str = "s", *, user: str = ADA) -> list[dict[str, Any]]:
         """The turns of a session, at most a hundred."""
         page = await self.get(f"/sessions/{session}/turns?limit=100", user=user)
-        turns: list[dict[str, Any]] = page["value"]
+        turns: list[dict[str, Any]] = page.get("value", [])
         return turns
 
 

@@ -37,6 +37,21 @@ class ModelServer:
         """How to answer the next requests."""
         return self._model.script
 
+    @property
+    def pieces_sent(self) -> int:
+        """Words of streamed answers sent since the session began."""
+        return self._model.pieces_sent
+
+    async def until_idle(self) -> None:
+        """Return when no stream is open any more.
+
+        Raises:
+            TimeoutError: after ten seconds.
+        """
+        async with asyncio.timeout(10):
+            while self._model.streams_open:  # noqa: ASYNC110 - the server is on another thread
+                await asyncio.sleep(0.005)
+
     def reset(self) -> None:
         """Forget script and requests."""
         self._model.script.clear()

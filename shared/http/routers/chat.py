@@ -1,31 +1,49 @@
 """Chat: one turn."""
 
-from typing import Annotated
+import asyncio
+from typing import Annotated, Any
 from uuid import uuid4
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Request, Response
 
 from shared.domain import errors
-from shared.domain.ids import SessionId, TurnId
+from shared.domain.ids import SessionId, TurnId, UserId
 from shared.http.errors import error_responses
 from shared.http.principal import CurrentUser
 from shared.http.schemas import ChatAnswer, ChatBody
+from shared.http.sse import stream_events
 from shared.http.strict_json import StrictRoute
 from shared.http.wiring import CurrentServices, CurrentSettings
 from shared.metering import start_meter
-from shared.services.conversation import Question
+from shared.services.conversation import Conversation
+from shared.services.questions import Question, ToolResult
 from shared.settings import Settings
 
 router = APIRouter(tags=["chat"], route_class=StrictRoute)
+EVENT_STREAM = "text/event-stream"
 IdempotencyKey = Annotated[str | None, Header(max_length=800, description="Stands for turn_id when that is absent")]
+Patience = Annotated[
+    int | None,
+    Header(alias="x-request-deadline-ms", ge=1, le=180_000, description="Milliseconds after which to stop waiting"),
+]
+AS_EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The answer; or, asked for with `Accept: text/event-stream` or `stream`, the events "
+        "`context`, `delta` (provisional until `done`), `done` (the answer, and whether it replaces what was "
+        "streamed) and `error`",
+        "content": {EVENT_STREAM: {"schema": {"type": "string"}}},
+    }
+}
 
 
 @router.post(
     "/chat",
     operation_id="chat",
     summary="Take one turn",
+    response_model=ChatAnswer,
     response_model_exclude_none=True,
-    responses=error_responses(
+    responses=AS_EVENTS
+    | error_responses(
         errors.TurnConflict,
         errors.TurnInProgress,
         errors.SessionErased,
@@ -37,16 +55,36 @@ IdempotencyKey = Annotated[str | None, Header(max_length=800, description="Stand
     ),
 )
 async def chat(
+    request: Request,
     body: ChatBody,
     user: CurrentUser,
     services: CurrentServices,
     settings: CurrentSettings,
     idempotency_key: IdempotencyKey = None,
-) -> ChatAnswer:
+    patience_ms: Patience = None,
+) -> ChatAnswer | Response:
     """Answer a message and keep the turn. The same `turn_id` again gives the same answer and stores nothing new."""
+    question = _question(body, idempotency_key, settings)
+    patience = patience_ms / 1000 if patience_ms else None
+    if body.stream or EVENT_STREAM in request.headers.get("accept", ""):
+        return await _stream(services.conversation, user, question, patience, request.state.request_id)
     meter = start_meter()
-    answer = await services.conversation.ask(user, _question(body, idempotency_key, settings))
-    return ChatAnswer.of(answer, meter)
+    return ChatAnswer.of(await services.conversation.ask(user, question, patience), meter)
+
+
+async def _stream(
+    conversation: Conversation, user: UserId, question: Question, patience: float | None, request_id: str
+) -> Response:
+    """Events from the first token on; what goes wrong before it has its own status."""
+    meter = start_meter()
+    stream = conversation.stream(user, question)
+    try:
+        async with asyncio.timeout(patience):
+            first = await stream.receive()
+    except TimeoutError:
+        stream.leave(interrupt=False)
+        raise errors.TurnInProgress("The turn goes on; send it again to collect its answer", retry_after=1) from None
+    return stream_events(stream, first, meter, request_id)
 
 
 def _question(body: ChatBody, idempotency_key: str | None, settings: Settings) -> Question:
@@ -58,6 +96,8 @@ def _question(body: ChatBody, idempotency_key: str | None, settings: Settings) -
         session=SessionId(_first_given(body.session_id)),
         turn_id=TurnId(_first_given(body.turn_id, idempotency_key)),
         message=body.message,
+        results=[ToolResult(result.tool_call_id, result.content) for result in body.messages],
+        tools=body.tools,
         instructions=body.instructions,
         agent_id=body.agent_id,
         namespace=body.namespace,

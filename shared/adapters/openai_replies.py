@@ -1,0 +1,107 @@
+"""Replies of a chat model, read with distrust: what is no answer, or could not be stored, is refused."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCallFunction
+from openai.types.completion_usage import CompletionUsage
+
+from shared.domain.errors import ContentFiltered, ModelUnavailable
+from shared.domain.turns import MAX_REPLY_BYTES, FunctionCall, TokenUsage, ToolCall
+from shared.ports import ChatReply
+
+DEFAULT_RETRY_AFTER = 2.0
+
+
+def read_completion(completion: ChatCompletion) -> ChatReply:
+    """The reply of a completion.
+
+    Raises:
+        ContentFiltered, ModelUnavailable: as the port says.
+    """
+    choices: Sequence[Any] = getattr(completion, "choices", None) or ()
+    if not choices:
+        raise unavailable("The model sent an answer without choices")
+    message = choices[0].message
+    calls = tuple(_tool_call(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ())
+    return _checked(message.content or "", calls, choices[0].finish_reason or "stop", completion.usage)
+
+
+class StreamedReply:
+    """Puts a reply together from its chunks."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._text: list[str] = []
+        self._bytes = 0
+        self._calls: dict[int, list[str]] = {}
+        self._finish_reason: str | None = None
+        self._usage: CompletionUsage | None = None
+
+    def add(self, chunk: ChatCompletionChunk) -> str:
+        """Take a chunk; its piece of text, often empty.
+
+        Raises:
+            ModelUnavailable: the reply passes what a turn can hold.
+        """
+        self._usage = chunk.usage or self._usage
+        for choice in (chunk.choices or ())[:1]:
+            self._finish_reason = choice.finish_reason or self._finish_reason
+            for call in choice.delta.tool_calls or ():
+                parts = self._calls.setdefault(call.index, ["", "", ""])
+                function = call.function or ChoiceDeltaToolCallFunction()
+                given = (call.id, function.name, function.arguments)
+                parts[:] = [known + (new or "") for known, new in zip(parts, given, strict=True)]
+            piece = _storable(choice.delta.content or "")
+            self._text.append(piece)
+            self._bytes += len(piece.encode())
+            if self._bytes > MAX_REPLY_BYTES:
+                raise unavailable("The model sent more than a turn can hold")
+            return piece
+        return ""
+
+    def finish(self) -> ChatReply:
+        """The whole reply.
+
+        Raises:
+            ContentFiltered, ModelUnavailable: as the port says.
+        """
+        if self._finish_reason is None:
+            raise unavailable("The model broke off")
+        calls = tuple(_tool_call(*parts) for _, parts in sorted(self._calls.items()))
+        return _checked("".join(self._text), calls, self._finish_reason, self._usage)
+
+
+def unavailable(what: str, retry_after: float | None = None) -> ModelUnavailable:
+    """What every failure of a model is to our caller."""
+    message = f"{what}; nothing is stored, send the same request again"
+    return ModelUnavailable(message, retry_after=retry_after or DEFAULT_RETRY_AFTER)
+
+
+def filtered() -> ContentFiltered:
+    """What every refusal of a provider is to our caller."""
+    return ContentFiltered("The model's provider refused this message; the turn is kept as refused")
+
+
+def _checked(text: str, calls: tuple[ToolCall, ...], reason: str, usage: CompletionUsage | None) -> ChatReply:
+    if reason == "content_filter":
+        raise filtered()
+    if not text and not calls:
+        raise unavailable("The model sent an empty answer")
+    if len(text.encode(errors="replace")) + sum(len(call.function.arguments) for call in calls) > MAX_REPLY_BYTES:
+        raise unavailable("The model sent more than a turn can hold")
+    counted = (
+        TokenUsage(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens) if usage else None
+    )
+    return ChatReply(_storable(text), reason, calls, counted or TokenUsage())
+
+
+def _tool_call(call_id: str, name: str, arguments: str) -> ToolCall:
+    function = FunctionCall(name=_storable(name), arguments=_storable(arguments))
+    return ToolCall(id=_storable(call_id), function=function)
+
+
+def _storable(text: str) -> str:
+    """Model output is untrusted: what no store can hold is replaced."""
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
