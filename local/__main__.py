@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from local import model, small_model
 from local.children import ChildError, child, first_line
 from local.cosmos import LOCAL_ENDPOINT, LOCAL_KEY, DatabaseInUseError, LocalCosmos
-from local.model import MODEL_NAME
 from local.redis import server_arguments, server_binary, socket_folder, until_listening
 from local.serving import address_of, listen, serving
 from shared.composition import Composition
@@ -25,8 +25,15 @@ from shared.settings import AZURE_MARKS, SettingsError, load_settings
 CONTAINERS = Path(__file__).resolve().parent.parent / "infra" / "containers.json"
 RESTART_SECONDS = 1.0
 SWEEP_SECONDS = 60.0  # in Azure a timer trigger does it
-SCRIPTED_NOTE = "Answers come from a scripted stand-in; for a model set OPENAI_BASE_URL, OPENAI_API_KEY, CHAT_MODEL."
-
+NOTES = {
+    model.MODEL_NAME: "Answers come from a scripted stand-in, which only says what it was given.",
+    small_model.MODEL_NAME: "Answers come from SmolLM2-135M, a real model, but a tiny one: it is often wrong.",
+}
+OTHER_MODELS = """\
+For a better model start it with one of these before the command:
+  Ollama  OPENAI_BASE_URL=http://127.0.0.1:11434/v1 OPENAI_API_KEY=none CHAT_MODEL=llama3.2
+  OpenAI  OPENAI_BASE_URL=https://api.openai.com/v1 OPENAI_API_KEY=<key> CHAT_MODEL=<model>
+  Azure   AZURE_OPENAI_ENDPOINT=https://<name>.openai.azure.com CHAT_MODEL=<deployment>   (az login comes first)"""
 
 Result = TypeVar("Result")
 
@@ -99,7 +106,7 @@ async def _run(front: socket.socket, data: Path) -> None:
         _composed(data) as composition,
     ):
         async with serving(create_api(composition), front) as server_ended, _sweeping(composition) as sweep_ended:
-            _greet(address_of(front), scripted=model_ended is not None)
+            _greet(address_of(front), own_model=model_ended is not None)
             parts = {"the model": model_ended, "the web server": server_ended, "the sweep": sweep_ended}
             ended = await _first_to_end({name: task for name, task in parts.items() if task})
         raise StartError(f"{ended} ended and took the rest along; what it said is in {data}")
@@ -112,18 +119,37 @@ async def _first_to_end(parts: Mapping[str, asyncio.Task[Any]]) -> str:
 
 @contextlib.asynccontextmanager
 async def _model(log: Path) -> AsyncIterator["asyncio.Task[int] | None"]:
-    """The model of the environment, or else the scripted one as a child; the task ends when the child does."""
+    """The model of the environment, or else one of our own as a child; the task ends when the child does."""
     if os.environ.get("OPENAI_BASE_URL") or os.environ.get("AZURE_OPENAI_ENDPOINT"):
         yield None
         return
-    async with child(sys.executable, "-m", "local.model", log=log) as process:
-        os.environ |= {
-            "OPENAI_BASE_URL": await first_line(process, log),
-            "OPENAI_API_KEY": "none",
-            "CHAT_MODEL": MODEL_NAME,
-        }
-        async with _task(process.wait()) as ended:
-            yield ended
+    async with contextlib.AsyncExitStack() as running:
+        process = await _start_model(running, log)
+        yield await running.enter_async_context(_task(process.wait()))
+
+
+async def _start_model(running: contextlib.AsyncExitStack, log: Path) -> asyncio.subprocess.Process:
+    """The small real model; where it is not wanted or cannot run, the scripted one."""
+    if os.environ.get("LOCAL_MODEL", "") not in {"", "off"}:
+        raise StartError("LOCAL_MODEL: set it to off for the scripted model, or do not set it")
+    if not os.environ.get("LOCAL_MODEL"):
+        try:
+            small_model.check_installed()
+            process = await running.enter_async_context(_served("local.small_model", small_model.MODEL_NAME, log))
+        except ChildError as failed:
+            print(f"keepsake: no small model, the scripted one answers. {failed}", file=sys.stderr)
+        else:
+            os.environ |= {**small_model.LIMITS, **os.environ}
+            return process
+    return await running.enter_async_context(_served("local.model", model.MODEL_NAME, log))
+
+
+@contextlib.asynccontextmanager
+async def _served(module: str, name: str, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    async with child(sys.executable, "-m", module, log=log) as process:
+        address = await first_line(process, log)
+        os.environ |= {"OPENAI_BASE_URL": address, "OPENAI_API_KEY": "none", "CHAT_MODEL": name}
+        yield process
 
 
 @contextlib.asynccontextmanager
@@ -189,10 +215,10 @@ async def _task(work: Coroutine[None, None, Result]) -> AsyncIterator["asyncio.T
         await asyncio.wait({task})
 
 
-def _greet(address: str, *, scripted: bool) -> None:
+def _greet(address: str, *, own_model: bool) -> None:
     print(f"Keepsake is ready at {address}/api (documentation: {address}/api/docs). Ctrl-C stops it.")
-    if scripted:
-        print(SCRIPTED_NOTE)
+    if own_model:
+        print(NOTES[os.environ["CHAT_MODEL"]], OTHER_MODELS, sep="\n")
     print("Try:")
     print(
         f"  curl -s {address}/api/chat -H 'x-user-id: ada' -H 'content-type: application/json'"

@@ -21,8 +21,10 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         free: int = probe.getsockname()[1]
     arguments = f"ARGS=--port {free} --data {tmp_path_factory.mktemp('data')}"
-    command = ["make", "-s", "run", arguments]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as run:
+    command, scripted = ["make", "-s", "run", arguments], os.environ | {"LOCAL_MODEL": "off"}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=scripted, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as run:
         assert run.stdout
         assert "is ready" in run.stdout.readline()
         yield free

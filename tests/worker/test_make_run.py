@@ -72,7 +72,7 @@ def command_of(pid: int) -> bytes:
 def keepsake(data: Path, *, port: int = 0, settings: dict[str, str] | None = None) -> Iterator[Run]:
     """A run; wherever it is left, no process of it may be left over."""
     mark = uuid4().hex
-    marked = {MARK: mark, **(settings or {})}
+    marked = {MARK: mark, "LOCAL_MODEL": "off", **(settings or {})}
     with program("-m", "local", "--port", str(port), "--data", str(data), settings=marked) as started:
         run = Run(started, mark, data)
         yield run
