@@ -110,6 +110,7 @@ class Composition:
             cosmos_users,
             no_session_cache,
             system_clock,
+            token_counter,
         )
 
         clock = self._clock or system_clock.SystemClock()
@@ -124,11 +125,12 @@ class Composition:
         preferences = cosmos_preferences.CosmosPreferences(containers, clock)
         values = cosmos_session_values.CosmosSessionValues(containers, clock)
         graves = cosmos_graves.CosmosGraves(containers)
+        tokens = token_counter.TokenCounter()
         protocol = TurnProtocol(sessions, transcript, preferences, cache)
         clients = (containers, model, redis) if redis else (containers, model)
         kept = self.settings.retention
         return Services(
-            conversation=Conversation(protocol, preferences, model, clock, _retention(self.settings)),
+            conversation=Conversation(protocol, preferences, model, tokens, clock, _retention(self.settings)),
             sessions=Sessions(sessions, graves, transcript, users, cache, clock, kept),
             session_data=SessionData(sessions, values, clock, kept),
             preferences=UserPreferences(preferences, users, clock, kept),

@@ -43,6 +43,14 @@ class OutcomeUnknown:
 CommitOutcome = Committed | AlreadyThere | HeaderMoved | OutcomeUnknown
 
 
+class TokenCount(Protocol):
+    """Counts the tokens of the model's encoding."""
+
+    def count(self, text: str) -> int:
+        """How many tokens the text is, as exactly as is known without waiting."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Grave:
     """What is left of a deleted session until it was swept once more."""

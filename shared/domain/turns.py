@@ -52,10 +52,15 @@ class Message(_Frozen):
     at: datetime
 
     @property
-    def size(self) -> int:
-        """Bytes of UTF-8 that count against a budget: text, names and tool calls."""
+    def texts(self) -> tuple[str, ...]:
+        """All that counts against a budget: content, names and tool calls."""
         calls = (f"{call.id}{call.function.name}{call.function.arguments}" for call in self.tool_calls)
-        return sum(len(text.encode()) for text in (self.content, self.name or "", self.tool_call_id or "", *calls))
+        return (self.content, self.name or "", self.tool_call_id or "", *calls)
+
+    @property
+    def size(self) -> int:
+        """Bytes of UTF-8 of its texts."""
+        return sum(len(text.encode()) for text in self.texts)
 
 
 class TurnStatus(StrEnum):

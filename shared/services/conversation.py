@@ -11,7 +11,7 @@ from shared.domain.context import ContextEntry, Prompt, build_prompt
 from shared.domain.errors import Busy, ContentFiltered, ModelUnavailable, StoreUnavailable, TooLarge, TurnInProgress
 from shared.domain.ids import UserId
 from shared.domain.turns import MAX_TURN_BYTES, Message, TokenUsage, Turn, TurnStatus, search_text
-from shared.ports import ChatModel, ChatReply, ChatRequest, Clock, PreferenceStore
+from shared.ports import ChatModel, ChatReply, ChatRequest, Clock, PreferenceStore, TokenCount
 from shared.prompts import read_prompt
 from shared.services.questions import Question
 from shared.services.timings import Timings
@@ -54,12 +54,19 @@ class Conversation:
     """Takes turns: reads, asks the model, commits. A turn sent twice is stored once and answered the same."""
 
     def __init__(
-        self, protocol: TurnProtocol, preferences: PreferenceStore, model: ChatModel, clock: Clock, retention: Retention
+        self,
+        protocol: TurnProtocol,
+        preferences: PreferenceStore,
+        model: ChatModel,
+        tokens: TokenCount,
+        clock: Clock,
+        retention: Retention,
     ) -> None:
         """Take the protocol and the ports a turn needs."""
         self._protocol = protocol
         self._preferences = preferences
         self._model = model
+        self._tokens = tokens
         self._clock = clock
         self._retention = retention
         self._running: set[asyncio.Task[Any]] = set()
@@ -178,6 +185,7 @@ class Conversation:
             window=opened.window,
             asked=said,
             history_tokens=question.history_tokens,
+            count=self._tokens.count,
         )
         with timings.stage("model"):
             heard = await self._hear(hear, question, asked, prompt)

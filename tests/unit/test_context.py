@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.context import MAX_HISTORY_MESSAGES, build_prompt, pair_tools, render_data, select_history
+from shared.domain.context import (
+    MAX_HISTORY_MESSAGES,
+    build_prompt,
+    estimate_tokens,
+    pair_tools,
+    render_data,
+    select_history,
+)
 from shared.domain.preferences import Preferences
 from shared.domain.turns import Message, Turn, TurnStatus
 from tests.support.build import NOON, a_call, a_message, a_result, a_turn
@@ -78,7 +85,7 @@ def test_the_prompt_says_what_it_is_made_of() -> None:
 
 
 def _fits(turns: list[Turn] | tuple[Turn, ...], budget: int) -> bool:
-    tokens = sum(sum(m.size for m in turn.messages) // 4 for turn in turns)
+    tokens = sum(estimate_tokens(text) for turn in turns for m in turn.messages for text in m.texts)
     return tokens <= budget and sum(len(turn.messages) for turn in turns) <= MAX_HISTORY_MESSAGES
 
 

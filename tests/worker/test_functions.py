@@ -193,6 +193,29 @@ def test_a_turn_goes_on_when_its_caller_leaves(worker: httpx.Client, model: Mode
     wait_until(lambda: '"content":"late"' in worker.get("/api/sessions/s/turns", headers=user).text)
 
 
+def test_the_first_delta_leaves_the_worker_while_the_model_writes(worker: httpx.Client, model: ModelServer) -> None:
+    """Streaming is streaming through the real worker too."""
+    model.script.append(Behaviour(text="one two three four five six seven eight nine ten", piece_delay=0.05))
+    before = model.pieces_sent
+    turn, headers = {"message": "Hello"}, {"x-user-id": "reader", "accept": "text/event-stream"}
+    with worker.stream("POST", "/api/chat", json=turn, headers=headers) as response:
+        lines = response.iter_lines()
+        next(line for line in lines if line == "event: delta")
+        sent_at_first_delta = model.pieces_sent - before
+        assert "event: done" in lines
+    assert sent_at_first_delta < 5
+
+
+def test_a_reader_who_leaves_the_worker_interrupts_the_turn(worker: httpx.Client, model: ModelServer) -> None:
+    """The hang-up reaches the model through the worker, and what was said is kept."""
+    model.script.append(Behaviour(text="word " * 400, piece_delay=0.02))
+    user = {"x-user-id": "leaver"}
+    turn = {"message": "Hello", "session_id": "s", "turn_id": "t", "stream": True}
+    with worker.stream("POST", "/api/chat", json=turn, headers=user) as response:
+        next(line for line in response.iter_lines() if line == "event: delta")
+    wait_until(lambda: '"status":"interrupted"' in worker.get("/api/sessions/s/turns", headers=user).text)
+
+
 def test_a_timer_that_fails_is_seen(worker: httpx.Client, cosmos_address: str) -> None:
     """The platform learns that a timer's run failed, and how: not by what it was working on."""
     httpx.post(f"{cosmos_address}/_local/faults", json={"status": 503, "times": 100}).raise_for_status()
@@ -225,3 +248,38 @@ print(*sys.modules)
 """
     with server("-W", "error", "-c", script, settings=worker_settings) as modules:
         assert imported(modules.split(), HEAVY) == set()
+
+
+def test_lazy_imports_leave_the_event_loop_running(worker_settings: dict[str, str]) -> None:
+    """The longest silence of a loop while the SDKs are imported beside it is a fraction of what it is on the loop."""
+    on_the_loop, beside_it = (_longest_silence(worker_settings, how) for how in ("import_sdks()", BESIDE))
+    assert beside_it < on_the_loop / 4
+
+
+BESIDE = "await asyncio.to_thread(import_sdks)"
+
+
+def _longest_silence(settings: dict[str, str], how: str) -> float:
+    script = f"""
+import asyncio, time
+from shared.composition import import_sdks
+async def main():
+    gaps, last, done = [], time.perf_counter(), False
+    async def tick():
+        nonlocal last
+        while not done:
+            await asyncio.sleep(0.002)
+            now = time.perf_counter()
+            gaps.append(now - last)
+            last = now
+    ticking = asyncio.create_task(tick())
+    await asyncio.sleep(0.02)
+    {how}
+    await asyncio.sleep(0.02)
+    done = True
+    await ticking
+    print(max(gaps))
+asyncio.run(main())
+"""
+    with server("-c", script, settings=settings) as longest:
+        return float(longest)
