@@ -18,9 +18,9 @@ resource extra 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(name)
   scope: search
   properties: {
-    principalId: name
-    principalType: 'User'
-    roleDefinitionId: name
+    principalId: appId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '1407120a-92aa-4202-b7e9-c0e197c71c8f'
   }
 }
 """
@@ -62,6 +62,17 @@ FLIPS = {
     "another gate": (AI, GATE, "empty(name) ? 'Disabled' : 'Enabled'"),
     "a firewall open": (VAULT, "privateNetwork ? 'Deny' : 'Allow'", "'Allow'"),
     "a gate held open": (MAIN, "    privateNetwork: privateNetwork\n", "    privateNetwork: false\n"),
+    "a Redis of shards": (REDIS, "'NoCluster'", "'OSSCluster'"),
+    "a firewall of the models": (AI, "privateNetwork ? 'Deny' : 'Allow'", "'Allow'"),
+    "a firewall of storage": (STORAGE, "privateNetwork ? 'Deny' : 'Allow'", "'Allow'"),
+    "a vault always public": (VAULT, GATE, "'Enabled'"),
+    "search always public": (SEARCH, GATE, "'Enabled'"),
+    "a vault that forgets": (VAULT, "enableSoftDelete: true", "enableSoftDelete: false"),
+    "a key of another kind": (VAULT, "kty: 'EC'", "kty: 'RSA'"),
+    "copies to other tenants": (STORAGE, "allowCrossTenantReplication: false", "allowCrossTenantReplication: true"),
+    "keys in the portal": (STORAGE, "defaultToOAuthAuthentication: true", "defaultToOAuthAuthentication: false"),
+    "an identity nobody gave rights": (APP, "    type: 'UserAssigned'\n", "    type: 'SystemAssigned'\n"),
+    "another language": (APP, "name: 'python'", "name: 'node'"),
     "nobody looking": (VAULT, "  scope: vault\n", "  scope: receiptKey\n"),
     "asking for keys": (
         STORAGE,

@@ -50,7 +50,7 @@ MISTAKES = {
     "an unused parameter": (REDIS, "param skuName string", "param skuName string\nparam extra int", "unused", "extra"),
     "an unused variable": (COSMOS, "var autoscale", "var spare = 1\nvar autoscale", "unused", "spare"),
     "no name": (VAULT, "  name: name\n", "", "missing-property", "name"),
-    "a misspelt parameter": (MAIN, "skuName: redisSku", "skuNam: redisSku", "module-parameter", "skuNam"),
+    "a misspelt parameter": (MAIN, "skuName: redisSku", "skuNam: redisSku", "module-parameter", "'skuNam'"),
     "a missing parameter": (MAIN, "    skuName: redisSku\n", "", "module-parameter", "skuName"),
     "a parameter of another type": (MAIN, "skuName: redisSku", "skuName: redisPort", "module-parameter", "string"),
     "a missing output": (MAIN, "redis!.outputs.hostName", "redis!.outputs.host", "module-output", "host"),
