@@ -5,18 +5,23 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install -q --compile-bytecode --no-deps --require-hashes --python $(BIN)/python
 
-.PHONY: run test test-redis check format lock clean
+.PHONY: run test test-redis infra check format lock clean
 .DEFAULT_GOAL := test
 
 run: .venv/.run
 	@exec $(BIN)/python -m local $(ARGS)
 
 test: .venv/.test
-	@$(MAKE) -s check
+	@$(MAKE) -s check infra
 	@$(BIN)/pytest
 
 test-redis: .venv/.test # the same tests on another server: KEEPSAKE_REDIS_SERVER=/usr/bin/redis-server
 	@KEEPSAKE_REDIS_SERVER=$(KEEPSAKE_REDIS_SERVER) $(BIN)/pytest tests/redis tests/stateful tests/http/test_chat.py
+
+infra: .venv/.test # without Azure: templates, rights, settings; then other people's scanners
+	@$(BIN)/python -m infra.check > .venv/infra.log || { cat .venv/infra.log; exit 1; }
+	@$(BIN)/python -m infra.check.scan > .venv/infra-scan.log || { cat .venv/infra-scan.log; exit 1; }
+	@grep SKIPPED .venv/infra-scan.log || true
 
 check: .venv/.test
 	@$(UV) lock -q --check
