@@ -20,7 +20,7 @@ from local.serving import address_of, listen, serving
 from shared.composition import Composition
 from shared.domain.errors import KeepsakeError
 from shared.http.app import create_api
-from shared.settings import AZURE_MARKS, SettingsError, load_settings
+from shared.settings import AZURE_MARKS, AuthMode, SettingsError, load_settings
 
 CONTAINERS = Path(__file__).resolve().parent.parent / "infra" / "containers.json"
 RESTART_SECONDS = 1.0
@@ -46,6 +46,7 @@ def main() -> int:
     """Run until a signal or a dead child: 0 after a signal, else 1 and a line that says why."""
     arguments = _parse()
     try:
+        _check_mode(os.environ.get("AUTH_MODE") or AuthMode.LOCAL)
         with _own_folder(arguments.data), contextlib.closing(_front(arguments.port)) as front:
             return asyncio.run(_until_signal(_run(front, arguments.data)))
     except (StartError, ChildError, SettingsError, DatabaseInUseError) as failed:
@@ -58,6 +59,14 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=7071, help="where /api is served (default 7071)")
     parser.add_argument("--data", type=Path, default=Path(".local"), help="where everything is kept (default .local)")
     return parser.parse_args()
+
+
+def _check_mode(mode: str) -> None:
+    """Serve no other mode than asked for: no platform stands here that would check a key."""
+    if mode != AuthMode.LOCAL:
+        raise StartError(
+            f"AUTH_MODE={mode[:20]} is for the Functions host; `make run` serves AUTH_MODE=local, or leave it out"
+        )
 
 
 @contextlib.contextmanager

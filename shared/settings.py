@@ -15,6 +15,7 @@ class AuthMode(StrEnum):
     """How a caller proves who the user is."""
 
     ENTRA = "entra"
+    KEY = "key"
     LOCAL = "local"
 
 

@@ -5,9 +5,9 @@ from azure.functions import AuthLevel
 from shared.settings import AuthMode, Settings
 
 
-def user_level(settings: Settings) -> AuthLevel:  # noqa: ARG001 - each mode of today proves the user by itself
-    """For a user's operations: our own check of the principal is the gate."""
-    return AuthLevel.ANONYMOUS
+def user_level(settings: Settings) -> AuthLevel:
+    """For a user's operations: with AUTH_MODE=key the key is the gate, else our own check of the principal."""
+    return AuthLevel.FUNCTION if settings.auth_mode is AuthMode.KEY else AuthLevel.ANONYMOUS
 
 
 def operator_level(settings: Settings) -> AuthLevel:

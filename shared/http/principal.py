@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, assert_never
 
 import jwt
 from fastapi import Depends, Request
@@ -53,9 +53,14 @@ CurrentUser = Annotated[UserId, Depends(require_user)]
 
 def make_authenticator(settings: Settings) -> Authenticator:
     """The authenticator of this app's AUTH_MODE."""
-    if settings.auth_mode is AuthMode.LOCAL:
-        return LocalAuthenticator()
-    return EntraAuthenticator(settings)
+    match settings.auth_mode:
+        case AuthMode.LOCAL:
+            return LocalAuthenticator()
+        case AuthMode.KEY:
+            return KeyAuthenticator()
+        case AuthMode.ENTRA:
+            return EntraAuthenticator(settings)
+    assert_never(settings.auth_mode)
 
 
 class LocalAuthenticator:
@@ -69,10 +74,17 @@ class LocalAuthenticator:
         name = host if host.endswith("]") else host.rsplit(":", 1)[0]
         if name not in self._LOOPBACK:
             raise Forbidden("AUTH_MODE=local serves 127.0.0.1 and localhost only")
-        user = _header_user(request)
-        if user is None:
-            raise PrincipalRequired(f"Say who the user is: send the header {USER_HEADER}")
-        return Principal(user, actor="local")
+        return Principal(_named_user(request), actor="local")
+
+
+class KeyAuthenticator:
+    """A service that holds the Functions key, which the platform has checked: the header names the user."""
+
+    async def authenticate(self, request: Request) -> Principal:
+        """Take the header's word, but only from the Functions host: nobody else has looked at a key."""
+        if not getattr(request.state, "invocation_id", None):
+            raise Forbidden("AUTH_MODE=key is served by the Functions host only, which checks the key")
+        return Principal(_named_user(request), actor="key")
 
 
 class EntraAuthenticator:
@@ -138,6 +150,13 @@ class EntraAuthenticator:
         if tenant not in self._tenants:
             raise jwt.InvalidIssuerError("tenant")
         return str(tenant)
+
+
+def _named_user(request: Request) -> UserId:
+    user = _header_user(request)
+    if user is None:
+        raise PrincipalRequired(f"Say who the user is: send the header {USER_HEADER}")
+    return user
 
 
 def _header_user(request: Request) -> UserId | None:

@@ -156,6 +156,16 @@ async def test_on_a_laptop_loopback_is_served(keepsake: Keepsake, host: str) -> 
         assert (await client.get("/preferences", headers={"host": host})).status_code == 200
 
 
+@pytest.mark.parametrize("headers", [{}, {"x-functions-key": "any"}, {"x-ms-invocation-id": "any"}])
+async def test_key_mode_serves_nobody_past_the_functions_host(
+    cosmos: LocalCosmos, model: ModelServer, headers: dict[str, str]
+) -> None:
+    """Where no platform has checked a key, AUTH_MODE=key refuses whatever a caller sends along."""
+    async with running(cosmos, model, auth_mode=AuthMode.KEY) as app, app.client() as client:
+        answer = await client.get("/preferences", headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden")
+
+
 async def _chat(app: Keepsake, token: str, **headers: str) -> httpx.Response:
     async with app.client(None) as client:
         return await client.post(

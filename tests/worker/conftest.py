@@ -48,6 +48,12 @@ def entra_worker(worker_settings: dict[str, str]) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="session")
+def key_worker(worker_settings: dict[str, str]) -> Iterator[httpx.Client]:
+    """The app in the real worker with AUTH_MODE=key. The client holds the function key."""
+    yield from _serve_app(worker_settings | {"AUTH_MODE": "key"})
+
+
+@pytest.fixture(scope="session")
 def streams() -> Iterator[httpx.Client]:
     """An app of streams in the real worker."""
     yield from _serve_app({}, Path(__file__).parent / "streams")

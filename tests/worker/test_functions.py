@@ -11,6 +11,7 @@ from azure.cosmos import CosmosClient
 
 from local.cosmos import LOCAL_KEY
 from local.model import Behaviour
+from shared.settings import AuthMode
 from tests.support.model_server import ModelServer
 from tests.worker.processes import server, wait_until
 
@@ -57,6 +58,19 @@ CASES = [
     Case("read_docs_asset", "GET", "/api/docs/swagger-ui.css", 200, ".swagger-ui"),
     Case("sweep_deleted_sessions", "POST", "/admin/functions/sweep_deleted_sessions", 202),
 ]
+HTTP_CASES = [case for case in CASES if case.path.startswith("/api/")]
+USER_CASES = [case for case in HTTP_CASES if case.function not in {*OPERATOR_FUNCTIONS, "read_health"}]
+GUARDED = {
+    AuthMode.LOCAL: set(),
+    AuthMode.ENTRA: OPERATOR_FUNCTIONS,
+    AuthMode.KEY: {case.function for case in HTTP_CASES} - {"read_health"},
+}
+
+
+@pytest.fixture(scope="module")
+def workers(worker: httpx.Client, entra_worker: httpx.Client, key_worker: httpx.Client) -> dict[AuthMode, httpx.Client]:
+    """The app in the real worker, once per mode."""
+    return {AuthMode.LOCAL: worker, AuthMode.ENTRA: entra_worker, AuthMode.KEY: key_worker}
 
 
 def indexed(worker: httpx.Client) -> dict[str, dict[str, Any]]:
@@ -109,15 +123,36 @@ def test_functions_and_openapi_say_the_same(worker: httpx.Client) -> None:
     }
 
 
-def test_no_keys_on_a_laptop(worker: httpx.Client) -> None:
-    """With AUTH_MODE=local no function asks for a key."""
-    assert {trigger["authLevel"] for trigger in indexed(worker).values() if "authLevel" in trigger} == {"ANONYMOUS"}
+@pytest.mark.parametrize("case", HTTP_CASES, ids=lambda case: case.function)
+@pytest.mark.parametrize("mode", AuthMode)
+def test_each_mode_guards_each_function_f41(workers: dict[AuthMode, httpx.Client], mode: AuthMode, case: Case) -> None:
+    """A laptop asks for no key; Entra ID's mode guards what tells of the app; with keys all but health is guarded."""
+    levels = indexed(workers[mode])
+    assert levels[case.function]["authLevel"] == ("FUNCTION" if case.function in GUARDED[mode] else "ANONYMOUS")
 
 
-def test_keys_guard_the_operator_in_azure(entra_worker: httpx.Client) -> None:
-    """With AUTH_MODE=entra the platform's key guards what tells of the app, and nothing else."""
-    guarded = {name for name, trigger in indexed(entra_worker).items() if trigger.get("authLevel") == "FUNCTION"}
-    assert guarded == OPERATOR_FUNCTIONS
+@pytest.mark.parametrize("case", [case for case in HTTP_CASES if case.function != "read_health"])
+def test_without_the_key_no_service_is_let_in(key_worker: httpx.Client, case: Case) -> None:
+    """With AUTH_MODE=key the platform turns everyone away who has no key, and a user's name does not stand for one."""
+    answer = key_worker.request(
+        case.method, case.path, json=case.body, headers={"x-user-id": "ada", "x-functions-key": "guessed"}
+    )
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("named", [{}, {"x-user-id": ""}, {"x-user-id": "a b"}])
+@pytest.mark.parametrize("case", USER_CASES, ids=lambda case: case.function)
+def test_a_service_must_name_the_user(key_worker: httpx.Client, case: Case, named: dict[str, str]) -> None:
+    """The key proves a service and no user: without one named it is 401 everywhere, there is no default user."""
+    answer = key_worker.request(case.method, case.path, json=case.body, headers=named)
+    assert (answer.status_code, error_code(answer)) == (401, "principal_required")
+
+
+def test_a_service_serves_each_user_their_own(key_worker: httpx.Client) -> None:
+    """With the key, the user is the one the header names, and what is Ada's is not Ben's."""
+    key_worker.put("/api/sessions/s/turns/t", json=TURN, headers={"x-user-id": "key-ada"})
+    found = [key_worker.get("/api/sessions/s", headers={"x-user-id": user}) for user in ("key-ada", "key-ben")]
+    assert [answer.status_code for answer in found] == [200, 404]
 
 
 @pytest.mark.parametrize("path", ["health/ready", "openapi.json", "docs", "docs/favicon.png"])

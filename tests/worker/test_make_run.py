@@ -189,6 +189,14 @@ def test_a_missing_setting_is_named(tmp_path: Path) -> None:
         assert re.fullmatch(r"keepsake: .*CHAT_MODEL.*\n", run.program.said())
 
 
+@pytest.mark.parametrize("mode", ["key", "entra"])
+def test_what_needs_the_platform_is_not_served(tmp_path: Path, mode: str) -> None:
+    """No platform checks keys here: asked for a deployed app's mode it says so, and serves no weaker one."""
+    with keepsake(tmp_path, settings={"AUTH_MODE": mode}) as run:
+        assert run.program.wait() == 1
+        assert re.fullmatch(rf"keepsake: AUTH_MODE={mode} .*AUTH_MODE=local.*\n", run.program.said())
+
+
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGKILL])
 def test_what_was_answered_outlives_it(tmp_path: Path, name: signal.Signals) -> None:
     """A turn that was answered is in the transcript after a restart, even after kill -9, which leaves no orphan."""
