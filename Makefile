@@ -33,6 +33,9 @@ check: .venv/.test
 format: .venv/.test
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
 
+docs: .venv/.test # what is generated from the code, and compared with it by tests/docs/test_generated.py
+	@$(BIN)/python -m local.settings_table
+
 lock: .venv/.uv
 	@$(UV) lock -q
 	@$(UV) export -q --no-emit-project --no-default-groups -o requirements.txt

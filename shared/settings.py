@@ -2,13 +2,39 @@
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 AZURE_MARKS = ("WEBSITE_INSTANCE_ID", "WEBSITE_SITE_NAME", "CONTAINER_NAME")
-NameList = Annotated[tuple[str, ...], NoDecode]
+OF_PLATFORM = "Set by the platform: with it `AUTH_MODE=local` does not start"
+
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]\S*$")]
+Word = Annotated[str, StringConstraints(pattern=r"^\S+$")]
+Guid = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", to_lower=True)]
+
+
+def _resolved(secret: SecretStr) -> SecretStr:
+    """Refuse what Azure gives when a reference into a Key Vault leads nowhere: that text is no secret."""
+    if secret.get_secret_value().startswith("@Microsoft."):
+        raise ValueError("The reference into the Key Vault was not resolved; check the identity's rights on it")
+    return secret
+
+
+Secret = Annotated[SecretStr, Field(min_length=1), AfterValidator(_resolved)]
+
+
+def _list(description: str) -> Any:
+    return Field((), description=f"{description}; separated by commas")
 
 
 class AuthMode(StrEnum):
@@ -28,38 +54,60 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=False, hide_input_in_errors=True)
 
-    auth_mode: AuthMode
-    entra_tenant_ids: NameList = ()
-    entra_audience: str | None = None
-    entra_authority: str = Field("https://login.microsoftonline.com", pattern=r"^https?://[^/]+$")
-    entra_acting_client_ids: NameList = ()
+    auth_mode: AuthMode = Field(description="How a caller proves who the user is: `entra`, `key` or `local`")
+    entra_tenant_ids: Annotated[tuple[Guid, ...], NoDecode] = _list(
+        "Tenants whose tokens are accepted; needed with `AUTH_MODE=entra`"
+    )
+    entra_audience: Word | None = Field(
+        None, description="The API's client id or App ID URI, as tokens name it; needed with `AUTH_MODE=entra`"
+    )
+    entra_authority: str = Field(
+        "https://login.microsoftonline.com", pattern=r"^https?://[^\s/]+$", description="Who signs the tokens"
+    )
+    entra_acting_client_ids: Annotated[tuple[Guid, ...], NoDecode] = _list(
+        "Apps that may act for users of their own tenant"
+    )
 
-    cosmos_endpoint: str = Field(pattern=r"^https?://")
-    cosmos_database: str = Field("agent-memory", min_length=1)
-    cosmos_key: SecretStr | None = None
+    cosmos_endpoint: Url = Field(description="The address of the Cosmos DB account")
+    cosmos_database: str = Field("agent-memory", pattern=r"^[^/\\?#\s]+$", description="Its database")
+    cosmos_key: Secret | None = Field(None, description="For emulators; without it the managed identity is used")
 
-    redis_host: str | None = Field(None, min_length=1)
-    redis_port: int = Field(10_000, ge=1, le=65_535)
-    redis_tls: bool = True
-    redis_socket: str | None = Field(None, min_length=1)
+    redis_host: str | None = Field(
+        None, pattern=r"^[^\s/:]+$", description="The Redis of running sessions; without one they come from Cosmos DB"
+    )
+    redis_port: int = Field(10_000, ge=1, le=65_535, description="Its port")
+    redis_tls: bool = Field(default=True, description="Whether Redis is spoken to by TLS, as the managed identity")
+    redis_socket: str | None = Field(None, pattern=r"^/.", description="A Unix socket instead of `REDIS_HOST`")
 
-    azure_openai_endpoint: str | None = Field(None, pattern=r"^https?://")
-    openai_base_url: str | None = Field(None, pattern=r"^https?://")
-    openai_api_key: SecretStr | None = None
-    chat_model: str = Field(min_length=1)
-    chat_models_allowed: NameList = ()
-    max_completion_tokens: int = Field(2048, ge=1, le=32_768)
-    history_tokens: int = Field(8000, ge=0, le=200_000)
+    azure_openai_endpoint: Url | None = Field(None, description="Azure OpenAI, by managed identity")
+    openai_base_url: Url | None = Field(None, description="Instead of it, any server of OpenAI's API")
+    openai_api_key: Secret | None = Field(None, description="Its key; needed with `OPENAI_BASE_URL`")
+    chat_model: Word = Field(description="The model that answers; at Azure OpenAI the name of its deployment")
+    chat_models_allowed: Annotated[tuple[Word, ...], NoDecode] = _list("Other models a request may ask for")
+    max_completion_tokens: int = Field(2048, ge=1, le=32_768, description="Tokens an answer may have")
+    history_tokens: int = Field(
+        8000,
+        ge=0,
+        le=200_000,
+        description="Tokens of the session's history the model is given, if a request does not say",
+    )
 
-    azure_client_id: str | None = None
-    retention_days: int = Field(90, ge=1, le=3650)
-    session_ttl_seconds: int = Field(3600, ge=60, le=86_400)
-    idle_minutes: int = Field(30, ge=1, le=10_080)
-    log_digest_key: SecretStr | None = None
+    azure_client_id: Guid | None = Field(None, description="Which managed identity to be, where there are several")
+    retention_days: int = Field(90, ge=1, le=3650, description="Days that turns and preferences are kept without use")
+    session_ttl_seconds: int = Field(
+        3600,
+        ge=60,
+        le=86_400,
+        description="Seconds that Redis holds a session, and turns live with memory switched off",
+    )
+    idle_minutes: int = Field(30, ge=1, le=10_080, description="Minutes a session rests before it is due")
+    log_digest_key: Secret | None = Field(
+        None, description="Keys the digests that stand for ids in logs; without it they differ from worker to worker"
+    )
 
-    website_instance_id: str | None = None
-    website_site_name: str | None = None
-    container_name: str | None = None
+    website_instance_id: str | None = Field(None, description=OF_PLATFORM)
+    website_site_name: str | None = Field(None, description=OF_PLATFORM)
+    container_name: str | None = Field(None, description=OF_PLATFORM)
 
     @field_validator("entra_tenant_ids", "entra_acting_client_ids", "chat_models_allowed", mode="before")
     @classmethod
@@ -96,7 +144,7 @@ class Settings(BaseSettings):
 
     @property
     def retention(self) -> timedelta:
-        """How long turns and preferences are kept without use."""
+        """Days that turns and preferences are kept without use."""
         return timedelta(days=self.retention_days)
 
 
