@@ -5,7 +5,7 @@ import threading
 import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from shared.composition import Composition, import_sdks
+from shared.composition import Composition
 from shared.http.access import operator_level, user_level
 from shared.http.app import create_api
 from shared.http.bridge import dispatch
@@ -139,4 +139,4 @@ async def sweep_deleted_sessions(timer: func.TimerRequest) -> None:  # noqa: ARG
 
 
 # Last, so that indexing is not slowed by it: what a chat turn needs is imported while the first request is under way.
-threading.Thread(target=import_sdks, daemon=True).start()
+threading.Thread(target=composition.prefetch, daemon=True).start()

@@ -43,7 +43,7 @@ def _row(name: str, field: FieldInfo) -> str:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "**needed**"
-    if field.default in {None, ()}:
+    if field.default in {None, (), ""}:
         return ""
     return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
 

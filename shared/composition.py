@@ -1,6 +1,7 @@
 """The only builder of clients: one of each per worker, made on first use, closed once."""
 
 import asyncio
+import threading
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import import_module
@@ -16,6 +17,8 @@ from shared.services.session_data import SessionData
 from shared.services.sessions import Sessions
 from shared.services.turn_protocol import TurnProtocol
 from shared.settings import Settings
+from shared.telemetry.export import Destinations, Export
+from shared.telemetry.logs import quiet_libraries, use_digest_key
 
 if TYPE_CHECKING:
     from azure.core.pipeline.transport import AsyncHttpTransport
@@ -82,6 +85,16 @@ class Composition:
         self._clock = clock
         self._services: Services | None = None
         self._lock = asyncio.Lock()
+        self._export: Export | None = None
+        self._exporting = threading.Lock()
+        quiet_libraries()
+        if settings.log_digest_key:
+            use_digest_key(settings.log_digest_key.get_secret_value().encode())
+
+    def prefetch(self) -> None:
+        """Do in a thread, beside the first request, what that would else wait for. Twice is harmless."""
+        self._start_export()
+        import_sdks()
 
     async def services(self) -> Services:
         """The services; the first call imports and builds them, in a thread, so that the loop goes on."""
@@ -98,9 +111,24 @@ class Composition:
             await services.conversation.drain(DRAIN_SECONDS)
             await asyncio.gather(*(client.close() for client in services.clients))
             await services.identity.close()
+        export, self._export = self._export, None
+        if export:
+            await asyncio.to_thread(export.close)
+
+    def _start_export(self) -> None:
+        """Begin to send telemetry, if there is where to."""
+        destinations = Destinations(
+            service=self.settings.website_site_name or "keepsake",
+            otlp_endpoint=self.settings.otel_exporter_otlp_endpoint,
+            connection_string=self.settings.applicationinsights_connection_string,
+        )
+        with self._exporting:
+            if destinations and self._export is None:
+                self._export = Export(destinations)
+                self._export.install()
 
     def _build(self) -> Services:
-        import_sdks()
+        self.prefetch()
         from shared.adapters import (  # noqa: PLC0415 - see import_sdks
             cosmos_graves,
             cosmos_preferences,

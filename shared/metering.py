@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Meter:
-    """Calls and request units of one request; tasks started by the request add to the same meter."""
+    """Calls, request units and tokens of one request; tasks started by the request add to the same meter."""
 
     cosmos_calls: int = 0
     redis_calls: int = 0
     request_units: float = 0.0
     model_calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
 
 
 _current: ContextVar[Meter | None] = ContextVar("meter", default=None)

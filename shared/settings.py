@@ -104,6 +104,16 @@ class Settings(BaseSettings):
     log_digest_key: Secret | None = Field(
         None, description="Keys the digests that stand for ids in logs; without it they differ from worker to worker"
     )
+    applicationinsights_connection_string: str | None = Field(
+        None,
+        pattern=r"(?i)^(.*;)?\s*InstrumentationKey=[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\s*(;|$)",
+        description="Application Insights, to which spans, metrics and log lines are sent",
+    )
+    otel_exporter_otlp_endpoint: str = Field(
+        "",  # as its specification says: empty is the same as not set
+        pattern=r"^(https?://[^\s/]\S*)?$",
+        description="A collector of OTLP over HTTP, to which they are sent instead, or too",
+    )
 
     website_instance_id: str | None = Field(None, description=OF_PLATFORM)
     website_site_name: str | None = Field(None, description=OF_PLATFORM)

@@ -20,6 +20,7 @@ from shared.adapters.cosmos_errors import (
 from shared.domain.errors import StoreUnavailable
 from shared.domain.ids import UserId
 from shared.metering import current_meter
+from shared.telemetry.signals import count_charge
 
 CALL_SECONDS = 2.5  # one call with all its retries; everything that is not the model has 3 s together
 Batch = Sequence[tuple[str, tuple[Any, ...], dict[str, Any]]]  # operation, its arguments, its conditions
@@ -114,7 +115,9 @@ class CountingTransport(AsyncHttpTransport[Any, Any]):
         meter = current_meter()
         meter.cosmos_calls += 1
         response = await self._inner.send(request, **kwargs)
-        meter.request_units += float(response.headers.get("x-ms-request-charge", 0))
+        charge = float(response.headers.get("x-ms-request-charge", 0))
+        meter.request_units += charge
+        count_charge(charge, response.status_code)
         if response.status_code == TOO_MANY_REQUESTS and throttle_hint(response.headers) > LONGEST_WAIT:
             raise busy(response.headers)  # the SDK would sleep through it and through our deadline
         return response

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.identity.aio import get_bearer_token_provider
@@ -23,6 +24,7 @@ from shared.adapters.openai_replies import StreamedReply, filtered, read_complet
 from shared.domain.turns import Message
 from shared.metering import current_meter
 from shared.ports import ChatReply, ChatRequest
+from shared.telemetry.signals import ModelCall, model_call
 
 AZURE_SCOPE = "https://cognitiveservices.azure.com/.default"
 MAX_RETRY_AFTER = 30.0  # seconds; a provider's hint of an hour is not passed on to a waiting person
@@ -37,6 +39,16 @@ class ChatEndpoint:
     credential: str | AsyncTokenCredential
     max_completion_tokens: int
 
+    @property
+    def provider(self) -> str:
+        """As telemetry names it; only Azure's is asked by identity."""
+        return "openai" if isinstance(self.credential, str) else "azure.ai.openai"
+
+    @property
+    def server(self) -> str:
+        """The host."""
+        return urlsplit(self.base_url).hostname or ""
+
 
 class OpenAIChat:
     """Asks the model once per turn: no retries of its own, since the caller's resend is free of risk."""
@@ -50,18 +62,17 @@ class OpenAIChat:
 
     async def reply(self, request: ChatRequest) -> ChatReply:
         """The model's reply, checked: it says something, and it is not larger than a turn can hold."""
-        current_meter().model_calls += 1
-        with _translated_errors():
-            completion = await self._client.chat.completions.create(
-                **self._arguments(request), extra_body=_body(request), timeout=request.seconds
-            )
-        return read_completion(completion)
+        with self._observed(request) as call:
+            with _translated_errors():
+                completion = await self._client.chat.completions.create(
+                    **self._arguments(request), extra_body=_body(request), timeout=request.seconds
+                )
+            return _counted(call, read_completion(completion))
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[str | ChatReply, None]:
         """The reply as it is written; a stream that ends without its last part is no reply."""
-        current_meter().model_calls += 1
         collected = StreamedReply()
-        with _translated_errors():
+        with self._observed(request) as call, _translated_errors():
             async with asyncio.timeout(request.first_token_seconds) as patience:
                 options = {"include_usage": True}
                 chunks = await self._client.chat.completions.create(
@@ -72,7 +83,8 @@ class OpenAIChat:
                         if piece := collected.add(chunk):
                             patience.reschedule(None)
                             yield piece
-            yield collected.finish()
+            reply = _counted(call, collected.finish())
+        yield reply
 
     async def ping(self) -> None:
         """List the models: cheap, and it needs the same address and credential as a reply."""
@@ -90,9 +102,22 @@ class OpenAIChat:
             "max_completion_tokens": self._endpoint.max_completion_tokens,
         }
 
+    def _observed(self, request: ChatRequest) -> AbstractContextManager[ModelCall]:
+        current_meter().model_calls += 1
+        return model_call(self._endpoint.provider, request.model or self._endpoint.model, self._endpoint.server)
+
     def _api_key(self) -> str | Callable[[], Awaitable[str]]:
         credential = self._endpoint.credential
         return credential if isinstance(credential, str) else get_bearer_token_provider(credential, AZURE_SCOPE)
+
+
+def _counted(call: ModelCall, reply: ChatReply) -> ChatReply:
+    """The reply, counted for telemetry and for the request's meter."""
+    meter, usage = current_meter(), reply.usage
+    meter.prompt_tokens += usage.prompt_tokens
+    meter.completion_tokens += usage.completion_tokens
+    call.answer(reply.finish_reason, usage.prompt_tokens, usage.completion_tokens)
+    return reply
 
 
 def _body(request: ChatRequest) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from shared.domain.ids import Gen, SessionId, TurnId, UserId, digest_of
 from shared.domain.turns import MAX_WINDOW_BYTES, MAX_WINDOW_TURNS, Turn
 from shared.metering import current_meter
 from shared.ports import CachedSession, CacheUnavailable, LeaseConflict, LeaseHeld, LeaseRequest, OpenedTurn
+from shared.telemetry.signals import count_redis_away
 
 CALL_SECONDS = 1.0  # one script with its one retry
 REST_SECONDS = 2.0  # after a failure Redis is left alone so long: a hung server must not slow down every turn
@@ -94,6 +95,7 @@ class RedisSessions:
                 yield
         except (RedisError, OSError, TimeoutError) as failed:
             self._resting_until = time.monotonic() + REST_SECONDS
+            count_redis_away()
             raise CacheUnavailable from failed
 
 

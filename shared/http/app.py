@@ -3,14 +3,18 @@
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from shared.composition import Composition
 from shared.http.edge import Edge
 from shared.http.errors import install_error_handlers
+from shared.http.observing import Observed
 from shared.http.principal import make_authenticator
 from shared.http.routers import chat, data, meta, preferences, sessions, turns
 
 DESCRIPTION = "The memory layer for agents: a turn sent twice is stored once and answered the same."
+# FastAPI's own spans hold raw paths and query strings, its log records the text of exceptions (F36): Observed does it.
+BUILT_IN_TELEMETRY: TelemetryConfig = {"tracing": False, "logs": False, "auto_configure": False}
 UNUSED_SCHEMAS = ("HTTPValidationError", "ValidationError")  # FastAPI's own error form; ours is ErrorEnvelope
 
 
@@ -39,6 +43,7 @@ def create_api(composition: Composition) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        telemetry=BUILT_IN_TELEMETRY,
     )
     api.state.composition = composition
     api.state.authenticator = make_authenticator(composition.settings)
@@ -46,6 +51,7 @@ def create_api(composition: Composition) -> FastAPI:
         api.include_router(router, prefix="/api")
     install_error_handlers(api)
     api.add_middleware(Edge)
+    api.add_middleware(Observed)
     return api
 
 

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from shared.domain.errors import Forbidden, InvalidId, PrincipalRequired, StoreUnavailable
 from shared.domain.ids import UserId
 from shared.settings import AuthMode, Settings
+from shared.telemetry.notes import current_notes
 
 USER_HEADER = "x-user-id"
 ACT_ON_BEHALF = "Memory.ActOnBehalf"
@@ -40,7 +41,9 @@ class Authenticator(Protocol):
 async def require_principal(request: Request) -> Principal:
     """The verified principal of this request."""
     authenticator: Authenticator = request.app.state.authenticator
-    return await authenticator.authenticate(request)
+    principal = await authenticator.authenticate(request)
+    current_notes().note_principal(principal.actor, principal.user.value)
+    return principal
 
 
 async def require_user(principal: Annotated[Principal, Depends(require_principal)]) -> UserId:

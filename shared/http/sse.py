@@ -13,6 +13,7 @@ from shared.http.errors import describe, describe_unexpected
 from shared.http.schemas import ChatAnswer, ContextView
 from shared.metering import Meter
 from shared.services.turn_stream import Delta, Finished, Started, StreamEvent, TurnStream
+from shared.telemetry.notes import current_notes
 
 PING_SECONDS = 15.0  # load balancers close what is idle for some minutes
 PING = b": ping\n\n"
@@ -32,6 +33,7 @@ async def _render(stream: TurnStream, first: StreamEvent, meter: Meter, request_
         while True:
             yield _encode(event, meter)
             if finished := isinstance(event, Finished):
+                current_notes().stream_ended = "done"
                 return
             while (heard := await _next(stream)) is None:
                 yield PING
@@ -39,8 +41,11 @@ async def _render(stream: TurnStream, first: StreamEvent, meter: Meter, request_
     except Exception as failed:  # noqa: BLE001 - the status is sent; the reader learns it by an event
         finished = True
         error = describe(failed) if isinstance(failed, KeepsakeError) else describe_unexpected(failed, request_id)
+        current_notes().stream_ended = error.code
         yield format_sse_event(event="error", data_str=json.dumps({"error": error.model_dump(exclude_none=True)}))
     finally:
+        notes = current_notes()
+        notes.stream_ended = notes.stream_ended or "left"
         stream.leave(interrupt=not finished)
 
 

@@ -17,6 +17,7 @@ from shared.services.questions import Question
 from shared.services.timings import Timings
 from shared.services.turn_protocol import Asked, Opened, Settled, TurnProtocol
 from shared.services.turn_stream import Answer, Delta, Finished, Started, TurnStream
+from shared.telemetry.signals import count_turn
 
 Result = TypeVar("Result")
 
@@ -110,10 +111,10 @@ class Conversation:
         async with _deadline(STORE_SECONDS):
             opened = await self._protocol.open(user, asked, self._clock.now())
             if isinstance(opened, Settled):
-                return opened
+                return _counted(opened)
             async with self._protocol.holding(user, asked):
                 turn = self._draft(asked, opened, messages, TurnStatus.DONE)
-                return await self._commit(user, asked, opened, turn)
+                return _counted(await self._commit(user, asked, opened, turn))
 
     async def _ask(self, user: UserId, question: Question) -> Answer:
         async def hear(request: ChatRequest, _: Sequence[ContextEntry]) -> Heard:
@@ -273,8 +274,14 @@ async def _deadline(seconds: float) -> AsyncIterator[None]:
         raise Busy("The turn could not be stored in time; send the same request again", retry_after=1) from late
 
 
+def _counted(settled: Settled) -> Settled:
+    """The settled turn, counted for telemetry."""
+    count_turn(settled.turn.status.value, settled.degraded, replayed=settled.replayed)
+    return settled
+
+
 def _answer(settled: Settled, context: Sequence[ContextEntry], timings: Timings) -> Answer:
-    turn = settled.turn
+    turn = _counted(settled).turn
     if turn.status is TurnStatus.REFUSED:
         raise ContentFiltered("The model's provider refused this message; the turn is kept as refused")
     return Answer(turn, settled.replayed, context, settled.degraded, timings.stages)

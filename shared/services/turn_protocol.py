@@ -34,6 +34,7 @@ from shared.ports import (
     StoredPreferences,
     TranscriptStore,
 )
+from shared.telemetry.signals import append_span, count_conflict
 
 TAIL_READS = 3  # a tail that does not reach the header's count is read again, then the store is at fault
 MAX_JITTER = 0.25  # seconds between two tries to commit; the request's deadline ends the tries
@@ -135,7 +136,8 @@ class TurnProtocol:
         Raises:
             TurnConflict, SessionErased, StoreUnavailable: as the protocol says; then nothing of this turn is stored.
         """
-        settled = await self._commit_in_order(user, draft, due_at)
+        with append_span():
+            settled = await self._commit_in_order(user, draft, due_at)
         turn = settled.turn
         exact = not settled.replayed and turn.saw_seq == turn.seq - 1
         window = opened.window if opened.cold and exact and not opened.degraded else None
@@ -243,6 +245,7 @@ class TurnProtocol:
                     case OutcomeUnknown():
                         raise StoreUnavailable("The turn may or may not be stored; send the same request again")
                     case HeaderMoved():
+                        count_conflict()
                         count = (await self._reread(user, draft)).turn_count
                 tries += 1
                 await asyncio.sleep(random.uniform(0, min(MAX_JITTER, 0.005 * 2**tries)))  # noqa: S311 - jitter

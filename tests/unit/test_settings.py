@@ -56,6 +56,8 @@ ROWS = {
     "session_ttl_seconds": Row(("59", "86401", "1h")),
     "idle_minutes": Row(("0", "10081", "5m")),
     "log_digest_key": Row((UNRESOLVED,)),
+    "applicationinsights_connection_string": Row(("insights", f"InstrumentationKey={GUID}0", "InstrumentationKey=")),
+    "otel_exporter_otlp_endpoint": Row(("collector:4318", "http://", "grpc://collector"), empty_is_none=True),
     **{mark.lower(): Row(empty_is_none=True) for mark in AZURE_MARKS},
 }
 

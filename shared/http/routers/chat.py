@@ -14,7 +14,7 @@ from shared.http.schemas import ChatAnswer, ChatBody
 from shared.http.sse import stream_events
 from shared.http.strict_json import StrictRoute
 from shared.http.wiring import CurrentServices, CurrentSettings
-from shared.metering import start_meter
+from shared.metering import current_meter
 from shared.services.conversation import Conversation
 from shared.services.questions import Question, ToolResult
 from shared.settings import Settings
@@ -68,15 +68,13 @@ async def chat(
     patience = patience_ms / 1000 if patience_ms else None
     if body.stream or EVENT_STREAM in request.headers.get("accept", ""):
         return await _stream(services.conversation, user, question, patience, request.state.request_id)
-    meter = start_meter()
-    return ChatAnswer.of(await services.conversation.ask(user, question, patience), meter)
+    return ChatAnswer.of(await services.conversation.ask(user, question, patience), current_meter())
 
 
 async def _stream(
     conversation: Conversation, user: UserId, question: Question, patience: float | None, request_id: str
 ) -> Response:
     """Events from the first token on; what goes wrong before it has its own status."""
-    meter = start_meter()
     stream = conversation.stream(user, question)
     try:
         async with asyncio.timeout(patience):
@@ -84,7 +82,7 @@ async def _stream(
     except TimeoutError:
         stream.leave(interrupt=False)
         raise errors.TurnInProgress("The turn goes on; send it again to collect its answer", retry_after=1) from None
-    return stream_events(stream, first, meter, request_id)
+    return stream_events(stream, first, current_meter(), request_id)
 
 
 def _question(body: ChatBody, idempotency_key: str | None, settings: Settings) -> Question:

@@ -1,0 +1,51 @@
+"""Logs that say what happened without saying to whom or what was said."""
+
+import hashlib
+import hmac
+import logging
+import os
+import traceback
+
+log = logging.getLogger("keepsake")
+Field = str | float | bool | None
+TALKATIVE = ("azure", "fastapi", "httpx", "httpx2", "httpcore", "msal", "openai", "redis", "urllib3")
+_digest_key = os.urandom(32)
+
+
+def use_digest_key(key: bytes) -> None:
+    """Make digests comparable over processes; without a key they hold for one process only."""
+    global _digest_key  # noqa: PLW0603 - set once at start, before the first log line
+    _digest_key = key
+
+
+def digest(raw_id: str) -> str:
+    """A keyed digest of an id, 16 hex digits: joins log lines, leads nowhere without the key."""
+    return hmac.new(_digest_key, raw_id.encode(), hashlib.sha256).hexdigest()[:16]
+
+
+def log_event(event: str, **fields: Field) -> None:
+    """Log one event with its fields, as text and as attributes of the record.
+
+    Fields are ids as digests, counts and codes; never content. Those that are None are left out.
+    """
+    _log(logging.INFO, event, fields)
+
+
+def log_failure(event: str, error: BaseException, **fields: Field) -> None:
+    """Log a failure by its type and the places it passed: its message may quote content and is left out."""
+    frames = traceback.extract_tb(error.__traceback__)
+    path = " < ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" for frame in reversed(frames[-6:]))
+    _log(logging.ERROR, event, fields | {"error": type(error).__name__, "at": path})
+
+
+def quiet_libraries() -> None:
+    """Let libraries speak of trouble only: at INFO they log addresses, and at DEBUG whole requests (F36)."""
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _log(level: int, event: str, fields: dict[str, Field]) -> None:
+    if log.isEnabledFor(level):
+        known = {key: value for key, value in fields.items() if value is not None}
+        shown = " ".join(f"{key}={value}" for key, value in known.items())
+        log.log(level, "%s %s", event, shown, extra={"event": event, **known})

@@ -1,0 +1,42 @@
+"""Names of spans, metrics and their attributes.
+
+`gen_ai.*` follows the OpenTelemetry GenAI conventions as they moved to open-telemetry/semantic-conventions-genai
+(status Development, no release; last in semantic-conventions 1.44), `http.*`, `db.*` and `error.type` the stable ones
+of semantic-conventions 1.44. No convention has an append of a turn: `append_turn` and `agent_memory.*` are ours.
+Attributes that would hold content (`gen_ai.input.messages`, `gen_ai.output.messages`, `gen_ai.system_instructions`,
+`gen_ai.memory.query.text`) or an id (`gen_ai.conversation.id`, `user.id`) have no name here.
+"""
+
+SCOPE = "keepsake"
+
+CHAT = "chat"
+APPEND_TURN = "append_turn"
+
+OPERATION_NAME = "gen_ai.operation.name"
+PROVIDER_NAME = "gen_ai.provider.name"
+REQUEST_MODEL = "gen_ai.request.model"
+FINISH_REASONS = "gen_ai.response.finish_reasons"
+INPUT_TOKENS = "gen_ai.usage.input_tokens"
+OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
+TOKEN_TYPE = "gen_ai.token.type"  # noqa: S105 - the kind of a language model's token
+SERVER_ADDRESS = "server.address"
+ERROR_TYPE = "error.type"
+HTTP_METHOD = "http.request.method"
+HTTP_ROUTE = "http.route"
+HTTP_STATUS = "http.response.status_code"
+DB_STATUS = "db.response.status_code"
+TURN_STATUS = "agent_memory.turn.status"
+DEGRADED_REASON = "agent_memory.degraded.reason"
+
+OPERATION_DURATION = "gen_ai.client.operation.duration"
+TOKEN_USAGE = "gen_ai.client.token.usage"  # noqa: S105 - as above
+TURNS_APPENDED = "agent_memory.turns.appended"
+TURNS_REPLAYED = "agent_memory.turns.replayed"
+TURNS_INTERRUPTED = "agent_memory.turns.interrupted"
+TURNS_DEGRADED = "agent_memory.turns.degraded"
+STORE_CONFLICTS = "agent_memory.store.conflicts"
+REQUEST_CHARGE = "agent_memory.cosmos.request_charge"
+REDIS_UNAVAILABLE = "agent_memory.redis.unavailable"
+
+DURATION_BUCKETS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+TOKEN_BUCKETS = (1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216, 67_108_864)

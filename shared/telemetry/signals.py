@@ -1,0 +1,161 @@
+"""Spans and metrics, through the API of OpenTelemetry: without an SDK behind it, nothing happens and nothing is kept.
+
+No span records an exception: its message may quote content (F36). Its type is told by `error.type`.
+"""
+
+import time
+from asyncio import CancelledError
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypedDict
+
+from opentelemetry import metrics, trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanKind, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from shared.telemetry import names
+from shared.telemetry.notes import current_notes
+
+
+class _Quietly(TypedDict):
+    record_exception: bool
+    set_status_on_exception: bool
+
+
+_QUIETLY: _Quietly = {"record_exception": False, "set_status_on_exception": False}
+_tracer = trace.get_tracer(names.SCOPE)
+_meter = metrics.get_meter(names.SCOPE)
+_durations = _meter.create_histogram(
+    names.OPERATION_DURATION,
+    unit="s",
+    description="Seconds of a call of the model",
+    explicit_bucket_boundaries_advisory=names.DURATION_BUCKETS,
+)
+_tokens = _meter.create_histogram(
+    names.TOKEN_USAGE,
+    unit="{token}",
+    description="Tokens of a call of the model",
+    explicit_bucket_boundaries_advisory=names.TOKEN_BUCKETS,
+)
+_appended = _meter.create_counter(names.TURNS_APPENDED, unit="{turn}", description="Turns stored")
+_replayed = _meter.create_counter(names.TURNS_REPLAYED, unit="{turn}", description="Turns found stored already")
+_interrupted = _meter.create_counter(names.TURNS_INTERRUPTED, unit="{turn}", description="Turns whose reader left")
+_degraded = _meter.create_counter(names.TURNS_DEGRADED, unit="{turn}", description="Turns that did without, by reason")
+_conflicts = _meter.create_counter(names.STORE_CONFLICTS, unit="{race}", description="Commits lost to another turn's")
+_charge = _meter.create_counter(names.REQUEST_CHARGE, unit="{request_unit}", description="Cosmos DB request units")
+_redis_away = _meter.create_counter(names.REDIS_UNAVAILABLE, unit="{call}", description="Redis calls without answer")
+
+
+class ModelCall:
+    """One call of a model under way."""
+
+    def __init__(self, provider: str, model: str, server: str) -> None:
+        """Start its span and its clock."""
+        self._of = {names.OPERATION_NAME: names.CHAT, names.PROVIDER_NAME: provider, names.REQUEST_MODEL: model}
+        self._of[names.SERVER_ADDRESS] = server
+        self._span = _tracer.start_span(names.CHAT, kind=SpanKind.CLIENT, attributes=self._of)
+        self._start = time.perf_counter()
+
+    def answer(self, finish_reason: str, input_tokens: int, output_tokens: int) -> None:
+        """Say how the model ended and what it counted; a provider that counts nothing says 0."""
+        self._span.set_attribute(names.FINISH_REASONS, (finish_reason,))
+        counts = ((names.INPUT_TOKENS, "input", input_tokens), (names.OUTPUT_TOKENS, "output", output_tokens))
+        for name, kind, count in counts:
+            self._span.set_attribute(name, count)
+            _tokens.record(count, self._of | {names.TOKEN_TYPE: kind})
+
+    def end(self, error: BaseException | None = None) -> None:
+        """End its span and its clock."""
+        if error:
+            left = isinstance(error, CancelledError | GeneratorExit)
+            kind = "cancelled" if left else type(error.__cause__ or error).__name__
+            self._of[names.ERROR_TYPE] = kind
+            _mark_failed(self._span, kind)
+        _durations.record(time.perf_counter() - self._start, self._of)
+        self._span.end()
+
+
+@contextmanager
+def model_call(provider: str, model: str, server: str) -> Iterator[ModelCall]:
+    """Observe one call of a model. Its span is nobody's parent: a generator may end in another context."""
+    call = ModelCall(provider, model, server)
+    try:
+        yield call
+    except BaseException as failed:
+        call.end(failed)
+        raise
+    call.end()
+
+
+@contextmanager
+def append_span() -> Iterator[None]:
+    """Observe the commit of a turn."""
+    with _tracer.start_as_current_span(names.APPEND_TURN, **_QUIETLY) as span:
+        try:
+            yield
+        except BaseException as failed:
+            _mark_failed(span, type(failed).__name__)
+            raise
+
+
+@contextmanager
+def request_span(method: str, traceparent: str | None) -> Iterator[Span]:
+    """Observe a request, as a child of what the Functions worker attached, else of the caller's `traceparent`."""
+    attributes = {names.HTTP_METHOD: method}
+    span = _tracer.start_span("request", _parent(traceparent), SpanKind.SERVER, attributes)
+    with trace.use_span(span, end_on_exit=True, **_QUIETLY):
+        yield span
+
+
+def name_request(span: Span, operation: str, route: str | None, status: int, error: str | None) -> None:
+    """Say which operation a request was, and how it ended; `error` is a failure of ours."""
+    if not span.is_recording():
+        return
+    span.update_name(operation)
+    span.set_attribute(names.HTTP_STATUS, status)
+    if route:
+        span.set_attribute(names.HTTP_ROUTE, route)
+    if error:
+        _mark_failed(span, error)
+
+
+def count_turn(status: str, degraded: Sequence[str], *, replayed: bool) -> None:
+    """Count a turn that is settled, and note it for the request's log line."""
+    notes = current_notes()
+    notes.replayed, notes.degraded = replayed, degraded
+    if replayed:
+        _replayed.add(1)
+        return
+    _appended.add(1, {names.TURN_STATUS: status})
+    if status == "interrupted":
+        _interrupted.add(1)
+    for reason in degraded:
+        _degraded.add(1, {names.DEGRADED_REASON: reason})
+
+
+def count_conflict() -> None:
+    """Count a commit that lost its race and is tried again."""
+    _conflicts.add(1)
+
+
+def count_charge(units: float, status: int) -> None:
+    """Count the request units of one answer of Cosmos DB."""
+    _charge.add(units, {names.DB_STATUS: str(status)})
+
+
+def count_redis_away() -> None:
+    """Count a call that Redis did not answer."""
+    _redis_away.add(1)
+
+
+def _parent(traceparent: str | None) -> Context | None:
+    """`traceparent` alone: `tracestate` and `baggage` are free text of a caller."""
+    if traceparent is None or trace.get_current_span().get_span_context().is_valid:
+        return None
+    return TraceContextTextMapPropagator().extract({"traceparent": traceparent})
+
+
+def _mark_failed(span: Span, kind: str) -> None:
+    span.set_attribute(names.ERROR_TYPE, kind)
+    span.set_status(StatusCode.ERROR)
