@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol, Self
 
 from pydantic import JsonValue
@@ -77,17 +77,19 @@ class HeaderCursor:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
             raise ValueError("a time without a zone")
-        return cls(moment, session)
+        try:
+            return cls(moment.astimezone(UTC), session)
+        except OverflowError as beyond:
+            raise ValueError("a time beyond the calendar") from beyond
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderChange:
-    """What a caller may change on a header; None clears a field. `expires_at` follows from `ttl_seconds`."""
+    """What a caller may change on a header; None clears a field."""
 
     title: str | None
     strategy: str | None
     ttl_seconds: int | None
-    expires_at: datetime
 
 
 class SessionStore(Protocol):
@@ -109,6 +111,13 @@ class SessionStore(Protocol):
         """Set the changeable fields if the header is still at this etag; None when it is not.
 
         Twice is harmless: the same values are set again.
+        """
+        ...
+
+    async def shorten(self, user: UserId, header: Header, expires_at: datetime) -> None:
+        """Let everything of the session that lives longer end then, the header last.
+
+        Twice is harmless: nothing lives longer the second time.
         """
         ...
 
@@ -143,8 +152,12 @@ class SessionGraves(Protocol):
 class TranscriptStore(Protocol):
     """Turns, each stored once."""
 
-    async def commit_turn(self, user: UserId, turn: Turn, due_at: datetime | None) -> CommitOutcome:
+    async def commit_turn(
+        self, user: UserId, turn: Turn, expires_at: datetime, due_at: datetime | None
+    ) -> CommitOutcome:
         """Create the turn and move the header from seq - 1 to seq, in one batch, if its gen and count still fit.
+
+        The header lives until `expires_at`, which is no earlier than the turn's.
 
         Twice is harmless: the second create is refused by its id. Never raises for a lost answer.
         """

@@ -76,6 +76,17 @@ async def keepsake(cosmos: LocalCosmos, model: ModelServer, session_cache: dict[
 
 
 @pytest.fixture
+def live_rows(cosmos: LocalCosmos) -> Rows:
+    """The stored documents of one kind that have not expired."""
+
+    def read(kind: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = [row for row in cosmos.rows("memory") if row["kind"] == kind]
+        return [row for row in rows if int(row["_ts"]) + int(row.get("ttl", 10**9)) > cosmos.clock.now()]
+
+    return read
+
+
+@pytest.fixture
 def cosmos_rows(cosmos: LocalCosmos) -> Rows:
     """The stored documents of one kind, past the SDK."""
     return lambda kind: [row for row in cosmos.rows("memory") if row["kind"] == kind]

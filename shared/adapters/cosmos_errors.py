@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from azure.core.exceptions import AzureError
 from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
 
-from shared.domain.errors import Busy, StoreUnavailable
+from shared.domain.errors import Busy, Contended, StoreUnavailable
 
 TOO_MANY_REQUESTS = 429
 
@@ -20,10 +20,11 @@ class ItemExists(Exception):
 
 
 class ItemChanged(Exception):
-    """412, or 449: the item is not as the condition wants it, or is being written at this moment."""
+    """412: the item is not as the condition wants it."""
 
 
-ITEM_OUTCOMES: dict[int, type[Exception]] = {404: ItemMissing, 409: ItemExists, 412: ItemChanged, 449: ItemChanged}
+ITEM_OUTCOMES: dict[int, type[Exception]] = {404: ItemMissing, 409: ItemExists, 412: ItemChanged}
+RETRY_WITH = 449  # another write of the document is under way
 
 
 @contextmanager
@@ -60,6 +61,8 @@ def _deciding_status(failed: CosmosBatchOperationError) -> int | None:
 def _translated(status: int | None, failed: CosmosHttpResponseError | CosmosBatchOperationError) -> Exception:
     if status in ITEM_OUTCOMES:
         return ITEM_OUTCOMES[status](str(status))
+    if status == RETRY_WITH:
+        return Contended("The same thing is being written at this moment; send again", retry_after=1)
     if status == TOO_MANY_REQUESTS:
         return busy(failed.headers or {})
     return StoreUnavailable("Cosmos DB refused to work; send the same request again", retry_after=1)

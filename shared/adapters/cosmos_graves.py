@@ -8,7 +8,7 @@ from shared.adapters.cosmos_client import Batch, CosmosContainers
 from shared.adapters.cosmos_errors import ItemChanged, ItemExists, ItemMissing
 from shared.adapters.cosmos_items import grave_id, header_id, write_time
 from shared.adapters.cosmos_users import MEMORY
-from shared.domain.errors import StoreUnavailable
+from shared.domain.errors import Contended, StoreUnavailable
 from shared.domain.ids import Gen, SessionId, UserId
 from shared.domain.turns import Header
 from shared.ports import CommitOutcome, Committed, Grave, HeaderMoved, OutcomeUnknown
@@ -39,7 +39,7 @@ class CosmosGraves:
         ]
         try:
             await self._containers.write_batch(MEMORY, user, batch)
-        except (ItemChanged, ItemMissing, ItemExists):
+        except (ItemChanged, ItemMissing, ItemExists, Contended):
             return HeaderMoved()
         except StoreUnavailable:
             return OutcomeUnknown()
@@ -50,7 +50,7 @@ class CosmosGraves:
         while ids := await self._list_ids(user, gen):
             try:
                 await self._containers.write_batch(MEMORY, user, [("delete", (item_id,), {}) for item_id in ids])
-            except (ItemMissing, ItemChanged):
+            except (ItemMissing, ItemChanged, Contended):
                 continue  # somebody else sweeps, or one expired: the next query tells what is left
 
     async def list_graves(self, user: UserId, session: SessionId) -> Sequence[Grave]:

@@ -26,9 +26,9 @@ def turn_item_id(session: SessionId, gen: Gen, turn_id: TurnId) -> str:
     return f"t:{digest_of(session.value, gen.value, turn_id.value)}"
 
 
-def value_id(session: SessionId, name: DataName) -> str:
-    """The id of a value kept with a session."""
-    return f"d:{digest_of(session.value, name.value)}"
+def value_id(session: SessionId, gen: Gen, name: DataName) -> str:
+    """The id of a value kept with one incarnation of a session: sweeping an older one cannot meet it."""
+    return f"d:{digest_of(session.value, gen.value, name.value)}"
 
 
 def grave_id(gen: Gen) -> str:

@@ -8,6 +8,7 @@ from azure.core import MatchConditions
 from shared.adapters.cosmos_client import CosmosContainers
 from shared.adapters.cosmos_errors import ItemChanged, ItemExists, ItemMissing
 from shared.adapters.cosmos_items import read_time, set_fields, ttl_until, write_time
+from shared.domain.errors import Contended
 from shared.domain.ids import UserId
 from shared.domain.preferences import Preferences
 from shared.ports import Clock, StoredPreferences
@@ -48,7 +49,7 @@ class CosmosPreferences:
                     await container.replace_item(
                         user.value, item, etag=preferences.version, match_condition=MatchConditions.IfNotModified
                     )
-        except (ItemExists, ItemChanged, ItemMissing):
+        except (ItemExists, ItemChanged, ItemMissing, Contended):
             return False
         return True
 
@@ -58,7 +59,7 @@ class CosmosPreferences:
         try:
             async with self._containers.call(PREFERENCES) as container:
                 await container.patch_item(user.value, user.value, set_fields(fields))
-        except (ItemMissing, ItemChanged):
+        except (ItemMissing, ItemChanged, Contended):
             return
 
     async def delete(self, user: UserId, version: str) -> bool:
@@ -70,7 +71,7 @@ class CosmosPreferences:
                 )
         except ItemMissing:
             return True
-        except ItemChanged:
+        except (ItemChanged, Contended):
             return False
         return True
 

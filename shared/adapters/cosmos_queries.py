@@ -35,6 +35,11 @@ LIST_OF_GEN = """
 SELECT TOP 100 c.id FROM c WHERE c.user_id = @user_id AND c.gen = @gen AND c.kind IN ('turn', 'data', 'memory')
 """
 
+LIST_LONGER_LIVED = """
+SELECT TOP 100 c.id FROM c
+WHERE c.user_id = @user_id AND c.gen = @gen AND c.kind IN ('turn', 'data') AND c.expires_at > @expires_at
+"""
+
 LIST_GRAVES = """
 SELECT c.session_id, c.gen FROM c WHERE c.user_id = @user_id AND c.kind = 'grave' AND c.session_id = @session_id
 """

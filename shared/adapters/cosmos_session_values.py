@@ -8,6 +8,7 @@ from shared.adapters.cosmos_client import Batch, CosmosContainers
 from shared.adapters.cosmos_errors import ItemChanged, ItemMissing
 from shared.adapters.cosmos_items import header_id, read_time, set_fields, ttl_until, value_id, write_time
 from shared.adapters.cosmos_users import MEMORY
+from shared.domain.errors import Contended
 from shared.domain.ids import DataName, UserId
 from shared.domain.turns import Header
 from shared.ports import Clock, SessionValue
@@ -25,7 +26,7 @@ class CosmosSessionValues:
         """One point read; a value of another incarnation is none."""
         try:
             async with self._containers.call(MEMORY) as container:
-                item = await container.read_item(value_id(header.session_id, name), user.value)
+                item = await container.read_item(value_id(header.session_id, header.gen, name), user.value)
         except ItemMissing:
             return None
         if (item["name"], item["gen"]) != (name.value, header.gen.value):
@@ -36,7 +37,7 @@ class CosmosSessionValues:
         """One batch: touch the header if it is the same incarnation, set the value."""
         now = self._clock.now()
         item = {
-            "id": value_id(header.session_id, value.name),
+            "id": value_id(header.session_id, header.gen, value.name),
             "user_id": user.value,
             "kind": "data",
             "session_id": header.session_id.value,
@@ -48,7 +49,7 @@ class CosmosSessionValues:
             "expires_at": write_time(value.expires_at),
             "ttl": ttl_until(value.expires_at, now),
         }
-        touch = set_fields(_touch(header, now))
+        touch = set_fields(_touch(header, value.expires_at, now))
         condition = sql.same_incarnation(header.gen)
         batch: Batch = [
             ("patch", (header_id(header.session_id), touch), {"filter_predicate": condition}),
@@ -56,7 +57,7 @@ class CosmosSessionValues:
         ]
         try:
             await self._containers.write_batch(MEMORY, user, batch)
-        except (ItemChanged, ItemMissing):
+        except (ItemChanged, ItemMissing, Contended):
             return False
         return True
 
@@ -64,12 +65,13 @@ class CosmosSessionValues:
         """Delete the item."""
         try:
             async with self._containers.call(MEMORY) as container:
-                await container.delete_item(value_id(header.session_id, name), user.value)
+                await container.delete_item(value_id(header.session_id, header.gen, name), user.value)
         except ItemMissing:
             return
 
 
-def _touch(header: Header, now: datetime) -> dict[str, Any]:
-    """A write starts the header's time to live anew, so what is left of it is set again."""
-    left = {"ttl": ttl_until(header.expires_at, now)} if header.expires_at else {}
-    return {"touched_at": write_time(now)} | left
+def _touch(header: Header, value_expires_at: datetime, now: datetime) -> dict[str, Any]:
+    """A write starts the header's time to live anew, so it is set again; before the first turn it is the value's."""
+    began = header.turn_count > 0 and header.expires_at
+    expires_at = header.expires_at if began and header.expires_at else max(header.expires_at or now, value_expires_at)
+    return {"touched_at": write_time(now), "expires_at": write_time(expires_at), "ttl": ttl_until(expires_at, now)}

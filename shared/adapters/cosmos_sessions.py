@@ -12,7 +12,7 @@ from shared.adapters.cosmos_client import Batch, CosmosContainers
 from shared.adapters.cosmos_errors import ItemChanged, ItemExists, ItemMissing
 from shared.adapters.cosmos_items import empty_header, header_id, header_of, set_fields, ttl_until, write_time
 from shared.adapters.cosmos_users import MEMORY, USER_ID, CosmosUsers
-from shared.domain.errors import StoreUnavailable
+from shared.domain.errors import Contended, StoreUnavailable
 from shared.domain.ids import Gen, SessionId, UserId
 from shared.domain.turns import Header
 from shared.ports import Clock, HeaderChange, HeaderCursor
@@ -50,7 +50,7 @@ class CosmosSessions:
         ]
         try:
             await self._containers.write_batch(MEMORY, user, batch)
-        except (ItemExists, ItemChanged, ItemMissing, StoreUnavailable):
+        except (ItemExists, ItemChanged, ItemMissing, StoreUnavailable, Contended):
             return
 
     async def list_headers(self, user: UserId, after: HeaderCursor | None, limit: int) -> Sequence[Header]:
@@ -72,9 +72,7 @@ class CosmosSessions:
             "title": change.title,
             "strategy": change.strategy,
             "ttl_seconds": change.ttl_seconds,
-            "expires_at": write_time(change.expires_at),
-            "ttl": ttl_until(change.expires_at, self._clock.now()),
-        }
+        } | self._left(header)
         try:
             async with self._containers.call(MEMORY) as container:
                 item = await container.patch_item(
@@ -84,6 +82,32 @@ class CosmosSessions:
                     etag=header.etag,
                     match_condition=MatchConditions.IfNotModified,
                 )
-        except (ItemChanged, ItemMissing):
+        except (ItemChanged, ItemMissing, Contended):
             return None
         return header_of(item)
+
+    async def shorten(self, user: UserId, header: Header, expires_at: datetime) -> None:
+        """A hundred documents at a time until a query finds none that lives longer; then the header."""
+        while ids := await self._list_longer_lived(user, header, expires_at):
+            await self._set_expiry(user, ids, expires_at)
+        await self._set_expiry(user, [header_id(header.session_id)], expires_at)
+
+    async def _list_longer_lived(self, user: UserId, header: Header, expires_at: datetime) -> list[str]:
+        parameters = {"@user_id": user.value, "@gen": header.gen.value, "@expires_at": write_time(expires_at)}
+        async with self._containers.call(MEMORY) as container:
+            found = container.query_items(
+                sql.squeeze(sql.LIST_LONGER_LIVED), parameters=sql.named(parameters), partition_key=user.value
+            )
+            return [item["id"] async for item in found]
+
+    async def _set_expiry(self, user: UserId, ids: Sequence[str], expires_at: datetime) -> None:
+        fields = {"expires_at": write_time(expires_at), "ttl": ttl_until(expires_at, self._clock.now())}
+        batch: Batch = [("patch", (item_id, set_fields(fields)), {}) for item_id in ids]
+        try:
+            await self._containers.write_batch(MEMORY, user, batch)
+        except (ItemMissing, ItemChanged, Contended):
+            return  # one has expired or was deleted meanwhile: the next query tells what is left
+
+    def _left(self, header: Header) -> dict[str, int]:
+        """A write starts the time to live anew, so what is left of it is set again."""
+        return {"ttl": ttl_until(header.expires_at, self._clock.now())} if header.expires_at else {}

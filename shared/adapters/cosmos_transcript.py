@@ -10,16 +10,19 @@ from shared.adapters.cosmos_errors import ItemChanged, ItemExists, ItemMissing
 from shared.adapters.cosmos_items import (
     header_id,
     set_fields,
+    ttl_until,
     turn_item,
     turn_item_id,
     turn_of,
     write_time,
 )
 from shared.adapters.cosmos_users import MEMORY
-from shared.domain.errors import StoreUnavailable
+from shared.domain.errors import Contended, StoreUnavailable
 from shared.domain.ids import Gen, SessionId, TurnId, UserId
 from shared.domain.turns import MAX_WINDOW_BYTES, MAX_WINDOW_TURNS, Header, Turn
 from shared.ports import AlreadyThere, CommitOutcome, Committed, HeaderMoved, OutcomeUnknown
+
+MAX_PAGE_BYTES = 1_048_576  # of turns in one answer; the rest is behind its next_link
 
 
 class CosmosTranscript:
@@ -29,7 +32,9 @@ class CosmosTranscript:
         """Take the worker's containers."""
         self._containers = containers
 
-    async def commit_turn(self, user: UserId, turn: Turn, due_at: datetime | None) -> CommitOutcome:
+    async def commit_turn(
+        self, user: UserId, turn: Turn, expires_at: datetime, due_at: datetime | None
+    ) -> CommitOutcome:
         """Create the turn, and move the header on the condition that gen and count are what the turn saw.
 
         Twice is harmless: the create comes first in the batch and is refused by its id.
@@ -39,8 +44,8 @@ class CosmosTranscript:
             "turn_count": turn.seq,
             "last_active_at": item["created_at"],
             "due_at": write_time(due_at) if due_at else None,
-            "expires_at": item["expires_at"],
-            "ttl": item["ttl"],
+            "expires_at": write_time(expires_at),
+            "ttl": ttl_until(expires_at, turn.created_at),
         }
         condition = sql.unchanged_header(turn.gen, turn.seq - 1)
         batch: Batch = [
@@ -51,7 +56,7 @@ class CosmosTranscript:
             await self._containers.write_batch(MEMORY, user, batch)
         except ItemExists:
             return AlreadyThere()
-        except (ItemChanged, ItemMissing):
+        except (ItemChanged, ItemMissing, Contended):
             return HeaderMoved()
         except StoreUnavailable:
             return OutcomeUnknown()
@@ -90,7 +95,12 @@ class CosmosTranscript:
             found = container.query_items(
                 sql.squeeze(sql.LIST_TURNS), parameters=sql.named(parameters), partition_key=user.value
             )
-            return [turn_of(item) async for item in found]
+            turns: list[Turn] = []
+            async for item in found:
+                turns.append(turn_of(item))
+                if sum(turn.size for turn in turns) >= MAX_PAGE_BYTES:
+                    break
+            return turns
 
     @staticmethod
     def _of_gen(user: UserId, session: SessionId, gen: Gen) -> dict[str, Any]:

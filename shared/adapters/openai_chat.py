@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import AzureError
 from azure.identity.aio import get_bearer_token_provider
 from httpx2 import HTTPError
 from openai import (
@@ -143,7 +144,7 @@ def _translated_errors() -> Iterator[None]:
         raise unavailable("The model refused the request as malformed") from refused
     except TimeoutError as late:
         raise unavailable("The model did not answer in time") from late
-    except (OpenAIError, HTTPError, ValueError, AttributeError) as failed:
+    except (OpenAIError, HTTPError, AzureError, ValueError, AttributeError) as failed:
         raise unavailable(_describe(failed), _retry_after(failed)) from failed
 
 

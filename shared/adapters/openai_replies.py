@@ -1,5 +1,6 @@
 """Replies of a chat model, read with distrust: what is no answer, or could not be stored, is refused."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from shared.domain.turns import MAX_REPLY_BYTES, FunctionCall, TokenUsage, ToolC
 from shared.ports import ChatReply
 
 DEFAULT_RETRY_AFTER = 2.0
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # NUL cannot be stored, the others are sixfold in JSON
 
 
 def read_completion(completion: ChatCompletion) -> ChatReply:
@@ -104,4 +106,4 @@ def _tool_call(call_id: str, name: str, arguments: str) -> ToolCall:
 
 def _storable(text: str) -> str:
     """Model output is untrusted: what no store can hold is replaced."""
-    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
+    return _UNPRINTABLE.sub("\ufffd", text).encode(errors="replace").decode()

@@ -45,7 +45,7 @@ def connect(server: RedisServer) -> Redis:
         socket_connect_timeout=0.5,
         socket_timeout=0.5,
         health_check_interval=30,
-        retry=Retry(NoBackoff(), 1),  # every script is harmless to repeat (F3); a second failure means: go without
+        retry=Retry(NoBackoff(), 2),  # every script is harmless to repeat (F3); a third failure means: go without
         retry_on_error=[AuthenticationError, BusyLoadingError, ReadOnlyError],
         **where,
     )

@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
+from shared.domain.errors import InvalidId
 from shared.domain.ids import Gen, SessionId, TurnId, UserId, digest_of
 from shared.domain.turns import MAX_WINDOW_BYTES, MAX_WINDOW_TURNS, Turn
 from shared.metering import current_meter
@@ -65,7 +66,7 @@ class RedisSessions:
 
     async def release(self, user: UserId, session: SessionId, turn_id: TurnId, owner: str) -> None:
         """End the lease."""
-        async with self._call():
+        async with self._call(even_resting=True):  # a lease left behind would be waited for
             await self._release(keys=[_key(user, session)], args=[turn_id.value, owner])
 
     async def forget(self, user: UserId, session: SessionId) -> None:
@@ -86,13 +87,16 @@ class RedisSessions:
         return self._client.register_script(text)
 
     @asynccontextmanager
-    async def _call(self) -> AsyncIterator[None]:
-        if time.monotonic() < self._resting_until:
+    async def _call(self, *, even_resting: bool = False) -> AsyncIterator[None]:
+        if time.monotonic() < self._resting_until and not even_resting:
             raise CacheUnavailable
         current_meter().redis_calls += 1
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 yield
+        except ResponseError as refused:  # one hash is not as the scripts know it, or the server takes no writes now
+            count_redis_away()
+            raise CacheUnavailable from refused
         except (RedisError, OSError, TimeoutError) as failed:
             self._resting_until = time.monotonic() + REST_SECONDS
             count_redis_away()
@@ -114,6 +118,6 @@ def _content(fields: Mapping[bytes, bytes]) -> CachedSession:
     try:
         gen, count = Gen(fields[b"gen"].decode()), int(fields[b"n"])
         turns = [_turns.validate_json(value.split(b"\n", 1)[1]) for name, value in fields.items() if name[:2] == b"t:"]
-    except (KeyError, ValueError, IndexError, ValidationError):
+    except (KeyError, ValueError, IndexError, InvalidId):
         return CachedSession(None, 0, ())
     return CachedSession(gen, count, tuple(sorted(turns, key=lambda turn: turn.seq)))

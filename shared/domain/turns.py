@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
 
 from shared.domain.ids import Gen, SessionId, TurnId
 
@@ -61,6 +61,9 @@ class Message(_Frozen):
     def size(self) -> int:
         """Bytes of UTF-8 of its texts."""
         return sum(len(text.encode()) for text in self.texts)
+
+
+_message_list = TypeAdapter(list[Message])
 
 
 class TurnStatus(StrEnum):
@@ -147,6 +150,11 @@ def body_hash(body: Mapping[str, JsonValue]) -> str:
     given = {key: value for key, value in body.items() if value is not None}
     canonical = json.dumps(given, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def stored_size(messages: Sequence[Message]) -> int:
+    """Bytes the messages take as JSON, names, calls and escapes included: what counts against a turn's limit."""
+    return len(_message_list.dump_json(list(messages), exclude_defaults=True))
 
 
 def search_text(messages: Sequence[Message]) -> str:

@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
 
 from shared.domain import errors
 from shared.telemetry import log_failure
@@ -39,6 +40,7 @@ HOST_CODES = {
     415: "unsupported_media_type",
 }
 MAX_DETAILS = 20
+METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
 class ErrorDetail(BaseModel):
@@ -71,10 +73,14 @@ def install_error_handlers(api: FastAPI) -> None:
 
 
 def error_responses(*known: type[errors.KeepsakeError]) -> dict[int | str, dict[str, Any]]:
-    """The documented error answers of an operation, by status; 400 and 401 may happen to any."""
+    """The documented error answers of a user's operation, by status; 400, 401 and 403 may happen to any."""
+    return document_errors(errors.InvalidRequest, errors.InvalidId, errors.PrincipalRequired, errors.Forbidden, *known)
+
+
+def document_errors(*known: type[errors.KeepsakeError]) -> dict[int | str, dict[str, Any]]:
+    """These errors as OpenAPI's answers, by status."""
     statuses: dict[int, list[str]] = {}
-    every: list[type[errors.KeepsakeError]] = [errors.InvalidRequest, errors.PrincipalRequired, *known]
-    for error in every:
+    for error in known:
         statuses.setdefault(STATUS[error], []).append(error.code)
     return {
         status: {"model": ErrorEnvelope, "description": ", ".join(codes)} for status, codes in sorted(statuses.items())
@@ -105,7 +111,8 @@ def describe_unexpected(failed: Exception, request_id: str) -> Error:
 
 async def _on_known(_: Request, failed: Exception) -> JSONResponse:
     assert isinstance(failed, errors.KeepsakeError)  # noqa: S101 - registered for this type only
-    return render(STATUS[type(failed)], describe(failed), failed.retry_after)
+    status = next(STATUS[kind] for kind in type(failed).__mro__ if kind in STATUS)
+    return render(status, describe(failed), failed.retry_after)
 
 
 async def _on_invalid(_: Request, failed: Exception) -> JSONResponse:
@@ -116,13 +123,22 @@ async def _on_invalid(_: Request, failed: Exception) -> JSONResponse:
     return render(status, Error(code=first.code, message=first.message, target=first.target, details=details))
 
 
-async def _on_http(_: Request, failed: Exception) -> JSONResponse:
+async def _on_http(request: Request, failed: Exception) -> JSONResponse:
     assert isinstance(failed, HTTPException)  # noqa: S101 - registered for this type only
     status = failed.status_code
     code = HOST_CODES.get(status, "invalid_request")
     response = render(status, Error(code=code, message=str(failed.detail)))
     response.headers.update(failed.headers or {})
+    if status == 405:  # noqa: PLR2004
+        response.headers["Allow"] = ", ".join(_methods_of(request))
     return response
+
+
+def _methods_of(request: Request) -> list[str]:
+    """What the path answers to; the framework names the methods of the first of its routes only."""
+    asked = [{**request.scope, "method": method} for method in METHODS]
+    routes: list[BaseRoute] = request.app.routes
+    return [scope["method"] for scope in asked if any(route.matches(scope)[0] is Match.FULL for route in routes)]
 
 
 async def _on_unexpected(request: Request, failed: Exception) -> JSONResponse:

@@ -150,9 +150,9 @@ class EntraAuthenticator:
     def _allowed_tenant(self, token: str) -> str:
         """The tenant the token says it is from, if it is allowed; the signature is checked against its issuer next."""
         tenant = jwt.decode(token, options={"verify_signature": False}).get("tid")
-        if tenant not in self._tenants:
+        if not isinstance(tenant, str) or tenant not in self._tenants:
             raise jwt.InvalidIssuerError("tenant")
-        return str(tenant)
+        return tenant
 
 
 def _named_user(request: Request) -> UserId:

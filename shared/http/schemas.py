@@ -1,17 +1,31 @@
 """The shapes on the wire: snake_case, closed, every string bounded."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from fastapi import Path
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    Strict,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from shared.domain.context import ContextEntry
+from shared.domain.ids import MAX_ID_BYTES
 from shared.domain.preferences import Preferences
 from shared.domain.sessions import Strategy
-from shared.domain.turns import MAX_MESSAGE_BYTES, MAX_TURN_BYTES, Header, Message, ToolCall, Turn, TurnStatus
+from shared.domain.turns import MAX_MESSAGE_BYTES, Header, Message, ToolCall, Turn, TurnStatus
 from shared.metering import Meter
 from shared.ports import SessionValue
 from shared.services.turn_stream import Answer
@@ -22,8 +36,10 @@ MAX_NAME_CHARS = 200
 MAX_MESSAGES = 100  # of one recorded turn
 MAX_TOOLS = MAX_TOOL_CALLS = 128  # what the chat API itself allows
 MAX_TOOL_RESULTS = 16  # of one turn
+MAX_RESULTS_BYTES = 65_536
 MAX_TOOLS_BYTES = 65_536
 MAX_PAGE = 100
+RFC_3339 = re.compile(r"[1-9]\d{3}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 class Closed(BaseModel):
@@ -53,14 +69,33 @@ def _small_tools(tools: tuple[dict[str, JsonValue], ...]) -> tuple[dict[str, Jso
     return tools
 
 
+def _only_text(at: object) -> object:
+    if not isinstance(at, str) or not RFC_3339.fullmatch(at):
+        raise PydanticCustomError("datetime", "Write times as RFC 3339 with an offset: 2026-11-21T09:30:00Z")
+    return at
+
+
+def _in_utc(at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as outside:
+        raise PydanticCustomError("datetime", "In UTC this is after the year 9999") from outside
+
+
 MessageText = Annotated[
     str, _bounded(MAX_MESSAGE_BYTES), Field(min_length=1, json_schema_extra={"maxLength": MAX_MESSAGE_BYTES})
 ]
+LongText = Annotated[str, _bounded(MAX_MESSAGE_BYTES), Field(json_schema_extra={"maxLength": MAX_MESSAGE_BYTES})]
 Instructions = Annotated[
     str, _bounded(MAX_INSTRUCTIONS_BYTES), Field(json_schema_extra={"maxLength": MAX_INSTRUCTIONS_BYTES})
 ]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARS)]
-IdText = Annotated[str, StringConstraints(max_length=800)]  # its rule is in domain/ids.py, which also names it
+ID_SCHEMA: dict[str, JsonValue] = {"minLength": 1, "maxLength": MAX_ID_BYTES, "pattern": r"^[^/\\?#]+$"}
+IdText = Annotated[str, Field(json_schema_extra=ID_SCHEMA)]  # its rule is in domain/ids.py, which also names it
+SessionIdText = Annotated[str, Path(json_schema_extra=ID_SCHEMA, description="The caller's name for the session")]
+Flag = Annotated[bool, Strict()]
+Whole = Annotated[int, Strict()]  # "7" and true are no numbers
+Instant = Annotated[AwareDatetime, BeforeValidator(_only_text), AfterValidator(_in_utc)]
 Metadata = Annotated[Mapping[str, JsonValue], AfterValidator(_small)]
 
 
@@ -69,7 +104,7 @@ class ToolResultBody(Closed):
 
     role: Literal["tool"] = "tool"
     tool_call_id: Name
-    content: Annotated[str, _bounded(MAX_MESSAGE_BYTES), Field(json_schema_extra={"maxLength": MAX_MESSAGE_BYTES})]
+    content: LongText
 
 
 class ChatBody(Closed):
@@ -87,16 +122,16 @@ class ChatBody(Closed):
     namespace: Name | None = None
     instructions: Instructions | None = None
     model: Name | None = None
-    stream: bool = False
-    history_tokens: Annotated[int, Field(ge=0, le=200_000)] | None = None
+    stream: Flag = False
+    history_tokens: Annotated[Whole, Field(ge=0, le=200_000)] | None = None
     metadata: Metadata | None = None
 
     @model_validator(mode="after")
     def _check_said(self) -> Self:
         if self.message is None and not self.messages:
             raise PydanticCustomError("missing", "Send a message, or the results of tools in messages")
-        if sum(len(result.content.encode()) for result in self.messages) > MAX_TURN_BYTES // 2:
-            raise PydanticCustomError("too_large", "Results may have {limit} bytes", {"limit": MAX_TURN_BYTES // 2})
+        if sum(len(result.content.encode()) for result in self.messages) > MAX_RESULTS_BYTES:
+            raise PydanticCustomError("too_large", "Results may have {limit} bytes", {"limit": MAX_RESULTS_BYTES})
         return self
 
 
@@ -212,29 +247,44 @@ class SessionPatchBody(Closed):
 
     title: Name | None = None
     strategy: Strategy | None = None
-    ttl_seconds: Annotated[int, Field(ge=60, le=315_360_000)] | None = None
+    ttl_seconds: Annotated[Whole, Field(ge=60, le=315_360_000)] | None = None
+
+
+class FunctionCallBody(Closed):
+    """The function a model asked for, with its arguments as JSON text."""
+
+    name: Name
+    arguments: LongText
+
+
+class ToolCallBody(Closed):
+    """One tool call of an assistant message."""
+
+    id: Name
+    type: Literal["function"] = "function"
+    function: FunctionCallBody
 
 
 class MessageBody(Closed):
     """A message of a turn that was answered elsewhere."""
 
     role: Literal["system", "user", "assistant", "tool"]
-    content: Annotated[str, _bounded(MAX_MESSAGE_BYTES), Field(json_schema_extra={"maxLength": MAX_MESSAGE_BYTES})] = ""
+    content: LongText = ""
     name: Name | None = None
-    tool_calls: Annotated[tuple[ToolCall, ...], Field(max_length=MAX_TOOL_CALLS)] = ()
+    tool_calls: Annotated[tuple[ToolCallBody, ...], Field(max_length=MAX_TOOL_CALLS)] = ()
     tool_call_id: Name | None = None
-    at: datetime | None = None
+    at: Instant | None = None
 
     def to_message(self, at: datetime) -> Message:
         """The message, said at its own time or else at this one."""
-        return Message(**self.model_dump(exclude={"at", "tool_calls"}), tool_calls=self.tool_calls, at=self.at or at)
+        return Message(**self.model_dump(exclude={"at"}), at=self.at or at)
 
 
 class TurnBody(Closed):
     """A turn that was answered elsewhere; `at` in the past for imports."""
 
     messages: Annotated[tuple[MessageBody, ...], Field(min_length=1, max_length=MAX_MESSAGES)]
-    at: datetime | None = None
+    at: Instant | None = None
 
 
 class MessageView(BaseModel):
@@ -322,14 +372,14 @@ class PreferencesBody(Closed):
     """The whole object; what is left out goes back to its default."""
 
     preferences: dict[str, JsonValue] = {}
-    memory_enabled: bool = True
+    memory_enabled: Flag = True
 
 
 class PreferencesPatchBody(Closed):
     """A JSON merge patch (RFC 7396) of the object: null removes a key."""
 
     preferences: dict[str, JsonValue] | None = None
-    memory_enabled: bool | None = None
+    memory_enabled: Flag | None = None
 
 
 class HealthView(BaseModel):

@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 from shared.domain.context import ContextEntry, Prompt, build_prompt
 from shared.domain.errors import Busy, ContentFiltered, ModelUnavailable, StoreUnavailable, TooLarge, TurnInProgress
 from shared.domain.ids import UserId
-from shared.domain.turns import MAX_TURN_BYTES, Message, TokenUsage, Turn, TurnStatus, search_text
+from shared.domain.turns import MAX_TURN_BYTES, Message, TokenUsage, Turn, TurnStatus, search_text, stored_size
 from shared.ports import ChatModel, ChatReply, ChatRequest, Clock, PreferenceStore, TokenCount
 from shared.prompts import read_prompt
+from shared.services.commits import STORE_SECONDS, Settled
 from shared.services.questions import Question
 from shared.services.timings import Timings
-from shared.services.turn_protocol import Asked, Opened, Settled, TurnProtocol
+from shared.services.turn_protocol import Asked, Opened, TurnProtocol
 from shared.services.turn_stream import Answer, Delta, Finished, Started, TurnStream
 from shared.telemetry.signals import count_turn
 
@@ -24,7 +25,6 @@ Result = TypeVar("Result")
 TURN_SECONDS = 60.0  # the whole of a turn
 STREAM_SECONDS = 180.0  # the whole of a turn that is read as it is written
 FIRST_TOKEN_SECONDS = 15.0  # of a stream
-STORE_SECONDS = 3.0  # of which everything that is not the model may take these
 RENEW_AFTER = timedelta(days=1)  # preferences live on with use, written at most daily
 
 
@@ -106,7 +106,7 @@ class Conversation:
             TooLarge: the messages pass 256 KB.
             TurnConflict, SessionErased, StoreUnavailable, Busy: as `ask`.
         """
-        if sum(message.size for message in messages) > MAX_TURN_BYTES:
+        if stored_size(messages) > MAX_TURN_BYTES:
             raise TooLarge(f"A turn may have {MAX_TURN_BYTES} bytes of messages", target="messages")
         async with _deadline(STORE_SECONDS):
             opened = await self._protocol.open(user, asked, self._clock.now())
@@ -261,7 +261,7 @@ class Conversation:
         renewed = self._clock.now() + self._retention.turns
         expires_at = opened.preferences_expire_at
         if expires_at and renewed - expires_at > RENEW_AFTER:
-            with suppress(StoreUnavailable):  # the next turn renews them; this one must not fail for it
+            with suppress(StoreUnavailable, Busy):  # the next turn renews them; this one must not fail for it
                 await self._preferences.renew(user, renewed)
 
 

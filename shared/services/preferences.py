@@ -63,9 +63,11 @@ class UserPreferences:
     ) -> Preferences:
         for _ in range(WRITE_TRIES):
             stored, epoch = await self._read_current(user)
-            _check_etag(stored.preferences, if_match)
             now = self._clock.now()
             changed = change(stored.preferences, now)
+            if changed.etag == stored.preferences.etag:
+                return stored.preferences  # a repeat after a lost answer: what it asks for is so
+            _check_etag(stored.preferences, if_match)
             if await self._store.write(user, StoredPreferences(changed, epoch, stored.version, now + self._retention)):
                 return changed
         raise _lost_races()

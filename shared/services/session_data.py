@@ -50,8 +50,11 @@ class SessionData:
         for _ in range(WRITE_TRIES):
             header = await self._read_or_begin(user, session)
             now = self._clock.now()
-            lifetime = timedelta(seconds=ttl_seconds) if ttl_seconds else self._retention
-            kept = SessionValue(name, value, now, now + lifetime)
+            lifetime = min(timedelta(seconds=ttl_seconds), self._retention) if ttl_seconds else self._retention
+            expires_at = now + lifetime
+            if header and header.turn_count and header.expires_at:
+                expires_at = min(expires_at, header.expires_at)  # it goes with its session
+            kept = SessionValue(name, value, now, expires_at)
             if header and await self._values.write_value(user, header, kept):
                 return kept
         raise Conflict("The session keeps being deleted; try again", retry_after=1)

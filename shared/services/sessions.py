@@ -21,6 +21,7 @@ from shared.ports import (
     TranscriptStore,
     UserStore,
 )
+from shared.telemetry import log_failure
 
 GRAVE_REST = timedelta(minutes=5)  # longer than any request or late message of the gen can live (182 s)
 WRITE_TRIES = 5
@@ -67,14 +68,17 @@ class Sessions:
             raise _missing()
         return header
 
-    async def list_turns(self, user: UserId, session: SessionId, after_seq: int, limit: int) -> Sequence[Turn]:
-        """Turns with a greater seq, in order.
+    async def list_turns(
+        self, user: UserId, session: SessionId, after_seq: int, limit: int
+    ) -> tuple[Sequence[Turn], bool]:
+        """Turns with a greater seq, in order, and whether there are more; a page ends early at about 1 MB.
 
         Raises:
             NotFound: this user has no such session.
         """
         header = await self.read(user, session)
-        return await self._transcript.list_turns(user, session, header.gen, after_seq, limit)
+        turns = await self._transcript.list_turns(user, session, header.gen, after_seq, limit)
+        return turns, bool(turns) and turns[-1].seq < header.turn_count
 
     async def update(self, user: UserId, session: SessionId, patch: SessionPatch, if_match: str | None) -> Header:
         """Apply a merge patch to title, strategy and time to live. Twice is harmless: the same values are set.
@@ -86,11 +90,9 @@ class Sessions:
             header = await self.read(user, session)
             _check_etag(header, if_match)
             changed = patch.apply(header)
-            lifetime = timedelta(seconds=changed.ttl_seconds) if changed.ttl_seconds else self._retention
-            change = HeaderChange(
-                changed.title, changed.strategy, changed.ttl_seconds, header.last_active_at + lifetime
-            )
+            change = HeaderChange(changed.title, changed.strategy, changed.ttl_seconds)
             if written := await self._store.change_header(user, header, change):
+                await self._shorten(user, written)
                 return written
         raise Conflict("Others kept changing this session; read it and try again", retry_after=1)
 
@@ -109,18 +111,28 @@ class Sessions:
                 await self._graves.sweep(user, grave.gen)
         else:
             _check_etag(header, if_match)
-            await self._bury(user, header)
+            await self._bury(user, header, if_match)
             await self._graves.sweep(user, header.gen)
         await self._forget_cached(user, session)
 
     async def sweep_due(self) -> int:
-        """Sweep the graves that are due once more and close them; how many there were. Twice is harmless."""
+        """Sweep the graves that are due once more and close them; how many it was. Twice is harmless."""
         due = await self._graves.find_due(self._clock.now())
         turnstile = asyncio.Semaphore(DUE_AT_A_TIME)
-        await asyncio.gather(*(self._close(grave, turnstile) for grave in due))
-        return len(due)
+        closing = (self._close(grave, turnstile) for grave in due)
+        failed = [one for one in await asyncio.gather(*closing, return_exceptions=True) if one is not None]
+        for error in failed:
+            log_failure("grave_not_swept", error)  # it stays due: the next run tries again
+        return len(due) - len(failed)
 
-    async def _bury(self, user: UserId, header: Header) -> None:
+    async def _shorten(self, user: UserId, header: Header) -> None:
+        """A shorter time to live holds for what was said already, too; a longer one for what is said from now on."""
+        if header.ttl_seconds and header.expires_at:
+            end = header.last_active_at + timedelta(seconds=header.ttl_seconds)
+            if end < header.expires_at:
+                await self._store.shorten(user, header, end)
+
+    async def _bury(self, user: UserId, header: Header, if_match: str | None) -> None:
         for _ in range(WRITE_TRIES):
             outcome = await self._graves.bury(user, header, self._clock.now() + GRAVE_REST)
             if isinstance(outcome, Committed):
@@ -128,6 +140,7 @@ class Sessions:
             again = await self._store.read_header(user, header.session_id)
             if again is None or again.gen != header.gen:
                 return
+            _check_etag(again, if_match)
             header = again
         raise StoreUnavailable("The session is written to faster than it can be deleted; send again", retry_after=1)
 

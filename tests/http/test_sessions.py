@@ -1,12 +1,16 @@
 """Sessions: listed, read, changed, forgotten."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from local.cosmos import LocalCosmos
+from local.cosmos import Fault, LocalCosmos
 from tests.conftest import Rows
-from tests.support.app import BEN, Keepsake
+from tests.support.app import BEN, Keepsake, running
+from tests.support.faulty import Interposed
+from tests.support.model_server import ModelServer
+from tests.support.rows import bump_epoch
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +61,7 @@ async def test_a_title_is_set_kept_and_cleared(keepsake: Keepsake) -> None:
     assert ("title" in cleared, cleared["ttl_seconds"]) == (False, 3600)
 
 
-async def test_a_session_lives_as_long_as_it_is_told(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+async def test_a_session_lives_as_long_as_it_is_told(keepsake: Keepsake, cosmos: LocalCosmos, live_rows: Rows) -> None:
     """`ttl_seconds` counts from the last turn; then header and turns are gone, and the id begins anew."""
     await keepsake.chat()
     async with keepsake.client() as client:
@@ -67,7 +71,49 @@ async def test_a_session_lives_as_long_as_it_is_told(keepsake: Keepsake, cosmos:
         assert (await client.get("/sessions/s")).status_code == 200
         cosmos.clock.advance(30)
         assert (await client.get("/sessions/s")).status_code == 404
+    assert live_rows("turn") == []
     assert (await keepsake.chat("Anew")).json()["seq"] == 1
+
+
+async def test_a_shorter_life_holds_for_what_was_said_already(
+    keepsake: Keepsake, cosmos: LocalCosmos, live_rows: Rows
+) -> None:
+    """A hundred and fifty turns, then two minutes to live: none is left behind without its session."""
+    for n in range(3):
+        await keepsake.chat(f"Message {n}")
+    async with keepsake.client() as client:
+        await client.put("/sessions/s/data/a", json={"value": 1})
+        await client.patch("/sessions/s", json={"ttl_seconds": 120})
+    cosmos.clock.advance(121)
+    assert (live_rows("turn"), live_rows("session"), live_rows("data")) == ([], [], [])
+
+
+@pytest.mark.parametrize("patch", [{"title": "Mine"}, {"ttl_seconds": 315_360_000}])
+async def test_a_session_whose_newest_turn_has_expired_goes_on(
+    keepsake: Keepsake, cosmos: LocalCosmos, patch: dict[str, Any]
+) -> None:
+    """One turn off the record ends after an hour; the session, its older turns and its title do not."""
+    await keepsake.chat("Kept")
+    async with keepsake.client() as client:
+        await client.put("/preferences", json={"memory_enabled": False})
+        await keepsake.chat("Off the record")
+        await client.put("/preferences", json={"memory_enabled": True})
+        await client.patch("/sessions/s", json=patch)
+    cosmos.clock.advance(3700)
+    answers = [(await keepsake.chat(text)).json() for text in ("Still there?", "And now?", "And then?")]
+    assert [answer["seq"] for answer in answers] == [3, 4, 5]
+    assert [answer["degraded"] for answer in answers] == [["window"], [], []]
+    assert [turn["seq"] for turn in await keepsake.transcript()] == [1, 3, 4, 5]
+
+
+async def test_a_turn_that_expires_alone_takes_nothing_along(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+    """A last turn off the record does not shorten the life of the session before it."""
+    await keepsake.chat("Kept")
+    async with keepsake.client() as client:
+        await client.put("/preferences", json={"memory_enabled": False})
+    await keepsake.chat("Off the record")
+    cosmos.clock.advance(3700)
+    assert [turn["seq"] for turn in await keepsake.transcript()] == [1]
 
 
 async def test_turns_that_expire_earlier_leave_the_session_usable(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
@@ -107,7 +153,21 @@ async def test_a_forgotten_session_is_gone_and_its_id_is_free(keepsake: Keepsake
     assert (again["seq"], again["replayed"]) == (1, False)
 
 
-async def test_a_delete_that_was_interrupted_is_finished_by_the_timer(
+async def test_a_delete_that_was_interrupted_is_finished_by_the_next(
+    keepsake: Keepsake, cosmos: LocalCosmos, cosmos_rows: Rows
+) -> None:
+    """The header is gone and the sweep failed: 503, and the same again leaves nothing."""
+    await keepsake.chat()
+    cosmos.faults.add(Fault(status=503, kind="query", times=100))
+    async with keepsake.client() as client:
+        first = await client.delete("/sessions/s")
+        cosmos.faults.clear()
+        assert (first.status_code, cosmos_rows("session"), len(cosmos_rows("turn"))) == (503, [], 1)
+        assert (await client.delete("/sessions/s")).status_code == 204
+    assert cosmos_rows("turn") == []
+
+
+async def test_graves_are_swept_once_more_by_the_timer(
     keepsake: Keepsake, cosmos: LocalCosmos, cosmos_rows: Rows
 ) -> None:
     """Graves are swept once more after five minutes, then closed."""
@@ -123,15 +183,83 @@ async def test_a_delete_that_was_interrupted_is_finished_by_the_timer(
     assert len(cosmos_rows("turn")) == 1
 
 
-async def test_a_session_deleted_during_a_turn_stays_deleted(keepsake: Keepsake, cosmos_rows: Rows) -> None:
-    """A turn that was under way when its session was deleted is 409 and leaves nothing."""
-    await keepsake.chat()
-    turns = [keepsake.chat(f"Message {n}") for n in range(5)]
+async def test_a_turn_of_a_deleted_session_does_not_join_the_next_one(
+    keepsake: Keepsake, model: ModelServer, cosmos_rows: Rows
+) -> None:
+    """While the model writes, the session is deleted and begun anew to the same count: 409, and nothing is stored."""
+    await keepsake.chat("Before")
+    model.slow_next(0.3)
+    asked = len(model.requests)
+    late = asyncio.create_task(keepsake.chat("Too late", turn_id="late"))
+    await model.wait_for_requests(asked + 1)
     async with keepsake.client() as client:
-        answers = await asyncio.gather(*turns, client.delete("/sessions/s"))
-    gens = {row["gen"] for row in cosmos_rows("session")}
-    assert {answer.status_code for answer in answers} <= {200, 204, 409}
-    assert {row["gen"] for row in cosmos_rows("turn")} <= gens
+        assert (await client.delete("/sessions/s")).status_code == 204
+    await keepsake.chat("Anew")
+    answer = await late
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "session_erased")
+    assert [row["messages"][0]["content"] for row in cosmos_rows("turn")] == ["Anew"]
+
+
+async def test_a_delete_on_a_condition_spares_what_its_caller_has_not_seen(
+    cosmos: LocalCosmos, model: ModelServer, session_cache: dict[str, Any]
+) -> None:
+    """A turn committed between the look and the delete: 412, and both turns are there."""
+    watched = Interposed()
+    async with running(cosmos, model, wrap=watched.wrap, **session_cache) as app:
+        await app.chat("Seen")
+        async with app.client() as client:
+            etag = (await client.get("/sessions/s")).headers["etag"]
+            watched.before_next = lambda: app.chat("Not seen")
+            refused = await client.delete("/sessions/s", headers={"If-Match": etag})
+        assert refused.status_code == 412
+        assert len(await app.transcript()) == 2
+
+
+async def test_a_value_of_a_deleted_session_does_not_join_the_next_one(
+    cosmos: LocalCosmos, model: ModelServer, session_cache: dict[str, Any]
+) -> None:
+    """The session is deleted and begun anew while a value is on its way: the value is put into the new one, whole."""
+    watched = Interposed()
+    async with running(cosmos, model, wrap=watched.wrap, **session_cache) as app, app.client() as client:
+        await app.chat("Before")
+
+        async def delete_and_begin_anew() -> None:
+            await client.delete("/sessions/s")
+            await app.chat("Anew")
+
+        watched.before_next = delete_and_begin_anew
+        assert (await client.put("/sessions/s/data/a", json={"value": 1})).status_code == 200
+        assert (await client.get("/sessions/s/data/a")).json()["value"] == 1
+    gens = {row["gen"] for row in cosmos.rows("memory") if row["kind"] in {"data", "session"}}
+    assert len(gens) == 1
+
+
+async def test_what_is_from_before_an_erase_is_not_used(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+    """A user's epoch fences preferences and sessions that an erase has not reached yet."""
+    async with keepsake.client() as client:
+        await client.put("/preferences", json={"preferences": {"secret": "old"}})
+        await keepsake.chat("Old")
+        await bump_epoch(cosmos, "ada")
+        assert (await client.get("/preferences")).json()["preferences"] == {}
+        assert (await client.get("/sessions")).json()["value"] == []
+        answer = await keepsake.chat("New", session_id="new")
+        await client.put("/preferences", json={"preferences": {"a": 1}})
+        assert (await client.get("/preferences")).json()["preferences"] == {"a": 1}
+    assert "secret" not in answer.text
+    assert {row["epoch"] for row in cosmos.rows("memory") if row.get("session_id") == "new"} == {1}
+
+
+async def test_a_session_is_not_begun_in_an_epoch_that_is_over(
+    cosmos: LocalCosmos, model: ModelServer, session_cache: dict[str, Any]
+) -> None:
+    """The user is erased between the reading of the epoch and the making of the header: no old header is made."""
+    watched = Interposed()
+    async with running(cosmos, model, wrap=watched.wrap, **session_cache) as app:
+        await app.chat("Before", session_id="other")
+        watched.before_next = lambda: bump_epoch(cosmos, "ada")
+        answer = await app.chat("Hello")
+    made = [row["epoch"] for row in cosmos.rows("memory") if row.get("session_id") == "s"]
+    assert (answer.status_code, set(made) <= {1}) == (409, True)
 
 
 @pytest.mark.parametrize("cursor", ["x", "e30", "W10", "eyJhdCI6MX0", "eyJhdCI6IngiLCJzZXNzaW9uIjoieCJ9"])

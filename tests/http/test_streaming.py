@@ -16,6 +16,7 @@ from local.model import Behaviour
 from local.serving import address_of, listen, serving
 from shared.http import sse
 from shared.services import conversation
+from shared.services.commits import STORE_SECONDS
 from tests.support.app import Keepsake
 from tests.support.ask import ADA, a_question
 from tests.support.model_server import ModelServer
@@ -151,7 +152,7 @@ async def test_a_model_that_hangs_is_given_up_f15(
 ) -> None:
     """No first token in time, or no end in time: 503 or an error event, and nothing is stored."""
     monkeypatch.setattr(conversation, "FIRST_TOKEN_SECONDS", 0.2)
-    monkeypatch.setattr(conversation, "STREAM_SECONDS", conversation.STORE_SECONDS + 0.4)
+    monkeypatch.setattr(conversation, "STREAM_SECONDS", STORE_SECONDS + 0.4)
     model.script.append(behaviour)
     async with _served(keepsake) as client:
         answer = await client.post("/api/chat", json={"message": "Hello", "session_id": "s"}, headers=STREAM)
@@ -163,7 +164,7 @@ async def test_a_json_answer_that_hangs_is_given_up_f15(
     keepsake: Keepsake, model: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without streaming the whole reply has a deadline."""
-    monkeypatch.setattr(conversation, "TURN_SECONDS", conversation.STORE_SECONDS + 0.2)
+    monkeypatch.setattr(conversation, "TURN_SECONDS", STORE_SECONDS + 0.2)
     model.script.append(Behaviour(delay=30))
     answer = await keepsake.chat("Hello")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_unavailable")
@@ -282,6 +283,6 @@ async def _read(client: httpx.AsyncClient, **body: Any) -> list[Event]:
 
 async def _until(read: Callable[[], Awaitable[Value]], suits: Callable[[Value], bool]) -> Value:
     async with asyncio.timeout(10):
-        while not suits(value := await read()):
+        while not suits(value := await read()):  # noqa: ASYNC110 - the store tells no event
             await asyncio.sleep(0.02)
     return value

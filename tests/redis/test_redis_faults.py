@@ -285,8 +285,10 @@ async def test_500_turns_at_once_each_twice_are_500_f19(
 
         async def send(worker: Keepsake, turn_id: str) -> dict[str, Any]:
             async with gate:
-                answer: dict[str, Any] = (await worker.chat(turn_id, turn_id=turn_id)).json()
-                return answer
+                while (answer := await worker.chat(turn_id, turn_id=turn_id)).status_code == 503:
+                    pass  # a busy machine may pass a deadline; sending again is what the answer says
+                told: dict[str, Any] = answer.json()
+                return told
 
         answers = await asyncio.gather(*(send(*one) for one in sends))
     assert watched.batches <= 1000

@@ -1,5 +1,6 @@
 """A transport that dies: what a process that was killed leaves behind, at every request it makes."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
 from tests.support.app import Transport
@@ -72,6 +73,31 @@ class _WatchedTransport(WrappedTransport):
 
     async def send(self, request: Any, **kwargs: Any) -> Any:
         self._watched.batches += "x-ms-cosmos-is-batch-request" in request.headers
+        return await super().send(request, **kwargs)
+
+
+class Interposed:
+    """Lets something happen right before the next batch leaves, through the transports it wraps."""
+
+    def __init__(self) -> None:
+        """Watch for batches; what happens is set when it is wanted."""
+        self.before_next: Callable[[], Awaitable[object]] | None = None
+
+    def wrap(self, inner: Transport) -> Transport:
+        """A transport that is watched."""
+        return _InterposedTransport(inner, self)
+
+
+class _InterposedTransport(WrappedTransport):
+    def __init__(self, inner: Transport, interposed: Interposed) -> None:
+        super().__init__(inner)
+        self._interposed = interposed
+
+    async def send(self, request: Any, **kwargs: Any) -> Any:
+        happening = self._interposed.before_next
+        if happening and "x-ms-cosmos-is-batch-request" in request.headers:
+            self._interposed.before_next = None
+            await happening()
         return await super().send(request, **kwargs)
 
 

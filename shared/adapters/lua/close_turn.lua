@@ -24,7 +24,7 @@ local function put(number, value)
 end
 
 local head = redis.call('HMGET', key, 'gen', 'n')
-local filled_gen, count = head[1], tonumber(head[2] or -1)
+local filled_gen, count = head[1], tonumber(head[2] or -1) or -1
 local lease = redis.call('HGET', key, 'o:' .. turn_id)
 local mine = lease and string.match(lease, '^%S+') == owner
 

@@ -2,18 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 
 from shared.domain import errors
 from shared.domain.ids import DataName, SessionId
 from shared.http.errors import error_responses
 from shared.http.principal import CurrentUser
-from shared.http.schemas import ValueBody, ValueView
+from shared.http.schemas import ID_SCHEMA, SessionIdText, ValueBody, ValueView
 from shared.http.strict_json import StrictRoute
 from shared.http.wiring import CurrentServices
 
 router = APIRouter(tags=["sessions"], route_class=StrictRoute, prefix="/sessions/{session_id}/data/{name}")
 Ttl = Annotated[int | None, Query(ge=1, le=315_360_000, description="Seconds to keep it; else as long as turns")]
+NameText = Annotated[str, Path(json_schema_extra=ID_SCHEMA, description="A name for the value")]
 UNAVAILABLE = (errors.StoreUnavailable, errors.Busy)
 
 
@@ -23,7 +24,9 @@ UNAVAILABLE = (errors.StoreUnavailable, errors.Busy)
     summary="Read a value",
     responses=error_responses(errors.NotFound, *UNAVAILABLE),
 )
-async def read_data(session_id: str, name: str, user: CurrentUser, services: CurrentServices) -> ValueView:
+async def read_data(
+    session_id: SessionIdText, name: NameText, user: CurrentUser, services: CurrentServices
+) -> ValueView:
     """A value kept with a session: its data, or a tool's result."""
     return ValueView.of(await services.session_data.read(user, SessionId(session_id), DataName(name)))
 
@@ -35,7 +38,12 @@ async def read_data(session_id: str, name: str, user: CurrentUser, services: Cur
     responses=error_responses(errors.TooLarge, errors.Conflict, *UNAVAILABLE),
 )
 async def put_data(
-    session_id: str, name: str, body: ValueBody, user: CurrentUser, services: CurrentServices, ttl: Ttl = None
+    session_id: SessionIdText,
+    name: NameText,
+    body: ValueBody,
+    user: CurrentUser,
+    services: CurrentServices,
+    ttl: Ttl = None,
 ) -> ValueView:
     """Keep a value with a session; for a tool's result, name it by the tool and a hash of its arguments."""
     kept = await services.session_data.write(user, SessionId(session_id), DataName(name), body.value, ttl)
@@ -49,6 +57,6 @@ async def put_data(
     status_code=204,
     responses=error_responses(*UNAVAILABLE),
 )
-async def delete_data(session_id: str, name: str, user: CurrentUser, services: CurrentServices) -> None:
+async def delete_data(session_id: SessionIdText, name: NameText, user: CurrentUser, services: CurrentServices) -> None:
     """Forget a value. What is not there is deleted already."""
     await services.session_data.delete(user, SessionId(session_id), DataName(name))

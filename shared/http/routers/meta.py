@@ -1,20 +1,25 @@
 """About the service itself: health, the OpenAPI document, the page that shows it."""
 
+import asyncio
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.responses import HTMLResponse
 
 from shared.domain import errors
-from shared.http.errors import error_responses
+from shared.http.errors import document_errors
 from shared.http.schemas import CheckView, HealthView, ReadinessView
 from shared.http.wiring import CurrentServices
 
 router = APIRouter(tags=["service"])
 Asset = Literal["swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"]
+MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".png": "image/png"}
+AS_FILES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file", "content": {kind: {} for kind in MEDIA_TYPES.values()}}
+}
 
 
 @router.get("/health", operation_id="read_health", summary="Alive")
@@ -64,12 +69,14 @@ async def read_docs(request: Request) -> HTMLResponse:
     "/docs/{asset}",
     operation_id="read_docs_asset",
     summary="A file of the documentation page",
-    response_class=FileResponse,
-    responses=error_responses(errors.NotFound),
+    response_class=Response,
+    responses=AS_FILES | document_errors(errors.InvalidRequest),
 )
-async def read_docs_asset(asset: Asset) -> FileResponse:
+async def read_docs_asset(asset: Asset) -> Response:
     """Script, style and icon, served by us."""
-    return FileResponse(_assets() / asset, headers={"Cache-Control": "public, max-age=86400"})
+    file = _assets() / asset
+    content = await asyncio.to_thread(file.read_bytes)
+    return Response(content, media_type=MEDIA_TYPES[file.suffix], headers={"Cache-Control": "public, max-age=86400"})
 
 
 def _assets() -> Path:

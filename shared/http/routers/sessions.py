@@ -10,7 +10,7 @@ from shared.domain.sessions import SessionPatch, session_etag
 from shared.http.errors import error_responses
 from shared.http.paging import Cursor, Limit, next_link, read_cursor
 from shared.http.principal import CurrentUser
-from shared.http.schemas import SessionPage, SessionPatchBody, SessionView
+from shared.http.schemas import SessionIdText, SessionPage, SessionPatchBody, SessionView
 from shared.http.strict_json import StrictRoute
 from shared.http.wiring import CurrentServices
 from shared.ports import HeaderCursor
@@ -49,7 +49,7 @@ async def list_sessions(
     responses=error_responses(errors.NotFound, *UNAVAILABLE),
 )
 async def read_session(
-    session_id: str, user: CurrentUser, services: CurrentServices, response: Response
+    session_id: SessionIdText, user: CurrentUser, services: CurrentServices, response: Response
 ) -> SessionView:
     """A session's header, with its summary when there is one."""
     header = await services.sessions.read(user, SessionId(session_id))
@@ -62,10 +62,12 @@ async def read_session(
     operation_id="update_session",
     summary="Change a session",
     response_model_exclude_none=True,
-    responses=error_responses(errors.NotFound, errors.PreconditionFailed, errors.Conflict, *UNAVAILABLE),
+    responses=error_responses(
+        errors.NotFound, errors.PreconditionFailed, errors.Conflict, errors.TooLarge, *UNAVAILABLE
+    ),
 )
 async def update_session(
-    session_id: str,
+    session_id: SessionIdText,
     body: SessionPatchBody,
     user: CurrentUser,
     services: CurrentServices,
@@ -87,7 +89,7 @@ async def update_session(
     responses=error_responses(errors.PreconditionFailed, *UNAVAILABLE),
 )
 async def delete_session(
-    session_id: str, user: CurrentUser, services: CurrentServices, if_match: IfMatch = None
+    session_id: SessionIdText, user: CurrentUser, services: CurrentServices, if_match: IfMatch = None
 ) -> None:
     """Forget a session and all its turns. What is not there is deleted already."""
     await services.sessions.delete(user, SessionId(session_id), bare_etag(if_match))

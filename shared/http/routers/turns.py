@@ -1,9 +1,9 @@
 """The transcript: read, and added to from elsewhere."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Path, Response
 from pydantic import JsonValue
 
 from shared.domain import errors
@@ -12,13 +12,14 @@ from shared.domain.turns import body_hash
 from shared.http.errors import error_responses
 from shared.http.paging import Cursor, Limit, next_link, read_cursor
 from shared.http.principal import CurrentUser
-from shared.http.schemas import TurnBody, TurnPage, TurnView
+from shared.http.schemas import ID_SCHEMA, SessionIdText, TurnBody, TurnPage, TurnView
 from shared.http.strict_json import StrictRoute
 from shared.http.wiring import CurrentServices
-from shared.services.conversation import STORE_SECONDS
+from shared.services.commits import STORE_SECONDS
 from shared.services.turn_protocol import Asked
 
 router = APIRouter(tags=["sessions"], route_class=StrictRoute, prefix="/sessions/{session_id}/turns")
+TurnIdText = Annotated[str, Path(json_schema_extra=ID_SCHEMA, description="The caller's name for the turn")]
 
 
 @router.get(
@@ -29,14 +30,14 @@ router = APIRouter(tags=["sessions"], route_class=StrictRoute, prefix="/sessions
     responses=error_responses(errors.NotFound, errors.StoreUnavailable, errors.Busy),
 )
 async def list_turns(
-    session_id: str, user: CurrentUser, services: CurrentServices, limit: Limit = 20, cursor: Cursor = None
+    session_id: SessionIdText, user: CurrentUser, services: CurrentServices, limit: Limit = 20, cursor: Cursor = None
 ) -> TurnPage:
     """The session's turns, oldest first."""
     session = SessionId(session_id)
     after = read_cursor(cursor, {"seq": int})["seq"] if cursor else 0
-    turns = await services.sessions.list_turns(user, session, after, limit)
+    turns, more = await services.sessions.list_turns(user, session, after, limit)
     page = TurnPage(value=[TurnView.of(turn) for turn in turns])
-    if len(turns) == limit:
+    if more:
         page.next_link = next_link(f"/api/sessions/{session.value}/turns", limit, {"seq": turns[-1].seq})
     return page
 
@@ -63,7 +64,12 @@ RECORDED_BEFORE: dict[int | str, dict[str, Any]] = {
     ),
 )
 async def put_turn(
-    session_id: str, turn_id: str, body: TurnBody, user: CurrentUser, services: CurrentServices, response: Response
+    session_id: SessionIdText,
+    turn_id: TurnIdText,
+    body: TurnBody,
+    user: CurrentUser,
+    services: CurrentServices,
+    response: Response,
 ) -> TurnView:
     """Store a turn without asking a model. The same turn again is 200; another body under its id is 409."""
     at = body.at or datetime.now(UTC)

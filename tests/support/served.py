@@ -1,0 +1,45 @@
+"""The application on a real port, on a thread of its own."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+
+from local.cosmos import LocalCosmos
+from local.serving import address_of, listen, serving
+from tests.support.app import HasUrl, running
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@contextmanager
+def served(model: HasUrl) -> Iterator[str]:
+    """The address of the application on an empty local Cosmos DB, while the block runs."""
+    started: Future[str] = Future()
+    stopped = asyncio.Event()
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=lambda: _run(loop, model, started, stopped))
+    thread.start()
+    try:
+        yield started.result(timeout=20)
+    finally:
+        loop.call_soon_threadsafe(stopped.set)
+        thread.join()
+
+
+def _run(loop: asyncio.AbstractEventLoop, model: HasUrl, started: Future[str], stopped: asyncio.Event) -> None:
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(_serve(model, started, stopped))
+
+
+async def _serve(model: HasUrl, started: Future[str], stopped: asyncio.Event) -> None:
+    declaration = json.loads((ROOT / "infra" / "containers.json").read_text())
+    cosmos = LocalCosmos.open(None, declaration)
+    with listen(0) as front:
+        async with running(cosmos, model) as app, serving(app.api, front):
+            started.set_result(address_of(front))
+            await stopped.wait()
+    cosmos.close()
