@@ -7,11 +7,12 @@ import socket
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from shutil import rmtree
 from uuid import uuid4
 
 import httpx
@@ -208,6 +209,26 @@ def test_what_was_answered_outlives_it(tmp_path: Path, name: signal.Signals) -> 
         kept = httpx.get(f"{again.address}/api/sessions/s/turns", headers=ADA, timeout=20).json()["value"]
         again.program.process.terminate()
     assert [turn["turn_id"] for turn in kept] == ["t"]
+
+
+@pytest.mark.parametrize("moment", [0.004, 0.012, 0.03])
+def test_a_worker_killed_in_a_turn_leaves_it_whole_or_not_at_all(tmp_path: Path, moment: float) -> None:
+    """Kill -9 at some moment of a turn, all of Redis gone with it: the resend completes it, and it is stored once."""
+    turn = {"message": "Hello", "session_id": "s", "turn_id": "t"}
+    with keepsake(tmp_path) as run, ThreadPoolExecutor(1) as caller:
+        warm = {"message": "First", "session_id": "s", "turn_id": "first"}
+        httpx.post(f"{run.address}/api/chat", json=warm, headers=ADA, timeout=20).raise_for_status()
+        cut_off = caller.submit(httpx.post, f"{run.address}/api/chat", json=turn, headers=ADA, timeout=20)
+        wait([cut_off], moment)
+        os.kill(run.pid, signal.SIGKILL)
+        wait([cut_off])
+    rmtree(tmp_path / "appendonlydir", ignore_errors=True)
+    with keepsake(tmp_path) as again:
+        answer = httpx.post(f"{again.address}/api/chat", json=turn, headers=ADA, timeout=20).json()
+        kept = httpx.get(f"{again.address}/api/sessions/s/turns", headers=ADA, timeout=20).json()["value"]
+        again.program.process.terminate()
+    assert [stored["turn_id"] for stored in kept] == ["first", "t"]
+    assert kept[1]["messages"][-1]["content"] == answer["reply"]
 
 
 def test_a_turn_under_way_is_answered_before_it_ends(tmp_path: Path, model: ModelServer) -> None:
