@@ -96,7 +96,8 @@ def compose_answer(messages: list[dict[str, Any]]) -> str:
     """An answer that shows what the model was given: how much history, and which stored data."""
     blocks = [m["content"] for m in messages if DATA_OPENS in m["content"]]
     said = [m for m in messages if m["role"] != "system" and m["content"] not in blocks]
-    answer = f'You said: "{said[-1]["content"]}". I was given {len(said) - 1} earlier messages of this session.'
+    last, earlier = (said[-1]["content"], len(said) - 1) if said else ("", 0)
+    answer = f'You said: "{last}". I was given {earlier} earlier messages of this session.'
     if not blocks:
         return answer
     known = blocks[0].split(DATA_OPENS)[1].split(DATA_CLOSES)[0].strip()

@@ -9,13 +9,13 @@ from shared.composition import Composition
 from shared.http.edge import Edge
 from shared.http.errors import install_error_handlers
 from shared.http.observing import Observed
+from shared.http.openapi import complete
 from shared.http.principal import make_authenticator
 from shared.http.routers import chat, data, meta, preferences, sessions, turns
 
 DESCRIPTION = "The memory layer for agents: a turn sent twice is stored once and answered the same."
 # FastAPI's own spans hold raw paths and query strings, its log records the text of exceptions (F36): Observed does it.
 BUILT_IN_TELEMETRY: TelemetryConfig = {"tracing": False, "logs": False, "auto_configure": False}
-UNUSED_SCHEMAS = ("HTTPValidationError", "ValidationError")  # FastAPI's own error form; ours is ErrorEnvelope
 
 
 class Api(FastAPI):
@@ -24,12 +24,7 @@ class Api(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made once."""
         if not self.openapi_schema:
-            document = super().openapi()
-            for item in document["paths"].values():
-                for operation in item.values():
-                    _drop_default_422(operation["responses"])
-            for name in UNUSED_SCHEMAS:
-                document["components"]["schemas"].pop(name, None)
+            complete(super().openapi())
         return super().openapi()
 
 
@@ -53,9 +48,3 @@ def create_api(composition: Composition) -> FastAPI:
     api.add_middleware(Edge)
     api.add_middleware(Observed)
     return api
-
-
-def _drop_default_422(responses: dict[str, Any]) -> None:
-    schema = responses.get("422", {}).get("content", {}).get("application/json", {}).get("schema", {})
-    if schema.get("$ref", "").endswith("/HTTPValidationError"):
-        del responses["422"]

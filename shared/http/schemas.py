@@ -115,7 +115,7 @@ class ChatBody(Closed):
 
     message: MessageText | None = None
     messages: Annotated[tuple[ToolResultBody, ...], Field(max_length=MAX_TOOL_RESULTS)] = ()
-    tools: Annotated[tuple[dict[str, JsonValue], ...], AfterValidator(_small_tools), Field(max_length=MAX_TOOLS)] = ()
+    tools: Annotated[tuple[dict[str, JsonValue], ...], Field(max_length=MAX_TOOLS), AfterValidator(_small_tools)] = ()
     session_id: IdText | None = None
     turn_id: IdText | None = None
     agent_id: Name | None = None

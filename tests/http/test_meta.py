@@ -58,3 +58,10 @@ async def test_every_operation_documents_the_one_error_form(keepsake: Keepsake) 
     }
     assert set(errors.values()) == {"#/components/schemas/ErrorEnvelope"}
     assert {operation for operation, status in errors if status == "422"} == {"chat"}
+
+
+async def test_a_wrong_method_is_told_the_right_ones(keepsake: Keepsake) -> None:
+    """Where nothing stands before the application, 405 names every method of the path."""
+    async with keepsake.client() as client:
+        answer = await client.post("/sessions/s")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, PATCH")

@@ -280,6 +280,26 @@ async def test_a_turn_answered_elsewhere_is_recorded_once(keepsake: Keepsake) ->
     assert "2 earlier messages" in (await keepsake.chat("And?")).json()["reply"]
 
 
+@pytest.mark.parametrize(
+    "at",
+    [
+        "2020-01-01T00:00:00",
+        "2020-01-01",
+        "1577836800",
+        1577836800,
+        "9999-12-31T23:59:59-12:00",
+        "0001-01-01T00:00:00Z",
+    ],
+)
+async def test_a_time_that_could_mean_two_things_is_refused(keepsake: Keepsake, at: str | int) -> None:
+    """Without an offset, as a number or outside the calendar of our stores, a time is 400 and nothing is kept."""
+    body = {"messages": [{"role": "user", "content": "Hi", "at": at}]}
+    async with keepsake.client() as client:
+        answer = await client.put("/sessions/s/turns/t1", json=body)
+    assert (answer.status_code, answer.json()["error"]["target"]) == (400, "messages.0.at")
+    assert await keepsake.transcript() == []
+
+
 async def test_an_imported_turn_keeps_its_time(keepsake: Keepsake) -> None:
     """`at` in the past is when it was said."""
     body = {"messages": [{"role": "user", "content": "Hi"}], "at": "2020-01-01T00:00:00Z"}

@@ -2,10 +2,10 @@
 
 import asyncio
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any, Literal
+from pathlib import Path as FilePath
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
@@ -15,7 +15,9 @@ from shared.http.schemas import CheckView, HealthView, ReadinessView
 from shared.http.wiring import CurrentServices
 
 router = APIRouter(tags=["service"])
-Asset = Literal["swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"]
+Asset = Annotated[
+    Literal["swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"], Path(description="The name of the file")
+]
 MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".png": "image/png"}
 AS_FILES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file", "content": {kind: {} for kind in MEDIA_TYPES.values()}}
@@ -79,8 +81,8 @@ async def read_docs_asset(asset: Asset) -> Response:
     return Response(content, media_type=MEDIA_TYPES[file.suffix], headers={"Cache-Control": "public, max-age=86400"})
 
 
-def _assets() -> Path:
+def _assets() -> FilePath:
     package = find_spec("fastapi_offline")  # its files only: importing it would change FastAPI
     if package is None or package.origin is None:
         raise FileNotFoundError("fastapi-offline is not installed; it is in requirements.txt")
-    return Path(package.origin).parent / "static"
+    return FilePath(package.origin).parent / "static"
