@@ -27,10 +27,11 @@ from shared.ports import (
     StoredPreferences,
     TranscriptStore,
 )
-from shared.services.commits import STORE_SECONDS, Commits, Settled, conflict, erased, replay
+from shared.services.commits import Commits, Settled, conflict, erased, replay
 from shared.telemetry.signals import append_span
 
 TAIL_READS = 3  # a tail that does not reach the header's count is read again, then the turn goes without
+OPEN_SECONDS = 6.0  # to read what a turn begins with: seldom over 0.1, and a burst on a busy core must not fail for it
 WAIT_SECONDS = 8.0  # a duplicate waits so long for the request that works on its turn
 POLL_SECONDS = 0.1
 LEASE_MARGIN = 2.0  # a lease outlives its turn's deadline by this
@@ -256,9 +257,9 @@ def _away(read: _Read) -> tuple[str, ...]:
 
 @asynccontextmanager
 async def _bounded() -> AsyncIterator[None]:
-    """Reading a turn's beginning is no longer than all that is not the model may be."""
+    """A store that drags on does not hold a turn for ever."""
     try:
-        async with asyncio.timeout(STORE_SECONDS):
+        async with asyncio.timeout(OPEN_SECONDS):
             yield
     except TimeoutError as late:
         raise StoreUnavailable("Cosmos DB is too slow to begin a turn; send the same request again") from late

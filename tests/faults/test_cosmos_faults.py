@@ -7,6 +7,7 @@ import pytest
 
 from local.cosmos import Fault, LocalCosmos
 from shared.adapters import cosmos_client
+from shared.services import commits
 from tests.conftest import Rows
 from tests.support.app import Keepsake
 from tests.support.redis_server import RedisServer
@@ -94,6 +95,21 @@ async def test_a_cosmos_that_hangs_is_given_up_and_nothing_doubles_f12(
     answer = await keepsake.chat("Hello", turn_id="t")
     assert (answer.status_code, answer.json()["seq"]) == (200, 1)
     assert len(await keepsake.transcript()) == 1
+
+
+async def test_a_store_that_hangs_is_told_to_all_who_wait_at_once(
+    keepsake: Keepsake, cosmos: LocalCosmos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five turns of one session behind one hung commit: the four others are not made to find out one by one."""
+    monkeypatch.setattr(commits, "STORE_SECONDS", 0.3)
+    await keepsake.chat("First")
+    cosmos.faults.add(Fault(kind="batch", hang=True, times=100))
+    answers = await asyncio.gather(*(keepsake.chat(f"Message {n}") for n in range(5)))
+    hits = cosmos.faults.hits()
+    cosmos.faults.clear()
+    assert {answer.status_code for answer in answers} == {503}
+    assert hits <= 2
+    assert (await keepsake.chat("Again")).json()["seq"] == 2
 
 
 @pytest.mark.parametrize("applied", [False, True])
