@@ -1,0 +1,87 @@
+"""Each benchmark of docs/benchmarks.md exists, runs and prints its table."""
+
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from bench.ledger import Ledger, Told
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DOCUMENT = (ROOT / "docs" / "benchmarks.md").read_text()
+SUPPORT = {"__init__", "ledger", "slow_model", "stack", "worker_probe"}
+NEEDS_LINUX = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="CPU and memory are read from /proc")
+slow = pytest.mark.skipif(not os.environ.get("KEEPSAKE_SLOW"), reason="builds an environment: KEEPSAKE_SLOW=1")
+
+
+def run_bench(*arguments: str) -> str:
+    """What a benchmark prints."""
+    command = [sys.executable, "-m", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def a_turn(turn: str, seq: int, reply: str = "Hi") -> dict[str, object]:
+    """A turn of a transcript."""
+    return {"turn_id": turn, "seq": seq, "messages": [{"content": "Hello"}, {"content": reply}]}
+
+
+def a_ledger() -> Ledger:
+    """Ada sent two turns and was answered both."""
+    ledger = Ledger()
+    ledger.sent["ada"] = {"a", "b"}
+    ledger.told["ada", "a"] = [Told(1, "Hi"), Told(1, "Hi")]
+    ledger.told["ada", "b"] = [Told(2, "Hi")]
+    return ledger
+
+
+def test_every_benchmark_is_documented_and_exists() -> None:
+    """The document names each program of bench/ that measures, and no other."""
+    named = set(re.findall(r"python -m bench\.(\w+)", DOCUMENT))
+    assert named == {path.stem for path in (ROOT / "bench").glob("*.py")} - SUPPORT
+
+
+@NEEDS_LINUX
+def test_load_finds_every_turn_where_it_belongs() -> None:
+    """Callers, two instances and a hot user for a few seconds: no error, and an audit without findings."""
+    table = run_bench("bench.load", "--quick")
+    assert "turns/s" in table
+    assert re.search(r"audit of (\d+) turns of 20 users \(\1 sent\)", table)
+    assert "0 lost, 0 doubled, 0 unknown, 0 misplaced, 0 changed; no errors" in table
+
+
+@NEEDS_LINUX
+def test_coldstart_prints_its_table() -> None:
+    """One fresh process of each app, in this environment."""
+    table = run_bench("bench.coldstart", "--quick", "--here")
+    assert re.search(r"import and index, CPU ms +[\d.]+ +[\d.]+ +[\d.]+ +<= 1\.25 x", table)
+    assert re.search(r"resident after the first answer, MB +[\d.]+", table)
+
+
+@slow
+@NEEDS_LINUX
+def test_coldstart_builds_the_deployed_set() -> None:
+    """The same, in an environment of exactly what is deployed."""
+    assert "on the deployed set" in run_bench("bench.coldstart", "--quick")
+
+
+@pytest.mark.parametrize(
+    ("transcript", "found"),
+    [
+        ([a_turn("a", 1), a_turn("b", 2)], {}),
+        ([a_turn("a", 1)], {"lost": 1}),
+        ([a_turn("a", 1), a_turn("b", 2), a_turn("b", 2)], {"doubled": 1, "misplaced": 1}),
+        ([a_turn("a", 1), a_turn("b", 2), a_turn("c", 3)], {"unknown": 1}),
+        ([a_turn("b", 2), a_turn("a", 1)], {"misplaced": 2}),
+        ([a_turn("a", 1), a_turn("b", 2, "Bye")], {"changed": 1}),
+    ],
+    ids=["right", "lost", "doubled", "unknown", "misplaced", "changed"],
+)
+def test_the_audit_finds_what_is_wrong(transcript: list[dict[str, object]], found: dict[str, int]) -> None:
+    """A transcript that is not what its user was told is found out."""
+    assert +a_ledger().audit("ada", transcript) == Counter(found)
