@@ -11,6 +11,7 @@ from shared.telemetry import log_event
 from shared.telemetry.notes import Notes, start_notes
 from shared.telemetry.signals import name_request, request_span
 
+PREFIX = "/api"  # what every route stands behind
 CLIENT_LEFT = 499  # nobody was there to be given a status; the number proxies log for it
 
 
@@ -45,8 +46,7 @@ class Observed:
                 raise
             finally:
                 seen.log(scope)
-                route = scope.get("route")
-                name_request(span, _operation(scope), getattr(route, "path", None), seen.status, seen.failure)
+                name_request(span, _operation(scope), _route(scope), seen.status, seen.failure)
 
 
 class _Seen:
@@ -103,3 +103,9 @@ class _Seen:
 def _operation(scope: Scope) -> str:
     """The operation's id in the OpenAPI document; what reached none has no name that a caller could choose."""
     return getattr(scope.get("route"), "operation_id", None) or "unmatched"
+
+
+def _route(scope: Scope) -> str | None:
+    """The path with names for what callers put into it."""
+    path: str | None = getattr(scope.get("route"), "path", None)
+    return path and f"{PREFIX}{path}"

@@ -8,7 +8,7 @@ import traceback
 
 log = logging.getLogger("keepsake")
 Field = str | float | bool | None
-TALKATIVE = ("azure", "fastapi", "httpx", "httpx2", "httpcore", "msal", "openai", "redis", "urllib3")
+TALKATIVE = ("azure", "fastapi", "httpx", "httpx2", "httpcore", "httpcore2", "msal", "openai", "redis", "urllib3")
 _digest_key = os.urandom(32)
 
 

@@ -1,0 +1,230 @@
+"""What an operator sees of a request: its spans, its counts, its one line."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from opentelemetry.trace import SpanKind
+
+from local.cosmos import Fault, LocalCosmos
+from local.model import Behaviour
+from shared.http.edge import MAX_BODY_BYTES
+from shared.telemetry import digest, names
+from tests.support.app import Keepsake
+from tests.support.model_server import ModelServer
+from tests.support.redis_server import RedisServer
+from tests.support.telemetry import Captured, capturing
+
+pytestmark = pytest.mark.anyio
+
+TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+@pytest.fixture
+def session_cache(redis: RedisServer) -> dict[str, Any]:
+    """With a session cache: what is told of a request does not depend on it."""
+    return {"redis_socket": str(redis.socket)}
+
+
+@pytest.fixture
+def captured() -> Iterator[Captured]:
+    """The telemetry of one test."""
+    with capturing() as caught:
+        yield caught
+
+
+async def test_a_turn_has_three_spans(keepsake: Keepsake, captured: Captured) -> None:
+    """The request, in it the model's call and the commit, by the names of the convention and nothing besides."""
+    await keepsake.chat("Hello")
+    server, model = captured.span("chat", SpanKind.SERVER), captured.span("chat", SpanKind.CLIENT)
+    commit = captured.span("append_turn", SpanKind.INTERNAL)
+    assert {span.parent.span_id for span in (model, commit) if span.parent} == {server.context.span_id}
+    assert dict(server.attributes or {}) == {
+        "http.request.method": "POST",
+        "http.route": "/api/chat",
+        "http.response.status_code": 200,
+    }
+    attributes = dict(model.attributes or {})
+    assert attributes.pop("gen_ai.usage.input_tokens")
+    assert attributes.pop("gen_ai.usage.output_tokens")
+    assert attributes == {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.request.model": "scripted",
+        "gen_ai.response.finish_reasons": ("stop",),
+        "server.address": "127.0.0.1",
+    }
+
+
+async def test_a_failed_call_says_its_type(keepsake: Keepsake, captured: Captured, model: ModelServer) -> None:
+    """A model that fails marks its span and ours with a type, and records no exception."""
+    model.fail_next(500)
+    await keepsake.chat("Hello")
+    call, server = captured.span("chat", SpanKind.CLIENT), captured.span("chat", SpanKind.SERVER)
+    assert (call.attributes or {})["error.type"] == "InternalServerError"
+    assert (server.attributes or {})["error.type"] == "model_unavailable"
+    assert [span.events for span in captured.spans if span.events] == []
+
+
+async def test_metrics_have_their_names(keepsake: Keepsake, captured: Captured, redis: RedisServer) -> None:
+    """The convention's two and our own; what is counted goes up, and no dimension is a person."""
+    before = {name: captured.total(name) for name in OWN_METRICS}
+    for turn in ("a", "a"):
+        await keepsake.chat("Hello", turn_id=turn)
+    redis.stop()
+    await keepsake.chat("Hello", turn_id="b")
+    risen = {name for name in OWN_METRICS if captured.total(name) > before[name]}
+    assert risen == OWN_METRICS
+    assert {key for _, dimensions, _ in captured.points for key in dimensions} <= DIMENSIONS
+
+
+async def test_a_lost_race_is_counted(keepsake: Keepsake, captured: Captured, cosmos: LocalCosmos) -> None:
+    """A commit that finds the header moved is one conflict."""
+    await keepsake.chat("First")
+    before = captured.total("agent_memory.store.conflicts")
+    cosmos.faults.add(Fault(status=412, kind="batch"))
+    await keepsake.chat("Second")
+    assert captured.total("agent_memory.store.conflicts") == before + 1
+
+
+def test_no_name_is_for_content() -> None:
+    """What the convention has for messages, queries and people has no name with us."""
+    ours = {value for key, value in vars(names).items() if key.isupper() and isinstance(value, str)}
+    told = [name for name in ours if name.rsplit(".", 1)[-1] in {"messages", "text", "records", "content", "id"}]
+    assert (told, "gen_ai.system_instructions" in ours) == ([], False)
+
+
+async def test_a_request_is_one_line(keepsake: Keepsake, captured: Captured) -> None:
+    """Operation, outcome, who by digests, and what it used."""
+    await keepsake.chat("First")
+    answer = await keepsake.chat("Hello", turn_id="t")
+    line = captured.requests[-1]
+    assert line.pop("ms") > 0
+    assert line.pop("request_units") > 0
+    usage = answer.json()["usage"]
+    assert line == {
+        "operation": "chat",
+        "status": 200,
+        "actor": digest("local"),
+        "subject": digest("ada"),
+        "replayed": False,
+        "prompt_tokens": usage["prompt_tokens"],
+        "completion_tokens": usage["completion_tokens"],
+        "cosmos_calls": 3,
+        "redis_calls": 2,
+        "model_calls": 1,
+        "request_id": answer.headers["x-ms-request-id"],
+    }
+
+
+async def test_a_replay_and_a_degraded_turn_say_so(keepsake: Keepsake, captured: Captured, redis: RedisServer) -> None:
+    """Found instead of made; made without the session cache."""
+    await keepsake.chat("Hello", turn_id="t")
+    await keepsake.chat("Hello", turn_id="t")
+    redis.stop()
+    await keepsake.chat("Hello again")
+    told = [(line["replayed"], line.get("degraded"), line["model_calls"]) for line in captured.requests]
+    assert told == [(False, None, 1), (True, None, 0), (False, "session_cache", 1)]
+
+
+async def test_refused_requests_have_their_line(keepsake: Keepsake, captured: Captured) -> None:
+    """Without a user, too large, or nowhere: status and code, and no name that a caller could choose."""
+    async with keepsake.client(None) as client:
+        await client.get("/sessions")
+        await client.post("/chat", content=b" " * (MAX_BODY_BYTES + 1), headers={"x-user-id": "ada"})
+        await client.get("/sessions-of-ada?q=secret")
+    told = [(line["operation"], line["status"], line["error_code"]) for line in captured.requests]
+    assert told == [
+        ("list_sessions", 401, "principal_required"),
+        ("chat", 413, "too_large"),
+        ("unmatched", 404, "not_found"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "ended", "code"),
+    [(Behaviour(), "done", None), (Behaviour(breaks_off_after=2), "model_unavailable", "model_unavailable")],
+)
+async def test_a_stream_tells_how_it_ended(
+    keepsake: Keepsake, captured: Captured, model: ModelServer, behaviour: Behaviour, ended: str, code: str | None
+) -> None:
+    """Its status was sent long before: the line is written at the end, with what became of it."""
+    model.script.append(behaviour)
+    await keepsake.chat("Hello", stream=True)
+    line = captured.requests[-1]
+    assert (line["status"], line["stream"], line.get("error_code")) == (200, ended, code)
+    assert captured.span("chat", SpanKind.SERVER).status.is_ok == (code is None)
+
+
+async def test_a_stream_whose_reader_left_says_so(keepsake: Keepsake, captured: Captured, model: ModelServer) -> None:
+    """A hang-up after the first bytes is `left`, and no failure of ours."""
+    model.script.append(Behaviour(text="word " * 50, piece_delay=0.02))
+    body = b'{"message": "Hello", "stream": true}'
+    heard: list[Any] = [{"type": "http.request", "body": body, "more_body": False}]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return heard.pop() if heard else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await keepsake.api(_scope("/api/chat"), receive, send)
+    line = captured.requests[-1]
+    assert (line["operation"], line["status"], line["stream"], line.get("error_code")) == ("chat", 200, "left", None)
+
+
+async def test_the_caller_s_trace_is_joined_but_not_its_words(keepsake: Keepsake, captured: Captured) -> None:
+    """`traceparent` makes our span a child; free text beside it is not taken along."""
+    said = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "who=ada", "baggage": "who=ada"}
+    async with keepsake.client() as client:
+        await client.get("/sessions", headers=said)
+    span = captured.span("list_sessions", SpanKind.SERVER)
+    assert span.parent
+    assert (f"{span.context.trace_id:032x}", f"{span.parent.span_id:016x}") == (TRACE, PARENT)
+    assert "ada" not in captured.everything()
+
+
+def _scope(path: str) -> dict[str, Any]:
+    headers = [(b"host", b"127.0.0.1"), (b"x-user-id", b"ada"), (b"content-type", b"application/json")]
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": b"",
+        "headers": headers,
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+    }
+
+
+OWN_METRICS = {
+    "gen_ai.client.operation.duration",
+    "gen_ai.client.token.usage",
+    "agent_memory.turns.appended",
+    "agent_memory.turns.replayed",
+    "agent_memory.turns.degraded",
+    "agent_memory.cosmos.request_charge",
+    "agent_memory.redis.unavailable",
+}
+DIMENSIONS = {
+    "gen_ai.operation.name",
+    "gen_ai.provider.name",
+    "gen_ai.request.model",
+    "gen_ai.token.type",
+    "server.address",
+    "error.type",
+    "db.response.status_code",
+    "agent_memory.turn.status",
+    "agent_memory.degraded.reason",
+    "http.request.method",
+    "http.response.status_code",
+    "http.route",
+    "network.protocol.version",
+    "url.scheme",
+}

@@ -1,0 +1,69 @@
+"""Telemetry's receiver is away (F43): nobody notices, little is kept, and the end is not waited for."""
+
+import logging
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+from shared.telemetry.export import BATCH, FLUSH_SECONDS, QUEUE, Destinations, Export
+
+
+@pytest.fixture
+def closed_port() -> str:
+    """An address where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.fixture
+def export(closed_port: str) -> Iterator[Export]:
+    """An export that reaches nobody."""
+    opened = Export(Destinations("keepsake", closed_port, None))
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("count", [QUEUE * 4])
+def test_what_waits_is_bounded_f43(export: Export, count: int) -> None:
+    """However much is told to a receiver that is away, a queue's worth is kept and a batch is under way."""
+    tracer = export.tracers.get_tracer("test")
+    for _ in range(count):
+        tracer.start_span("chat").end()
+    (queue,) = export.tracers._active_span_processor._span_processors
+    assert isinstance(queue, BatchSpanProcessor)
+    assert BATCH < len(queue._batch_processor._queue) <= QUEUE
+
+
+def test_the_end_is_not_waited_for_f43(export: Export) -> None:
+    """What cannot be sent is given up; ten times the time allowed would be a hang."""
+    tracer = export.tracers.get_tracer("test")
+    for _ in range(QUEUE):
+        tracer.start_span("chat").end()
+    start = time.monotonic()
+    export.close()
+    export.close()
+    assert time.monotonic() - start < FLUSH_SECONDS * 10
+
+
+def test_application_insights_is_a_destination_too() -> None:
+    """A connection string alone makes an export, on Microsoft's exporter."""
+    text = "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://127.0.0.1:1/"
+    export = Export(Destinations("keepsake", "", text))
+    (queue,) = export.tracers._active_span_processor._span_processors
+    assert isinstance(queue, BatchSpanProcessor)
+    assert type(queue.span_exporter).__name__ == "AzureMonitorTraceExporter"
+    export.close()
+
+
+def test_our_lines_are_exported_with_their_fields(export: Export, caplog: pytest.LogCaptureFixture) -> None:
+    """A line's fields are attributes; what Python adds to a record is not."""
+    with caplog.at_level(logging.INFO, "keepsake"):
+        logging.getLogger("keepsake").info("request %s", "status=200", extra={"status": 200})
+    export._lines.emit(caplog.records[-1])
+    (queue,) = export.loggers._multi_log_record_processor._log_record_processors
+    (waiting,) = queue._batch_processor._queue  # type: ignore[attr-defined]  # of the batching kind only
+    assert (waiting.log_record.body, dict(waiting.log_record.attributes)) == ("request status=200", {"status": 200})
