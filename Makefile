@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install -q --compile-bytecode --no-deps --require-hashes --python $(BIN)/python
 
-.PHONY: run test test-redis infra check format lock clean
+.PHONY: run test test-redis test-313 infra check format docs lock clean
 .DEFAULT_GOAL := test
 
 run: .venv/.run
@@ -23,6 +23,9 @@ infra: .venv/.test # without Azure: templates, rights, settings; then other peop
 	@$(BIN)/python -m infra.check.scan > .venv/infra-scan.log || { cat .venv/infra-scan.log; exit 1; }
 	@grep SKIPPED .venv/infra-scan.log || true
 
+test-313: .venv/.test # what the Functions worker and our HTTP layer do on Python 3.13, where there is one
+	@PYTHON313="$(PYTHON313)" BIN=$(BIN) local/test-313.sh
+
 check: .venv/.test
 	@$(UV) lock -q --check
 	@$(BIN)/ruff format -q --check .
@@ -35,6 +38,7 @@ format: .venv/.test
 
 docs: .venv/.test # what is generated from the code, and compared with it by tests/docs/test_generated.py
 	@$(BIN)/python -m local.settings_table
+	@$(BIN)/python -m local.openapi_document
 
 lock: .venv/.uv
 	@$(UV) lock -q
@@ -43,7 +47,7 @@ lock: .venv/.uv
 	@$(UV) export -q --no-emit-project --no-default-groups --group test -o requirements-test.txt
 
 clean:
-	@rm -rf .venv .local
+	@rm -rf .venv .venv313 .local
 
 .venv/.uv:
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11)' 2>/dev/null || { echo "Keepsake needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
