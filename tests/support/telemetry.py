@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from opentelemetry import metrics, trace
+from opentelemetry._logs import set_logger_provider
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
@@ -122,6 +123,7 @@ def _memory() -> tuple[InMemorySpanExporter, InMemoryMetricReader, InMemoryLogRe
     tracers.add_span_processor(SimpleSpanProcessor(spans))
     loggers.add_log_record_processor(SimpleLogRecordProcessor(exported))
     trace.set_tracer_provider(tracers)
+    set_logger_provider(loggers)  # libraries too may have something to say to it
     metrics.set_meter_provider(MeterProvider([reader], shutdown_on_exit=False))
     log.addHandler(LineExport(loggers.get_logger("test")))
     return spans, reader, exported
