@@ -102,7 +102,7 @@ class Bench:
         turn = a_turn(
             number, session_id=session, gen=header.gen, turn_id=turn_id, created_at=now, expires_at=expires_at
         )
-        assert isinstance(await transcript.commit_turn(ADA, turn, now), Committed)
+        assert isinstance(await transcript.commit_turn(ADA, turn, expires_at, now), Committed)
         await self.cache.close_turn(ADA, turn, owner, None)
         return (time.perf_counter() - start) * 1000, 0.0
 

@@ -1,6 +1,7 @@
 """The only builder of clients: one of each per worker, made on first use, closed once."""
 
 import asyncio
+import gc
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
@@ -50,6 +51,7 @@ class Services:
 
 DRAIN_SECONDS = 3.0
 SDKS = (
+    "jwt",
     "shared.adapters.cosmos_graves",
     "shared.adapters.cosmos_preferences",
     "shared.adapters.cosmos_session_values",
@@ -92,9 +94,16 @@ class Composition:
             use_digest_key(settings.log_digest_key.get_secret_value().encode())
 
     def prefetch(self) -> None:
-        """Do in a thread, beside the first request, what that would else wait for. Twice is harmless."""
-        self._start_export()
-        import_sdks()
+        """Do in a thread, beside the first request, what that would else wait for. Twice is harmless.
+
+        What was imported stays for good, so the garbage collector need not look at it again.
+        """
+        try:
+            self._start_export()
+            import_sdks()
+        finally:
+            gc.freeze()
+            gc.enable()
 
     async def services(self) -> Services:
         """The services; the first call imports and builds them, in a thread, so that the loop goes on."""

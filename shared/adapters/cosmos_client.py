@@ -48,7 +48,8 @@ class CosmosContainers:
         self._client = CosmosClient(
             account.endpoint,
             account.credential,
-            transport=CountingTransport(account.transport or AioHttpTransport()),
+            # aiohttp would look up proxies and netrc for every call, by two hops to a thread each
+            transport=CountingTransport(account.transport or AioHttpTransport(use_env_settings=False)),
             connection_timeout=1,
             read_timeout=2,
             retry_total=3,

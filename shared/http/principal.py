@@ -2,19 +2,20 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol, assert_never
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, assert_never
 
-import jwt
 from fastapi import Depends, Request
 
-from shared.domain.errors import Forbidden, InvalidId, PrincipalRequired, StoreUnavailable
+from shared.domain.errors import Forbidden, InvalidId, PrincipalRequired
 from shared.domain.ids import UserId
 from shared.settings import AuthMode, Settings
 from shared.telemetry.notes import current_notes
 
+if TYPE_CHECKING:
+    from shared.http.tokens import TokenVerifier
+
 USER_HEADER = "x-user-id"
 ACT_ON_BEHALF = "Memory.ActOnBehalf"
-CLOCK_SKEW = 60  # seconds a token's times may be off
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +96,9 @@ class EntraAuthenticator:
 
     def __init__(self, settings: Settings) -> None:
         """Take the tenants, audience and apps that are allowed."""
-        self._authority = settings.entra_authority
-        self._audience = settings.entra_audience
-        self._tenants = frozenset(settings.entra_tenant_ids)
+        self._settings = settings
         self._apps = frozenset(settings.entra_acting_client_ids)
-        keys_url = f"{self._authority}/common/discovery/v2.0/keys"
-        self._keys = jwt.PyJWKClient(keys_url, lifespan=3600, timeout=3)
+        self._verifier: TokenVerifier | None = None
 
     async def authenticate(self, request: Request) -> Principal:
         """Verify the bearer token and what it entitles to."""
@@ -129,30 +127,15 @@ class EntraAuthenticator:
         return Principal(_make_user(f"{claims['tid']}.{named.value}"), actor=app)
 
     async def _verify(self, token: str) -> dict[str, Any]:
-        try:
-            tenant = self._allowed_tenant(token)
-            key = await asyncio.to_thread(self._keys.get_signing_key_from_jwt, token)
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                key,
-                algorithms=["RS256"],
-                audience=self._audience,
-                issuer=f"{self._authority}/{tenant}/v2.0",
-                leeway=CLOCK_SKEW,
-                options={"require": ["exp", "iss", "aud", "tid", "oid"]},
-            )
-        except jwt.PyJWKClientConnectionError as down:
-            raise StoreUnavailable("Entra ID's signing keys cannot be read; try again", retry_after=5) from down
-        except jwt.PyJWTError as invalid:
-            raise PrincipalRequired("The token is not valid here; get a new one for this API") from invalid
-        return claims
+        if self._verifier is None:
+            self._verifier = await asyncio.to_thread(_make_verifier, self._settings)
+        return await asyncio.to_thread(self._verifier.verify, token)
 
-    def _allowed_tenant(self, token: str) -> str:
-        """The tenant the token says it is from, if it is allowed; the signature is checked against its issuer next."""
-        tenant = jwt.decode(token, options={"verify_signature": False}).get("tid")
-        if not isinstance(tenant, str) or tenant not in self._tenants:
-            raise jwt.InvalidIssuerError("tenant")
-        return tenant
+
+def _make_verifier(settings: Settings) -> "TokenVerifier":
+    from shared.http.tokens import TokenVerifier  # noqa: PLC0415 - cryptography is no part of a cold start
+
+    return TokenVerifier(settings)
 
 
 def _named_user(request: Request) -> UserId:
