@@ -46,7 +46,7 @@ class Services:
     preferences: UserPreferences
     health: Health
     clients: tuple[Client, ...]
-    identity: "DefaultAzureCredential"
+    identity: "DefaultAzureCredential | None"
 
 
 DRAIN_SECONDS = 3.0
@@ -101,6 +101,8 @@ class Composition:
         try:
             self._start_export()
             import_sdks()
+            if self.settings.needs_identity:
+                import_module("azure.identity.aio")
         finally:
             gc.freeze()
             gc.enable()
@@ -119,7 +121,8 @@ class Composition:
         if services is not None:
             await services.conversation.drain(DRAIN_SECONDS)
             await asyncio.gather(*(client.close() for client in services.clients))
-            await services.identity.close()
+            if services.identity:
+                await services.identity.close()
         export, self._export = self._export, None
         if export:
             await asyncio.to_thread(export.close)
@@ -185,40 +188,42 @@ def _retention(settings: Settings) -> Retention:
     )
 
 
-def _make_identity(settings: Settings) -> "DefaultAzureCredential":
-    """The app's identity in Azure, a developer's login elsewhere; nothing is asked of it before it is needed."""
+def _make_identity(settings: Settings) -> "DefaultAzureCredential | None":
+    """The app's identity in Azure, a developer's login elsewhere; None where keys open everything, as on a laptop."""
+    if not settings.needs_identity:
+        return None
     from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - see import_sdks
 
     return DefaultAzureCredential(managed_identity_client_id=settings.azure_client_id)
 
 
 def _make_containers(
-    settings: Settings, identity: "DefaultAzureCredential", transport: "AsyncHttpTransport[Any, Any] | None"
+    settings: Settings, identity: "DefaultAzureCredential | None", transport: "AsyncHttpTransport[Any, Any] | None"
 ) -> "cosmos_client.CosmosContainers":
     from shared.adapters import cosmos_client  # noqa: PLC0415 - see import_sdks
 
     account = cosmos_client.CosmosAccount(
         endpoint=settings.cosmos_endpoint,
         database=settings.cosmos_database,
-        credential=_reveal(settings.cosmos_key) or identity,
+        credential=_reveal(settings.cosmos_key) or identity or "",
         transport=transport,
     )
     return cosmos_client.CosmosContainers(account)
 
 
-def _make_model(settings: Settings, identity: "DefaultAzureCredential") -> "openai_chat.OpenAIChat":
+def _make_model(settings: Settings, identity: "DefaultAzureCredential | None") -> "openai_chat.OpenAIChat":
     from shared.adapters import openai_chat  # noqa: PLC0415 - see import_sdks
 
     endpoint = openai_chat.ChatEndpoint(
         base_url=settings.chat_base_url,
         model=settings.chat_model,
-        credential=_reveal(settings.openai_api_key) or identity,
+        credential=_reveal(settings.openai_api_key) or identity or "",
         max_completion_tokens=settings.max_completion_tokens,
     )
     return openai_chat.OpenAIChat(endpoint)
 
 
-def _make_redis(settings: Settings, identity: "DefaultAzureCredential") -> "redis_sessions.RedisSessions | None":
+def _make_redis(settings: Settings, identity: "DefaultAzureCredential | None") -> "redis_sessions.RedisSessions | None":
     """The session cache, if there is one; else it is the Cosmos-only mode."""
     if not (settings.redis_host or settings.redis_socket):
         return None

@@ -146,6 +146,12 @@ class Settings(BaseSettings):
         return next((mark for mark in AZURE_MARKS if getattr(self, mark.lower())), None)
 
     @property
+    def needs_identity(self) -> bool:
+        """Whether anything is opened by managed identity; where there are keys for all, its libraries stay away."""
+        signs_in_to_redis = bool(self.redis_host) and self.redis_tls
+        return not self.cosmos_key or not self.openai_api_key or signs_in_to_redis
+
+    @property
     def chat_base_url(self) -> str:
         """The OpenAI-compatible address; Azure's is its v1 API."""
         if self.openai_base_url:

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
-from azure.identity.aio import get_bearer_token_provider
 from httpx2 import HTTPError
 from openai import (
     APIConnectionError,
@@ -109,7 +108,11 @@ class OpenAIChat:
 
     def _api_key(self) -> str | Callable[[], Awaitable[str]]:
         credential = self._endpoint.credential
-        return credential if isinstance(credential, str) else get_bearer_token_provider(credential, AZURE_SCOPE)
+        if isinstance(credential, str):
+            return credential
+        from azure.identity.aio import get_bearer_token_provider  # noqa: PLC0415 - heavy, and not wanted with a key
+
+        return get_bearer_token_provider(credential, AZURE_SCOPE)
 
 
 def _counted(call: ModelCall, reply: ChatReply) -> ChatReply:

@@ -8,7 +8,15 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from shared.domain.context import ContextEntry, Prompt, build_prompt
-from shared.domain.errors import Busy, ContentFiltered, ModelUnavailable, StoreUnavailable, TooLarge, TurnInProgress
+from shared.domain.errors import (
+    Busy,
+    ContentFiltered,
+    InvalidRequest,
+    ModelUnavailable,
+    StoreUnavailable,
+    TooLarge,
+    TurnInProgress,
+)
 from shared.domain.ids import UserId
 from shared.domain.turns import MAX_TURN_BYTES, Message, TokenUsage, Turn, TurnStatus, search_text, stored_size
 from shared.ports import ChatModel, ChatReply, ChatRequest, Clock, PreferenceStore, TokenCount
@@ -188,6 +196,9 @@ class Conversation:
             history_tokens=question.history_tokens,
             count=self._tokens.count,
         )
+        if said[-1] not in prompt.messages:
+            message = "No tool call of the turn before has this tool_call_id; send the results of its calls"
+            raise InvalidRequest(message, target="messages")
         with timings.stage("model"):
             heard = await self._hear(hear, question, asked, prompt)
         turn = self._turn(asked, opened, said, heard)

@@ -217,6 +217,16 @@ async def test_tool_calls_pass_through_and_stay_paired(keepsake: Keepsake, model
     assert roles == ["user", "assistant", "tool", "assistant", "user"]
 
 
+async def test_a_result_that_nobody_asked_for_is_refused(keepsake: Keepsake, model: ModelServer) -> None:
+    """A tool's result without its call is the caller's mistake: 400, no model is asked, nothing is stored."""
+    await keepsake.chat("Hello")
+    async with keepsake.client() as client:
+        body = {"session_id": "s", "messages": [{"tool_call_id": "c1", "content": "shipped"}]}
+        answer = await client.post("/chat", json=body)
+    assert (answer.status_code, answer.json()["error"]["target"]) == (400, "messages")
+    assert (len(model.requests), len(await keepsake.transcript())) == (1, 1)
+
+
 async def test_streamed_tool_calls_arrive_whole(keepsake: Keepsake, model: ModelServer) -> None:
     """A reply that is only a tool call has no deltas; the call is in `done`."""
     call = {"id": "c1", "type": "function", "function": {"name": "find_order", "arguments": "{}"}}
