@@ -23,6 +23,7 @@ OF_THE_PLATFORM = {  # read by the Functions host or its worker, not by us
     "AzureWebJobsStorage__queueServiceUri",
     "AzureWebJobsStorage__tableServiceUri",
     "PYTHON_ENABLE_INIT_INDEXING",
+    "PYTHON_ENABLE_OPENTELEMETRY",
 }
 FIELDS = {name.upper(): field for name, field in Settings.model_fields.items()}
 FILES = {file.path.stem: file for file in bicep_files()}
