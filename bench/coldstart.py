@@ -8,6 +8,7 @@ so ratios hold on a busy machine; seconds of waiting do not. Model and stores ar
 import argparse
 import ast
 import asyncio
+import compileall
 import hashlib
 import json
 import shutil
@@ -119,6 +120,7 @@ def deploy(folder: Path) -> Path:
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / name, folder)
+    compileall.compile_dir(folder, quiet=2)
     return folder
 
 

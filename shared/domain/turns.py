@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
@@ -23,7 +24,7 @@ MAX_REPLY_CHARS_SEARCHED = 500  # more of an answer drowns the question it belon
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class FunctionCall(_Frozen):
@@ -61,9 +62,6 @@ class Message(_Frozen):
     def size(self) -> int:
         """Bytes of UTF-8 of its texts."""
         return sum(len(text.encode()) for text in self.texts)
-
-
-_message_list = TypeAdapter(list[Message])
 
 
 class TurnStatus(StrEnum):
@@ -154,7 +152,7 @@ def body_hash(body: Mapping[str, JsonValue]) -> str:
 
 def stored_size(messages: Sequence[Message]) -> int:
     """Bytes the messages take as JSON, names, calls and escapes included: what counts against a turn's limit."""
-    return len(_message_list.dump_json(list(messages), exclude_defaults=True))
+    return len(_message_list().dump_json(list(messages), exclude_defaults=True))
 
 
 def search_text(messages: Sequence[Message]) -> str:
@@ -187,3 +185,8 @@ def fit_window(turns: Sequence[Turn]) -> tuple[Turn, ...]:
             break
         kept.append(turn)
     return tuple(reversed(kept))
+
+
+@cache
+def _message_list() -> TypeAdapter[list[Message]]:
+    return TypeAdapter(list[Message])

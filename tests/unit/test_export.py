@@ -1,14 +1,29 @@
 """Telemetry's receiver is away (F43): nobody notices, little is kept, and the end is not waited for."""
 
 import logging
+import random
 import socket
 import time
 from collections.abc import Iterator
+from importlib import import_module
 
 import pytest
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from shared.telemetry.export import BATCH, FLUSH_SECONDS, QUEUE, Destinations, Export
+
+EXPORTERS_THAT_DRAW = (
+    "opentelemetry.exporter.otlp.common.http",
+    "azure.monitor.opentelemetry.exporter._configuration._worker",
+    "azure.monitor.opentelemetry.exporter._storage",
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _chance_of_its_own() -> None:
+    """Exporters go on trying in threads after a test, drawing random numbers: tests of chance must not see them."""
+    for name in EXPORTERS_THAT_DRAW:
+        import_module(name).random = random.Random()  # type: ignore[attr-defined]  # noqa: S311
 
 
 @pytest.fixture
