@@ -75,11 +75,20 @@ async def _start(args: tuple[str, ...], output: IO[bytes], speech: int | IO[byte
 async def _stop(process: asyncio.subprocess.Process) -> None:
     if process.returncode is not None:
         return
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
+    _signal(process, signal.SIGTERM)
     try:
         async with asyncio.timeout(STOP_SECONDS):
             await process.wait()
     except TimeoutError:
-        process.kill()
+        _signal(process, signal.SIGKILL)
         await process.wait()
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Signal a child without looking at it first.
+
+    The process object's own methods poll: a child that has just died is then reaped before asyncio's watcher gets to
+    it, which complains and loses its exit code.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, number)

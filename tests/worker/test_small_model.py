@@ -45,8 +45,7 @@ def test_without_its_runtime_the_scripted_model_answers(tmp_path: Path) -> None:
     (tmp_path / "xllamacpp.py").write_text("raise ImportError('no wheel')")
     with keepsake(tmp_path, settings=SMALL | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}) as run:
         assert chat(run)["reply"].startswith(f'You said: "{TURN["message"]}"')
-        line = r"^keepsake: no small model, the scripted one answers\. .*model\.log$"
-        assert len(re.findall(line, run.program.said(), re.MULTILINE)) == 1
+        assert re.fullmatch(r"keepsake: no small model, the scripted one answers\. .*model\.log\n", run.program.said())
         run.program.process.terminate()
 
 
