@@ -360,6 +360,7 @@ module app './modules/app.bicep' = {
       ENTRA_ACTING_CLIENT_IDS: entraActingClientIds
       COSMOS_ENDPOINT: cosmos.outputs.endpoint
       COSMOS_DATABASE: cosmos.outputs.databaseName
+      QUEUE_ENDPOINT: storage.outputs.queueEndpoint
       AZURE_OPENAI_ENDPOINT: hasManagedOpenAi ? openAi!.outputs.endpoint : openAiEndpoint
       CHAT_MODEL: hasManagedOpenAi ? openAi!.outputs.chatDeployment : chatModel
       LOG_DIGEST_KEY: vault.outputs.digestReference

@@ -45,6 +45,13 @@ class AuthMode(StrEnum):
     LOCAL = "local"
 
 
+class Summariser(StrEnum):
+    """Who writes the summaries of old sessions."""
+
+    MODEL = "model"
+    EXTRACTIVE = "extractive"
+
+
 class SettingsError(ValueError):
     """A setting is missing or silly; the message names it."""
 
@@ -79,6 +86,11 @@ class Settings(BaseSettings):
     redis_tls: bool = Field(default=True, description="Whether Redis is spoken to by TLS, as the managed identity")
     redis_socket: str | None = Field(None, pattern=r"^/.", description="A Unix socket instead of `REDIS_HOST`")
 
+    queue_endpoint: Url | None = Field(
+        None, description="The queue service of a storage account, which takes sessions to summarise"
+    )
+    queue_key: Secret | None = Field(None, description="For Azurite; without it the managed identity is used")
+
     azure_openai_endpoint: Url | None = Field(None, description="Azure OpenAI, by managed identity")
     openai_base_url: Url | None = Field(None, description="Instead of it, any server of OpenAI's API")
     openai_api_key: Secret | None = Field(None, description="Its key; needed with `OPENAI_BASE_URL`")
@@ -101,6 +113,21 @@ class Settings(BaseSettings):
         description="Seconds that Redis holds a session, and turns live with memory switched off",
     )
     idle_minutes: int = Field(30, ge=1, le=10_080, description="Minutes a session rests before it is due")
+    summarise_schedule: str = Field(
+        "0 */5 * * * *",
+        pattern=r"^[0-9A-Za-z*/,-]+( [0-9A-Za-z*/,-]+){5}$",
+        description="When due sessions are looked for: six fields from second to weekday, in UTC",
+    )
+    summariser: Summariser = Field(
+        Summariser.MODEL,
+        description="`model`, or `extractive` for sentences of the user's own, chosen without a model",
+    )
+    summary_model: str = Field(
+        "", pattern=r"^\S*$", description="The model that summarises, at Azure OpenAI a deployment; empty: `CHAT_MODEL`"
+    )
+    summary_piece_tokens: int = Field(
+        12_000, ge=500, le=200_000, description="Tokens of a transcript that are summarised in one call of the model"
+    )
     log_digest_key: Secret | None = Field(
         None, description="Keys the digests that stand for ids in logs; without it they differ from worker to worker"
     )
@@ -149,7 +176,8 @@ class Settings(BaseSettings):
     def needs_identity(self) -> bool:
         """Whether anything is opened by managed identity; where there are keys for all, its libraries stay away."""
         signs_in_to_redis = bool(self.redis_host) and self.redis_tls
-        return not self.cosmos_key or not self.openai_api_key or signs_in_to_redis
+        signs_in_to_queue = bool(self.queue_endpoint) and not self.queue_key
+        return not self.cosmos_key or not self.openai_api_key or signs_in_to_redis or signs_in_to_queue
 
     @property
     def chat_base_url(self) -> str:

@@ -12,9 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+AZURITE = {  # timers and queues of a laptop stay on it; its address and key are the same everywhere
+    "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+    "QUEUE_ENDPOINT": "http://127.0.0.1:10001/devstoreaccount1",
+    "QUEUE_KEY": "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
+}
 NEEDED = {
     "FUNCTIONS_WORKER_RUNTIME": "python",  # needed by func, refused by Flex Consumption
-    "AzureWebJobsStorage": "UseDevelopmentStorage=true",  # Azurite: timers and queues of a laptop stay on it
+    **AZURITE,
     "PYTHON_ENABLE_INIT_INDEXING": "1",
     "AUTH_MODE": "local",
 }
