@@ -8,6 +8,7 @@ gc.disable()  # until the prefetch is done: imports make no garbage, and looking
 import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response
 
+from shared import background
 from shared.composition import Composition
 from shared.http.access import operator_level, user_level
 from shared.http.app import create_api
@@ -17,6 +18,7 @@ from shared.settings import load_settings
 composition = Composition(load_settings())
 api = create_api(composition)
 OPERATOR = operator_level(composition.settings)
+SCHEDULE = composition.settings.summarise_schedule
 app = func.FunctionApp(http_auth_level=user_level(composition.settings))
 
 
@@ -47,6 +49,12 @@ async def update_session(req: Request, context: func.Context) -> Response:
 @app.route(route="sessions/{session_id}", methods=["DELETE"])
 async def delete_session(req: Request, context: func.Context) -> Response:
     """Forget a session."""
+    return await dispatch(api, req, context.invocation_id)
+
+
+@app.route(route="sessions/{session_id}/consolidate", methods=["POST"])
+async def consolidate_now(req: Request, context: func.Context) -> Response:
+    """Summarise a session now."""
     return await dispatch(api, req, context.invocation_id)
 
 
@@ -137,8 +145,19 @@ async def read_docs_asset(req: Request, context: func.Context) -> Response:
 @app.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
 async def sweep_deleted_sessions(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding wants it
     """Sweep sessions deleted five minutes ago once more, for what arrived late."""
-    services = await composition.services()
-    await services.sessions.sweep_due()
+    await background.sweep_deleted_sessions(composition)
+
+
+@app.timer_trigger(arg_name="timer", schedule=SCHEDULE)
+async def summarise_idle_sessions(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding wants it
+    """Put sessions that went quiet on the queue."""
+    await background.summarise_idle_sessions(composition)
+
+
+@app.queue_trigger(arg_name="message", queue_name="consolidate-session", connection="AzureWebJobsStorage")
+async def consolidate_session(message: func.QueueMessage) -> None:
+    """Summarise one session."""
+    await background.consolidate_session(composition, message.get_body(), message.dequeue_count or 1)
 
 
 # Last, so that indexing is not slowed by it: what a chat turn needs is imported while the first request is under way.

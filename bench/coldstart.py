@@ -32,6 +32,7 @@ import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response
 
 OPERATOR = func.AuthLevel.ANONYMOUS
+SCHEDULE = "0 */5 * * * *"
 app = func.FunctionApp(http_auth_level=OPERATOR)
 """
 Sample = Mapping[str, float]

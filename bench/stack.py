@@ -13,6 +13,7 @@ from local.cosmos import LOCAL_KEY
 from local.redis import server_arguments, server_binary, socket_folder, until_listening
 
 ROOT = Path(__file__).resolve().parent.parent
+NO_QUEUE = {"QUEUE_ENDPOINT": "http://127.0.0.1:9/none", "QUEUE_KEY": "bm9uZQ=="}  # a turn does not wait for it
 TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -40,6 +41,7 @@ async def running_stack(model_seconds: float, folder: Path) -> AsyncIterator[Sta
                 "COSMOS_ENDPOINT": cosmos.says.split()[0],
                 "COSMOS_KEY": LOCAL_KEY,
                 "REDIS_SOCKET": str(socket),
+                **NO_QUEUE,
                 "OPENAI_BASE_URL": model.says,
                 "OPENAI_API_KEY": "none",
                 "CHAT_MODEL": "scripted",

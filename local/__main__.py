@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import fcntl
+import functools
 import os
 import signal
 import socket
@@ -15,8 +16,10 @@ from typing import Any, TypeVar
 from local import model, small_model
 from local.children import ChildError, child, first_line
 from local.cosmos import LOCAL_ENDPOINT, LOCAL_KEY, DatabaseInUseError, LocalCosmos
+from local.jobs import LocalQueue
 from local.redis import server_arguments, server_binary, socket_folder, until_listening
 from local.serving import address_of, listen, serving
+from shared import background
 from shared.composition import Composition
 from shared.domain.errors import KeepsakeError
 from shared.http.app import create_api
@@ -24,7 +27,7 @@ from shared.settings import AZURE_MARKS, AuthMode, SettingsError, load_settings
 
 CONTAINERS = Path(__file__).resolve().parent.parent / "infra" / "containers.json"
 RESTART_SECONDS = 1.0
-SWEEP_SECONDS = 60.0  # in Azure a timer trigger does it
+TIMER_SECONDS = 60.0  # in Azure timer triggers come every five minutes
 NOTES = {
     model.MODEL_NAME: "Answers come from a scripted stand-in, which only says what it was given.",
     small_model.MODEL_NAME: "Answers come from SmolLM2-135M, a real model, but a tiny one: it is often wrong.",
@@ -114,9 +117,9 @@ async def _run(front: socket.socket, data: Path) -> None:
         _redis(data),
         _composed(data) as composition,
     ):
-        async with serving(create_api(composition), front) as server_ended, _sweeping(composition) as sweep_ended:
+        async with serving(create_api(composition), front) as server_ended, _task(_tick(composition)) as timers_ended:
             _greet(address_of(front), own_model=model_ended is not None)
-            parts = {"the model": model_ended, "the web server": server_ended, "the sweep": sweep_ended}
+            parts = {"the model": model_ended, "the web server": server_ended, "the timers": timers_ended}
             ended = await _first_to_end({name: task for name, task in parts.items() if task})
         raise StartError(f"{ended} ended and took the rest along; what it said is in {data}")
 
@@ -158,6 +161,7 @@ async def _served(module: str, name: str, log: Path) -> AsyncIterator[asyncio.su
     async with child(sys.executable, "-m", module, log=log) as process:
         address = await first_line(process, log)
         os.environ |= {"OPENAI_BASE_URL": address, "OPENAI_API_KEY": "none", "CHAT_MODEL": name}
+        os.environ.setdefault("SUMMARISER", "extractive")  # neither of our models is to be trusted with notes
         yield process
 
 
@@ -191,27 +195,23 @@ async def _composed(data: Path) -> AsyncIterator[Composition]:
     for mark in AZURE_MARKS:
         os.environ.pop(mark, None)  # a dev container may carry one; this program serves loopback only
     settings = load_settings()
+    queue = LocalQueue()
     with contextlib.closing(LocalCosmos.open(data / "cosmos.sqlite", CONTAINERS)) as cosmos:
-        composition = Composition(settings, cosmos_transport=cosmos.transport())
+        composition = Composition(settings, cosmos_transport=cosmos.transport(), jobs=queue)
         try:
-            yield composition
+            async with queue.working(functools.partial(background.consolidate_session, composition)):
+                yield composition
         finally:
             await composition.close()
 
 
-@contextlib.asynccontextmanager
-async def _sweeping(composition: Composition) -> AsyncIterator["asyncio.Task[None]"]:
-    """The work of the timers, while the block runs."""
-
-    async def sweep() -> None:
-        while True:
-            services = await composition.services()
+async def _tick(composition: Composition) -> None:
+    """The work of the timers."""
+    while True:
+        for run in (background.sweep_deleted_sessions, background.summarise_idle_sessions):
             with contextlib.suppress(KeepsakeError):  # the next round tries again, as the next tick would
-                await services.sessions.sweep_due()
-            await asyncio.sleep(SWEEP_SECONDS)
-
-    async with _task(sweep()) as task:
-        yield task
+                await run(composition)
+        await asyncio.sleep(TIMER_SECONDS)
 
 
 @contextlib.asynccontextmanager

@@ -7,11 +7,13 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import re
 import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import aiohttp
@@ -21,6 +23,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from yarl import URL
 
+from local.queue_pump import Pump, QueueOptions
 from local.serving import address_of, listen, serving
 from local.worker_protocol import Function, Message, TypedData, Worker, WorkerError
 
@@ -28,6 +31,8 @@ FUNCTION_KEY = "local-function-key"  # what x-functions-key or ?code= must say w
 INVOCATION_HEADER = "x-ms-invocation-id"
 PER_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "content-length"})
 OF_SERVER = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "date", "server"})
+BY_NAME = {"timerTrigger", "queueTrigger"}  # what may be run without its trigger
+FIRST_DELIVERY = {"DequeueCount": TypedData(json="1")}
 TIMER_TICK = json.dumps({"IsPastDue": False, "Schedule": {"AdjustForDST": True}, "ScheduleStatus": {}})
 
 
@@ -112,13 +117,15 @@ class Front:
         return JSONResponse([{"name": each.name, "config": {"bindings": list(each.bindings)}} for each in functions])
 
     async def _run_function(self, request: Request) -> Response:
-        """Fire a timer. The host answers before the run; here the answer says how it went."""
+        """Fire a timer, or hand a message to a queue's function; unlike the host's, the answer says how it went."""
         function = self._worker.functions.get(request.path_params["name"])
         if not _has_key(request):
             return Response(status_code=401)
-        if function is None or function.trigger["type"] != "timerTrigger":
+        if function is None or function.trigger["type"] not in BY_NAME:
             return Response(status_code=404)
-        failure = await self._worker.invoke(function, TypedData(json=TIMER_TICK), str(uuid4()))
+        given = json.loads(await request.body() or b"{}").get("input", "")
+        data = TypedData(json=TIMER_TICK) if function.trigger["type"] == "timerTrigger" else TypedData(string=given)
+        failure = await self._worker.invoke(function, data, str(uuid4()), FIRST_DELIVERY)
         return Response(failure, 500 if failure else 202)
 
 
@@ -140,7 +147,7 @@ async def _serve(folder: Path, port: int) -> None:
     for name in (signal.SIGINT, signal.SIGTERM):  # after the worker's web server, which takes them too
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
     with contextlib.closing(listen(port)) as front:
-        async with open_front(worker, folder) as app, serving(app, front):
+        async with open_front(worker, folder) as app, _pumping(worker, folder), serving(app, front):
             print(address_of(front), flush=True)
             await stopped.wait()
 
@@ -148,11 +155,27 @@ async def _serve(folder: Path, port: int) -> None:
 @contextlib.asynccontextmanager
 async def open_front(worker: Worker, folder: Path) -> AsyncIterator[Starlette]:
     """The front of a worker, with the folder's host.json, as an ASGI application."""
-    host = json.loads((folder / "host.json").read_text())
-    prefix = host.get("extensions", {}).get("http", {}).get("routePrefix", "api")
+    prefix = _host_file(folder).get("extensions", {}).get("http", {}).get("routePrefix", "api")
     untimed = aiohttp.ClientTimeout(total=None)
     async with aiohttp.ClientSession(auto_decompress=False, timeout=untimed) as session:
         yield Front(worker, session, prefix).app
+
+
+@contextlib.asynccontextmanager
+async def _pumping(worker: Worker, folder: Path) -> AsyncIterator[None]:
+    """Feed the functions of queues whose connection is set."""
+    options = QueueOptions.read(_host_file(folder), os.environ)
+    async with contextlib.AsyncExitStack() as running:
+        for function in worker.functions.values():
+            connection = os.environ.get(str(function.trigger.get("connection")), "")
+            if function.trigger["type"] == "queueTrigger" and connection:
+                await running.enter_async_context(Pump(worker, function, options, connection).running())
+        yield
+
+
+def _host_file(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "host.json").read_text())
+    return content
 
 
 def _precedence(route: Route) -> list[int]:

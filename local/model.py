@@ -21,7 +21,9 @@ from starlette.routing import Route
 from local.serving import address_of, listen, serving
 
 MODEL_NAME = "scripted"
-DATA_OPENS, DATA_CLOSES = "<user_preferences>", "</user_preferences>"
+BLOCK = re.compile(r"<(user_preferences|session_summary|last_time|conversation)>\n(.*)\n</\1>", re.DOTALL)
+SAYS = {"user_preferences": "I know what you prefer", "session_summary": "Earlier", "last_time": "Last time"}
+STATEMENT = re.compile(r"(?:I|My|We|Our)\b[^.!?\n]*[.!]")  # what a summary is made of
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,11 @@ class ScriptedModel:
         await asyncio.sleep(behaviour.delay)
         if behaviour.body is not None or behaviour.status != 200:  # noqa: PLR2004
             return Response(behaviour.body, behaviour.status, dict(behaviour.headers), "application/json")
-        text = compose_answer(asked["messages"]) if behaviour.text is None else behaviour.text
+        text = behaviour.text
+        if text is None:
+            text = (
+                compose_summary(asked["messages"]) if "response_format" in asked else compose_answer(asked["messages"])
+            )
         if asked.get("stream"):
             return StreamingResponse(self._stream(asked, text, behaviour), media_type="text/event-stream")
         return JSONResponse(_completion(asked, text, behaviour), headers=dict(behaviour.headers))
@@ -94,14 +100,21 @@ class ScriptedModel:
 
 def compose_answer(messages: list[dict[str, Any]]) -> str:
     """An answer that shows what the model was given: how much history, and which stored data."""
-    blocks = [m["content"] for m in messages if DATA_OPENS in m["content"]]
-    said = [m for m in messages if m["role"] != "system" and m["content"] not in blocks]
+    blocks = [found for m in messages if m["role"] == "user" and (found := BLOCK.search(m["content"]))]
+    said = [m for m in messages if m["role"] != "system" and not BLOCK.search(m["content"])]
     last, earlier = (said[-1]["content"], len(said) - 1) if said else ("", 0)
     answer = f'You said: "{last}". I was given {earlier} earlier messages of this session.'
-    if not blocks:
-        return answer
-    known = blocks[0].split(DATA_OPENS)[1].split(DATA_CLOSES)[0].strip()
-    return f"{answer} I know what you prefer: {known}"
+    return " ".join([answer, *(f"{SAYS[found[1]]}: {found[2].strip()}" for found in blocks if found[1] in SAYS)])
+
+
+def compose_summary(messages: list[dict[str, Any]]) -> str:
+    """Notes as `summarise.v1` asks for them: those so far, then every statement the user made about themselves."""
+    block = next(found for m in messages if (found := BLOCK.search(m["content"])) and found[1] == "conversation")
+    given = json.loads(block[2])
+    said = [line["content"] for turn in given["turns"] for line in turn["messages"] if line["role"] == "user"]
+    statements = [found for text in said for found in STATEMENT.findall(text)] or said[:1]
+    notes = " ".join([*([given["notes"]] if given["notes"] else []), *statements])
+    return json.dumps({"title": (statements or ["Silence"])[0][:80], "summary": notes[-1600:] or "Nothing was said."})
 
 
 def _completion(asked: Mapping[str, Any], text: str, behaviour: Behaviour) -> dict[str, Any]:

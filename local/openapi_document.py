@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from local.jobs import LocalQueue
 from shared.composition import Composition
 from shared.http.app import create_api
 from shared.settings import AuthMode, Settings
@@ -14,7 +15,7 @@ DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "openapi.json"
 
 def build_document() -> dict[str, Any]:
     """The document, which is the same in every AUTH_MODE."""
-    api = create_api(Composition(Settings.model_construct(auth_mode=AuthMode.LOCAL)))
+    api = create_api(Composition(Settings.model_construct(auth_mode=AuthMode.LOCAL), jobs=LocalQueue()))
     return api.openapi()
 
 

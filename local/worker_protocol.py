@@ -107,8 +107,14 @@ class Worker:
         await _wait_for_port(worker.http_uri)
         return worker
 
-    async def invoke(self, function: Function, data: TypedData, invocation_id: str) -> str | None:
-        """Run a function on what triggers it. Returns None, or how it failed."""
+    async def invoke(
+        self,
+        function: Function,
+        data: TypedData,
+        invocation_id: str,
+        metadata: Mapping[str, TypedData] | None = None,
+    ) -> str | None:
+        """Run a function on what triggers it, with what the trigger knows of it. Returns None, or how it failed."""
         answer = await _send(
             "invocation_request",
             invocation_id=invocation_id,
@@ -116,7 +122,7 @@ class Worker:
             trace_context=Message(trace_parent="", trace_state="", attributes={}),
             retry_context=Message(retry_count=0, max_retry_count=0, exception=None),
             input_data=[ParameterBinding(name=function.trigger["name"], data=data)],
-            trigger_metadata={},
+            trigger_metadata=dict(metadata or {}),
         )
         return None if answer.result.status == StatusResult.Success else str(answer.result.exception.message)
 

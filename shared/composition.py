@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import SecretStr
 
-from shared.ports import Clock, Pingable, SessionCache
+from shared.ports import Clock, JobQueue, Pingable, SessionCache
+from shared.services.consolidation import Consolidation
 from shared.services.conversation import Conversation, Retention
 from shared.services.health import Health
+from shared.services.idle_sessions import IdleSessions
+from shared.services.last_times import LastTimes
 from shared.services.preferences import UserPreferences
 from shared.services.session_data import SessionData
 from shared.services.sessions import Sessions
+from shared.services.summariser import Summariser, SummaryModel
 from shared.services.turn_protocol import TurnProtocol
-from shared.settings import Settings
+from shared.settings import Settings, SettingsError
+from shared.settings import Summariser as SummariserKind
 from shared.telemetry.export import Destinations, Export
 from shared.telemetry.logs import quiet_libraries, use_digest_key
 
@@ -25,7 +30,7 @@ if TYPE_CHECKING:
     from azure.core.pipeline.transport import AsyncHttpTransport
     from azure.identity.aio import DefaultAzureCredential
 
-    from shared.adapters import cosmos_client, openai_chat, redis_sessions
+    from shared.adapters import cosmos_client, openai_chat, redis_sessions, storage_queue
 
 
 class Client(Pingable, Protocol):
@@ -44,6 +49,8 @@ class Services:
     sessions: Sessions
     session_data: SessionData
     preferences: UserPreferences
+    consolidation: Consolidation
+    idle_sessions: IdleSessions
     health: Health
     clients: tuple[Client, ...]
     identity: "DefaultAzureCredential | None"
@@ -56,10 +63,12 @@ SDKS = (
     "shared.adapters.cosmos_preferences",
     "shared.adapters.cosmos_session_values",
     "shared.adapters.cosmos_sessions",
+    "shared.adapters.cosmos_summaries",
     "shared.adapters.cosmos_transcript",
     "shared.adapters.openai_chat",
     "shared.adapters.redis_client",
     "shared.adapters.redis_sessions",
+    "shared.adapters.storage_queue",
     "openai.resources.chat.completions",
     "openai.resources.models",
 )
@@ -79,10 +88,20 @@ class Composition:
         settings: Settings,
         *,
         cosmos_transport: "AsyncHttpTransport[Any, Any] | None" = None,
+        jobs: JobQueue | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """Keep the settings; `cosmos_transport` and `clock` are where a laptop and tests come in."""
+        """Keep the settings; `cosmos_transport`, `jobs` and `clock` are where a laptop and tests come in.
+
+        Raises:
+            SettingsError: there is no queue.
+        """
+        if jobs is None and settings.queue_endpoint is None:
+            raise SettingsError(
+                "Keepsake cannot start. QUEUE_ENDPOINT: the queue service of a storage account is needed."
+            )
         self.settings = settings
+        self._jobs = jobs
         self._cosmos_transport = cosmos_transport
         self._clock = clock
         self._services: Services | None = None
@@ -146,6 +165,7 @@ class Composition:
             cosmos_preferences,
             cosmos_session_values,
             cosmos_sessions,
+            cosmos_summaries,
             cosmos_transcript,
             cosmos_users,
             no_session_cache,
@@ -154,10 +174,13 @@ class Composition:
         )
 
         clock = self._clock or system_clock.SystemClock()
-        identity = _make_identity(self.settings)
-        containers = _make_containers(self.settings, identity, self._cosmos_transport)
-        model = _make_model(self.settings, identity)
-        redis = _make_redis(self.settings, identity)
+        settings, kept = self.settings, self.settings.retention
+        identity = _make_identity(settings)
+        containers = _make_containers(settings, identity, self._cosmos_transport)
+        model = _make_model(settings, identity)
+        redis = _make_redis(settings, identity)
+        queue = None if self._jobs else _make_queue(settings, identity)
+        jobs: JobQueue = self._jobs or queue  # type: ignore[assignment]  # __init__ has seen to it that one is there
         cache: SessionCache = redis or no_session_cache.NoSessionCache()
         users = cosmos_users.CosmosUsers(containers)
         sessions = cosmos_sessions.CosmosSessions(containers, users, clock)
@@ -165,15 +188,29 @@ class Composition:
         preferences = cosmos_preferences.CosmosPreferences(containers, clock)
         values = cosmos_session_values.CosmosSessionValues(containers, clock)
         graves = cosmos_graves.CosmosGraves(containers)
+        summaries = cosmos_summaries.CosmosSummaries(containers, clock)
         tokens = token_counter.TokenCounter()
         protocol = TurnProtocol(sessions, transcript, preferences, cache)
-        clients = (containers, model, redis) if redis else (containers, model)
-        kept = self.settings.retention
+        last_times = LastTimes(preferences, sessions, clock, kept)
+        summariser = Summariser(_summary_model(settings, model), clock)
+        clients = tuple(client for client in (containers, model, redis, queue) if client)
         return Services(
-            conversation=Conversation(protocol, preferences, model, tokens, clock, _retention(self.settings)),
-            sessions=Sessions(sessions, graves, transcript, users, cache, clock, kept),
+            conversation=Conversation(protocol, preferences, model, tokens, jobs, clock, _retention(settings)),
+            sessions=Sessions(sessions, graves, transcript, users, cache, last_times, clock, kept),
             session_data=SessionData(sessions, values, clock, kept),
             preferences=UserPreferences(preferences, users, clock, kept),
+            consolidation=Consolidation(
+                sessions,
+                transcript,
+                preferences,
+                summaries,
+                last_times,
+                summariser,
+                jobs,
+                clock,
+                settings.summary_piece_tokens,
+            ),
+            idle_sessions=IdleSessions(sessions, summaries, jobs, clock),
             health=Health(clients),
             clients=clients,
             identity=identity,
@@ -221,6 +258,19 @@ def _make_model(settings: Settings, identity: "DefaultAzureCredential | None") -
         max_completion_tokens=settings.max_completion_tokens,
     )
     return openai_chat.OpenAIChat(endpoint)
+
+
+def _summary_model(settings: Settings, chat: "openai_chat.OpenAIChat") -> SummaryModel | None:
+    return SummaryModel(chat, settings.summary_model or None) if settings.summariser is SummariserKind.MODEL else None
+
+
+def _make_queue(settings: Settings, identity: "DefaultAzureCredential | None") -> "storage_queue.StorageQueue":
+    from shared.adapters import storage_queue  # noqa: PLC0415 - see import_sdks
+
+    account = storage_queue.QueueAccount(
+        endpoint=settings.queue_endpoint or "", credential=_reveal(settings.queue_key) or identity or ""
+    )
+    return storage_queue.StorageQueue(account)
 
 
 def _make_redis(settings: Settings, identity: "DefaultAzureCredential | None") -> "redis_sessions.RedisSessions | None":

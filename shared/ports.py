@@ -1,6 +1,6 @@
 """What the services need of the outside, as small Protocols; shared/adapters has one file per port and technology."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol, Self
@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from shared.domain.ids import DataName, Gen, SessionId, TurnId, UserId
 from shared.domain.preferences import Preferences
+from shared.domain.summaries import LastTime, Summary
 from shared.domain.turns import Header, Message, TokenUsage, ToolCall, Turn
 
 
@@ -179,6 +180,93 @@ class TranscriptStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ConsolidationJob:
+    """A session to consolidate."""
+
+    user: UserId
+    session: SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class DueSession:
+    """A session that is due since then."""
+
+    job: ConsolidationJob
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedSession:
+    """A session that could not be consolidated, and why."""
+
+    job: ConsolidationJob
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A consolidation that failed: when to try again, or never (None), after how many in a row, and why."""
+
+    due_at: datetime | None
+    attempts: int
+    reason: str
+
+
+class SummaryStore(Protocol):
+    """Summaries on the headers of sessions, and which sessions want one."""
+
+    def find_due(self, now: datetime) -> AsyncIterator[Sequence[DueSession]]:
+        """Sessions of all users that are due, page by page: one of the reads that cross partitions."""
+        ...
+
+    def find_parked(self) -> AsyncIterator[Sequence[ParkedSession]]:
+        """Sessions of all users that are parked, page by page: it crosses partitions too."""
+        ...
+
+    async def keep(self, user: UserId, header: Header, summary: Summary | None, upto: int) -> bool:
+        """Say that the session is consolidated up to this seq, if the header is still at its etag; else False.
+
+        It is due no longer when that is all of it. Twice is harmless: the second time the etag is another.
+        """
+        ...
+
+    async def postpone(self, user: UserId, header: Header, failure: Failure | None) -> bool:
+        """Say that consolidating failed, or (None) that it may be tried anew at once; False as `keep`.
+
+        Twice is harmless, as `keep`.
+        """
+        ...
+
+    async def rest(self, user: UserId, header: Header) -> bool:
+        """Say that the session is not due; False as `keep`. Twice is harmless, as `keep`."""
+        ...
+
+
+class QueueUnavailable(Exception):
+    """The queue does not answer; what is due is found by the timer."""
+
+
+class JobQueue(Protocol):
+    """Sessions on their way to whoever consolidates them. A job may come twice, late, or out of order."""
+
+    async def put(self, job: ConsolidationJob) -> None:
+        """Ask for a session to be consolidated. Twice is harmless: the second finds nothing to do.
+
+        Raises:
+            QueueUnavailable: from every method, when the queue does not answer in time.
+        """
+        ...
+
+    async def length(self) -> int:
+        """About how many jobs wait."""
+        ...
+
+    async def revive(self) -> int:
+        """Put jobs that failed for good back into the queue; how many it was. Twice is harmless: there are none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class SessionValue:
     """A JSON value kept with a session until it expires."""
 
@@ -271,12 +359,16 @@ class SessionCache(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredPreferences:
-    """Preferences with the epoch they were set in and the version that guards the next write."""
+    """Preferences with the epoch they were set in and the version that guards the next write.
+
+    Beside them, so that a turn need not read more, the newest sessions' summaries.
+    """
 
     preferences: Preferences
     epoch: int
     version: str | None
     expires_at: datetime | None
+    last_times: Sequence[LastTime] = ()
 
 
 class PreferenceStore(Protocol):
@@ -312,13 +404,17 @@ class UserStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One call of the model. `model` None is the default one; the seconds bound the first token and the whole reply."""
+    """One call of the model. `model` None is the default one; the seconds bound the first token and the whole reply.
+
+    With a JSON schema the reply is asked to fit it; whether it does is for the caller to see.
+    """
 
     messages: Sequence[Message]
     tools: Sequence[Mapping[str, JsonValue]]
     model: str | None
     first_token_seconds: float
     seconds: float
+    schema: Mapping[str, JsonValue] | None = None
 
 
 @dataclass(frozen=True, slots=True)

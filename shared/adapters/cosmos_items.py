@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from shared.domain.ids import DataName, Gen, SessionId, TurnId, UserId, digest_of
-from shared.domain.turns import Header, Message, Summary, TokenUsage, Turn, TurnStatus
+from shared.domain.summaries import LastTime, Summary
+from shared.domain.turns import Header, Message, TokenUsage, Turn, TurnStatus
 
 Item = dict[str, Any]
 
@@ -86,7 +87,32 @@ def header_of(item: Mapping[str, Any]) -> Header:
         created_at=read_time(item["created_at"]),
         last_active_at=read_time(item["last_active_at"]),
         expires_at=read_time(item["expires_at"]) if "expires_at" in item else None,
+        due_at=read_time(item["due_at"]) if item.get("due_at") else None,
+        attempts=item.get("attempts", 0),
+        parked=item.get("parked"),
         etag=item["_etag"],
+    )
+
+
+def last_time_item(one: LastTime) -> Item:
+    """A session's summary as it stands beside the preferences."""
+    return {
+        "session_id": one.session_id.value,
+        "gen": one.gen.value,
+        "text": one.text,
+        "at": write_time(one.at),
+        "expires_at": write_time(one.expires_at),
+    }
+
+
+def last_time_of(item: Mapping[str, Any]) -> LastTime:
+    """The summary such an entry holds."""
+    return LastTime(
+        session_id=SessionId(item["session_id"]),
+        gen=Gen(item["gen"]),
+        text=item["text"],
+        at=read_time(item["at"]),
+        expires_at=read_time(item["expires_at"]),
     )
 
 

@@ -7,7 +7,7 @@ from azure.core import MatchConditions
 
 from shared.adapters.cosmos_client import CosmosContainers
 from shared.adapters.cosmos_errors import ItemChanged, ItemExists, ItemMissing
-from shared.adapters.cosmos_items import read_time, set_fields, ttl_until, write_time
+from shared.adapters.cosmos_items import last_time_item, last_time_of, read_time, set_fields, ttl_until, write_time
 from shared.domain.errors import Contended
 from shared.domain.ids import UserId
 from shared.domain.preferences import Preferences
@@ -34,9 +34,10 @@ class CosmosPreferences:
         found = Preferences(
             preferences=item["preferences"],
             memory_enabled=item["memory_enabled"],
-            updated_at=read_time(item["updated_at"]),
+            updated_at=read_time(item["updated_at"]) if item["updated_at"] else None,
         )
-        return StoredPreferences(found, item["epoch"], item["_etag"], read_time(item["expires_at"]))
+        last_times = tuple(map(last_time_of, item.get("last_times", ())))
+        return StoredPreferences(found, item["epoch"], item["_etag"], read_time(item["expires_at"]), last_times)
 
     async def write(self, user: UserId, preferences: StoredPreferences) -> bool:
         """Create, or replace the version that was read; False when somebody else was faster."""
@@ -78,13 +79,15 @@ class CosmosPreferences:
     def _item(self, user: UserId, stored: StoredPreferences) -> dict[str, Any]:
         now = self._clock.now()
         expires_at = stored.expires_at or now
+        updated_at = stored.preferences.updated_at
         return {
             "id": user.value,
             "user_id": user.value,
             "epoch": stored.epoch,
             "preferences": dict(stored.preferences.preferences),
             "memory_enabled": stored.preferences.memory_enabled,
-            "updated_at": write_time(stored.preferences.updated_at or now),
+            "updated_at": updated_at and write_time(updated_at),
+            "last_times": list(map(last_time_item, stored.last_times)),
             "expires_at": write_time(expires_at),
             "ttl": ttl_until(expires_at, now),
         }

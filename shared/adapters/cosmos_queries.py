@@ -48,6 +48,14 @@ FIND_DUE_GRAVES_ACROSS_USERS = """
 SELECT c.user_id, c.session_id, c.gen FROM c WHERE c.kind = 'grave' AND c.due_at <= @now
 """
 
+FIND_DUE_SESSIONS_ACROSS_USERS = """
+SELECT c.user_id, c.session_id, c.due_at FROM c WHERE c.kind = 'session' AND c.due_at <= @now
+"""
+
+FIND_PARKED_SESSIONS_ACROSS_USERS = """
+SELECT c.user_id, c.session_id, c.parked FROM c WHERE c.kind = 'session' AND IS_STRING(c.parked)
+"""
+
 
 def unchanged_header(gen: Gen, turn_count: int) -> str:
     """The condition of a commit. Patch conditions take no parameters: both values are of types that cannot inject."""

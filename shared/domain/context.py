@@ -1,14 +1,16 @@
 """What the model is given for one turn: fixed system text, stored text as data, newest messages under a budget."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from shared.domain.preferences import Preferences
+from shared.domain.summaries import LastTime, Summary
 from shared.domain.turns import Message, Turn, TurnStatus
 
 MAX_HISTORY_MESSAGES = 20  # newest ones; the newest turn is whole even if it has more
+SUMMARY_TOKENS = 1000  # of summaries, the session's own first
 BYTES_PER_TOKEN = 4  # an estimate; good to about a fifth for English
 SURELY_WITHIN = 0.5  # an estimate below this share of the budget needs no exact count
 Count = Callable[[str], int]
@@ -30,6 +32,15 @@ class ContextEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What is stored of the user and given to the model beside the session's turns."""
+
+    preferences: Preferences
+    summary: Summary | None = None
+    last_times: Sequence[LastTime] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """The messages for the model, in order, and what they were made of."""
 
@@ -45,7 +56,7 @@ def estimate_tokens(text: str) -> int:
 def build_prompt(
     *,
     system: Sequence[Message],
-    preferences: Preferences,
+    known: Known,
     window: Sequence[Turn],
     asked: Sequence[Message],
     history_tokens: int,
@@ -53,20 +64,42 @@ def build_prompt(
 ) -> Prompt:
     """Put the prompt together. The system messages go first and never depend on anything stored.
 
-    `count` counts tokens exactly; it is asked only when the estimate comes near the budget.
+    The session's summary stands for turns that are no longer in its history. `count` counts tokens exactly; it is
+    asked only when the estimate comes near the budget.
     """
-    entries: list[ContextEntry] = []
-    data: list[Message] = []
-    if preferences.preferences:
-        block = render_data("user_preferences", dict(preferences.preferences))
-        data.append(Message(role="user", content=block, at=asked[0].at))
-        entries.append(ContextEntry("preferences", text=block, why="always included"))
     history = select_history(window, history_tokens, count)
+    summary = known.summary if known.summary and not _covers(history, known.summary) else None
+    entries = [*_preferences(known.preferences), *_summaries(summary, known.last_times)]
+    data = [Message(role="user", content=entry.text or "", at=asked[0].at) for entry in entries]
     entries.extend(
         ContextEntry("history", id=turn.turn_id.value, why=f"turn {turn.seq} of this session") for turn in history
     )
     said = pair_tools((*chain.from_iterable(turn.messages for turn in history), *asked))
     return Prompt((*system, *data, *said), tuple(entries))
+
+
+def _preferences(preferences: Preferences) -> Iterator[ContextEntry]:
+    if preferences.preferences:
+        block = render_data("user_preferences", dict(preferences.preferences))
+        yield ContextEntry("preferences", text=block, why="always included")
+
+
+def _covers(history: Sequence[Turn], summary: Summary) -> bool:
+    return bool(history) and history[0].seq <= summary.from_seq
+
+
+def _summaries(summary: Summary | None, last_times: Sequence[LastTime]) -> Iterator[ContextEntry]:
+    left = SUMMARY_TOKENS
+    if summary:
+        left -= estimate_tokens(summary.text)
+        why = f"turns {summary.from_seq} to {summary.to_seq} of this session"
+        yield ContextEntry("summary", text=render_data("session_summary", summary.text), why=why)
+    for last in last_times:
+        left -= estimate_tokens(last.text)
+        if left < 0:
+            return
+        block = render_data("last_time", dict(last.wire()))
+        yield ContextEntry("last_time", text=block, id=last.session_id.value, why="one of the newest other sessions")
 
 
 def render_data(tag: str, value: object) -> str:

@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
 
 from shared.domain.ids import Gen, SessionId, TurnId
+from shared.domain.summaries import Summary
 
 MAX_MESSAGE_BYTES = 32_768  # a long page of text; ten of them are a turn
 MAX_TURN_BYTES = 262_144  # far below the 2 MB of a Cosmos item, so that no document can come near it
@@ -114,18 +115,12 @@ class Turn:
         return sum(message.size for message in self.messages)
 
 
-class Summary(_Frozen):
-    """Text that stands for a stated range of turns."""
-
-    text: str
-    from_seq: int
-    to_seq: int
-    extractive: bool
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """What is known of one incarnation of a session without reading its turns; `etag` is the store's version."""
+    """What is known of one incarnation of a session without reading its turns; `etag` is the store's version.
+
+    It is consolidated when `due_at` is past. After `attempts` that failed in a row it may be parked, with the reason.
+    """
 
     session_id: SessionId
     gen: Gen
@@ -140,7 +135,15 @@ class Header:
     created_at: datetime
     last_active_at: datetime
     expires_at: datetime | None
+    due_at: datetime | None = None
+    attempts: int = 0
+    parked: str | None = None
     etag: str
+
+    @property
+    def shown_title(self) -> str | None:
+        """The user's title, else the summary's."""
+        return self.title or (self.summary.title if self.summary else None)
 
 
 def body_hash(body: Mapping[str, JsonValue]) -> str:

@@ -230,13 +230,13 @@ class SessionView(BaseModel):
         """The header on the wire."""
         return cls(
             session_id=header.session_id.value,
-            title=header.title,
+            title=header.shown_title,
             agent_id=header.agent_id,
             strategy=header.strategy,
             ttl_seconds=header.ttl_seconds,
             turn_count=header.turn_count,
             consolidated_seq=header.consolidated_seq,
-            summary=SummaryView(**header.summary.model_dump()) if header.summary else None,
+            summary=SummaryView(**header.summary.model_dump(exclude={"title"})) if header.summary else None,
             last_active_at=header.last_active_at,
             created_at=header.created_at,
         )

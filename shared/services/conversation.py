@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from shared.domain.context import ContextEntry, Prompt, build_prompt
+from shared.domain.context import ContextEntry, Known, Prompt, build_prompt
 from shared.domain.errors import (
     Busy,
     ContentFiltered,
@@ -19,7 +19,17 @@ from shared.domain.errors import (
 )
 from shared.domain.ids import UserId
 from shared.domain.turns import MAX_TURN_BYTES, Message, TokenUsage, Turn, TurnStatus, search_text, stored_size
-from shared.ports import ChatModel, ChatReply, ChatRequest, Clock, PreferenceStore, TokenCount
+from shared.ports import (
+    ChatModel,
+    ChatReply,
+    ChatRequest,
+    Clock,
+    ConsolidationJob,
+    JobQueue,
+    PreferenceStore,
+    QueueUnavailable,
+    TokenCount,
+)
 from shared.prompts import read_prompt
 from shared.services.commits import STORE_SECONDS, Settled
 from shared.services.questions import Question
@@ -33,6 +43,7 @@ Result = TypeVar("Result")
 TURN_SECONDS = 60.0  # the whole of a turn
 STREAM_SECONDS = 180.0  # the whole of a turn that is read as it is written
 FIRST_TOKEN_SECONDS = 15.0  # of a stream
+CONSOLIDATED_EVERY = 10  # turns of a session that goes on: what leaves the history is in its summary by then
 RENEW_AFTER = timedelta(days=1)  # preferences live on with use, written at most daily
 
 
@@ -68,6 +79,7 @@ class Conversation:
         preferences: PreferenceStore,
         model: ChatModel,
         tokens: TokenCount,
+        jobs: JobQueue,
         clock: Clock,
         retention: Retention,
     ) -> None:
@@ -76,6 +88,7 @@ class Conversation:
         self._preferences = preferences
         self._model = model
         self._tokens = tokens
+        self._jobs = jobs
         self._clock = clock
         self._retention = retention
         self._running: set[asyncio.Task[Any]] = set()
@@ -190,7 +203,7 @@ class Conversation:
         said = question.said(self._clock.now())
         prompt = build_prompt(
             system=self._system(question),
-            preferences=opened.preferences,
+            known=_known(opened),
             window=opened.window,
             asked=said,
             history_tokens=question.history_tokens,
@@ -266,7 +279,15 @@ class Conversation:
     async def _commit(self, user: UserId, asked: Asked, opened: Opened, turn: Turn) -> Settled:
         remembered = opened.preferences.memory_enabled
         due_at: datetime | None = turn.created_at + self._retention.due_after if remembered else None
-        return await self._protocol.commit(user, asked, opened, turn, due_at)
+        settled = await self._protocol.commit(user, asked, opened, turn, due_at)
+        new_turns = settled.turn.seq - opened.header.consolidated_seq
+        if remembered and not settled.replayed and new_turns % CONSOLIDATED_EVERY == 0:
+            self._start(self._queue(ConsolidationJob(user, asked.session)))
+        return settled
+
+    async def _queue(self, job: ConsolidationJob) -> None:
+        with suppress(QueueUnavailable):  # the timer finds the session when it rests
+            await self._jobs.put(job)
 
     async def _renew(self, user: UserId, opened: Opened) -> None:
         renewed = self._clock.now() + self._retention.turns
@@ -283,6 +304,13 @@ async def _deadline(seconds: float) -> AsyncIterator[None]:
             yield
     except TimeoutError as late:
         raise Busy("The turn could not be stored in time; send the same request again", retry_after=1) from late
+
+
+def _known(opened: Opened) -> Known:
+    """What the model is told of the user; of what was remembered nothing, where the user wants nothing remembered."""
+    if not opened.preferences.memory_enabled:
+        return Known(opened.preferences)
+    return Known(opened.preferences, opened.header.summary, opened.last_times)
 
 
 def _counted(settled: Settled) -> Settled:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from pydantic import JsonValue
@@ -54,9 +55,15 @@ class UserPreferences:
         for _ in range(WRITE_TRIES):
             stored = await self._store.read(user)
             _check_etag(stored.preferences, if_match)
-            if stored.version is None or await self._store.delete(user, stored.version):
+            if stored.version is None or await self._forget(user, stored):
                 return
         raise _lost_races()
+
+    async def _forget(self, user: UserId, stored: StoredPreferences) -> bool:
+        """Delete them, but not the sessions' summaries that stand beside them."""
+        if stored.last_times:
+            return await self._store.write(user, replace(stored, preferences=Preferences()))
+        return await self._store.delete(user, stored.version or "")
 
     async def _write(
         self, user: UserId, if_match: str | None, change: Callable[[Preferences, datetime], Preferences]
@@ -68,7 +75,8 @@ class UserPreferences:
             if changed.etag == stored.preferences.etag:
                 return stored.preferences  # a repeat after a lost answer: what it asks for is so
             _check_etag(stored.preferences, if_match)
-            if await self._store.write(user, StoredPreferences(changed, epoch, stored.version, now + self._retention)):
+            written = replace(stored, preferences=changed, epoch=epoch, expires_at=now + self._retention)
+            if await self._store.write(user, written):
                 return changed
         raise _lost_races()
 

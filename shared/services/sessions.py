@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from shared.domain.errors import Conflict, NotFound, PreconditionFailed, StoreUnavailable
-from shared.domain.ids import SessionId, UserId
+from shared.domain.ids import Gen, SessionId, UserId
 from shared.domain.sessions import SessionPatch, session_etag
 from shared.domain.turns import Header, Turn
 from shared.ports import (
@@ -21,6 +21,7 @@ from shared.ports import (
     TranscriptStore,
     UserStore,
 )
+from shared.services.last_times import LastTimes
 from shared.telemetry import log_failure
 
 GRAVE_REST = timedelta(minutes=5)  # longer than any request or late message of the gen can live (182 s)
@@ -38,6 +39,7 @@ class Sessions:
         transcript: TranscriptStore,
         users: UserStore,
         cache: SessionCache,
+        last_times: LastTimes,
         clock: Clock,
         retention: timedelta,
     ) -> None:
@@ -47,6 +49,7 @@ class Sessions:
         self._transcript = transcript
         self._users = users
         self._cache = cache
+        self._last_times = last_times
         self._clock = clock
         self._retention = retention
 
@@ -108,11 +111,11 @@ class Sessions:
         header = await self._store.read_header(user, session)
         if header is None:
             for grave in await self._graves.list_graves(user, session):
-                await self._graves.sweep(user, grave.gen)
+                await self._sweep(user, grave.gen)
         else:
             _check_etag(header, if_match)
             await self._bury(user, header, if_match)
-            await self._graves.sweep(user, header.gen)
+            await self._sweep(user, header.gen)
         await self._forget_cached(user, session)
 
     async def sweep_due(self) -> int:
@@ -146,9 +149,14 @@ class Sessions:
 
     async def _close(self, grave: Grave, turnstile: asyncio.Semaphore) -> None:
         async with turnstile:
-            await self._graves.sweep(grave.user, grave.gen)
+            await self._sweep(grave.user, grave.gen)
             await self._forget_cached(grave.user, grave.session)
             await self._graves.close(grave)
+
+    async def _sweep(self, user: UserId, gen: Gen) -> None:
+        """Delete what is left of an incarnation, and what other sessions were told of it."""
+        await self._graves.sweep(user, gen)
+        await self._last_times.take_back(user, gen)
 
     async def _forget_cached(self, user: UserId, session: SessionId) -> None:
         try:

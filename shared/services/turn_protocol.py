@@ -13,6 +13,7 @@ from uuid import uuid4
 from shared.domain.errors import StoreUnavailable, TurnInProgress
 from shared.domain.ids import SessionId, TurnId, UserId
 from shared.domain.preferences import Preferences
+from shared.domain.summaries import LastTime, newest_times
 from shared.domain.turns import Header, Turn, fit_window, newest_run
 from shared.ports import (
     CachedSession,
@@ -62,6 +63,7 @@ class Opened:
     cold: bool
     preferences: Preferences
     preferences_expire_at: datetime | None
+    last_times: Sequence[LastTime]
     degraded: Sequence[str]
 
 
@@ -72,6 +74,7 @@ class _Read:
     header: Header
     preferences: StoredPreferences
     cached: OpenedTurn | None  # None: the cache is away
+    now: datetime
 
 
 class TurnProtocol:
@@ -104,7 +107,7 @@ class TurnProtocol:
                 if isinstance(read.cached, LeaseConflict):
                     raise conflict()
                 if not isinstance(read.cached, LeaseHeld):
-                    return await self._read_window(user, asked, read, now)
+                    return await self._read_window(user, asked, read)
             mine = await self._transcript.read_turn(user, asked.session, read.header.gen, asked.turn_id)
             if mine:
                 return replay(mine, asked.body_hash)
@@ -151,7 +154,7 @@ class TurnProtocol:
             )
         finally:
             cached = await opening  # a lease that is still on its way could not be released
-        return _Read(header or await self._begin_session(user, asked, now), stored, cached)
+        return _Read(header or await self._begin_session(user, asked, now), stored, cached, now)
 
     async def _begin_session(self, user: UserId, asked: Asked, now: datetime) -> Header:
         await self._sessions.open_session(user, asked.session, asked.agent_id, now)
@@ -160,9 +163,9 @@ class TurnProtocol:
             raise erased()
         return header
 
-    async def _read_window(self, user: UserId, asked: Asked, read: _Read, now: datetime) -> Opened | Settled:
+    async def _read_window(self, user: UserId, asked: Asked, read: _Read) -> Opened | Settled:
         header = read.header
-        cached = _usable(read.cached, header, now)
+        cached = _usable(read.cached, header, read.now)
         mine = next((turn for turn in cached if turn.turn_id == asked.turn_id), None)
         if mine:
             return replay(mine, asked.body_hash)
@@ -247,6 +250,7 @@ def _opened(read: _Read, header: Header, window: Sequence[Turn], *, cold: bool) 
         cold=cold,
         preferences=stored.preferences if fresh else Preferences(),
         preferences_expire_at=stored.expires_at if fresh else None,
+        last_times=newest_times(stored.last_times, read.now, apart_from=header.session_id) if fresh else (),
         degraded=_away(read),
     )
 

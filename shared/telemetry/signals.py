@@ -42,6 +42,8 @@ _appended = _meter.create_counter(names.TURNS_APPENDED, unit="{turn}", descripti
 _replayed = _meter.create_counter(names.TURNS_REPLAYED, unit="{turn}", description="Turns found stored already")
 _interrupted = _meter.create_counter(names.TURNS_INTERRUPTED, unit="{turn}", description="Turns whose reader left")
 _degraded = _meter.create_counter(names.TURNS_DEGRADED, unit="{turn}", description="Turns that did without, by reason")
+_summarised = _meter.create_counter(names.TURNS_SUMMARISED, unit="{turn}", description="Turns gone into a summary")
+_parked = _meter.create_counter(names.SESSIONS_PARKED, unit="{session}", description="Sessions given up, by reason")
 _conflicts = _meter.create_counter(names.STORE_CONFLICTS, unit="{race}", description="Commits lost to another turn's")
 _charge = _meter.create_counter(names.REQUEST_CHARGE, unit="{request_unit}", description="Cosmos DB request units")
 _redis_away = _meter.create_counter(names.REDIS_UNAVAILABLE, unit="{call}", description="Redis calls without answer")
@@ -100,6 +102,17 @@ def append_span() -> Iterator[None]:
 
 
 @contextmanager
+def background_span(operation: str) -> Iterator[None]:
+    """Observe a timer's or a queue's run, as a child of what the Functions worker attached."""
+    with _tracer.start_as_current_span(operation, kind=SpanKind.CONSUMER, **_QUIETLY) as span:
+        try:
+            yield
+        except BaseException as failed:
+            _mark_failed(span, type(failed).__name__)
+            raise
+
+
+@contextmanager
 def request_span(method: str, traceparent: str | None) -> Iterator[Span]:
     """Observe a request, as a child of what the Functions worker attached, else of the caller's `traceparent`."""
     attributes = {names.HTTP_METHOD: method}
@@ -132,6 +145,16 @@ def count_turn(status: str, degraded: Sequence[str], *, replayed: bool) -> None:
         _interrupted.add(1)
     for reason in degraded:
         _degraded.add(1, {names.DEGRADED_REASON: reason})
+
+
+def count_summary(turns: int, *, extractive: bool) -> None:
+    """Count the turns that a summary took in."""
+    _summarised.add(turns, {names.EXTRACTIVE: extractive})
+
+
+def count_parked(reason: str) -> None:
+    """Count a session that is given up until somebody revives it."""
+    _parked.add(1, {names.PARKED_REASON: reason})
 
 
 def count_conflict() -> None:

@@ -73,6 +73,8 @@ async def test_metrics_have_their_names(keepsake: Keepsake, captured: Captured, 
         await keepsake.chat("Hello", turn_id=turn)
     redis.stop()
     await keepsake.chat("Hello", turn_id="b")
+    async with keepsake.client() as client:
+        await client.post("/sessions/s/consolidate")
     risen = {name for name in OWN_METRICS if captured.total(name) > before[name]}
     assert risen == OWN_METRICS
     assert {key for _, dimensions, _ in captured.points for key in dimensions} <= DIMENSIONS
@@ -209,6 +211,7 @@ OWN_METRICS = {
     "agent_memory.turns.appended",
     "agent_memory.turns.replayed",
     "agent_memory.turns.degraded",
+    "agent_memory.turns.summarised",
     "agent_memory.cosmos.request_charge",
     "agent_memory.redis.unavailable",
 }
@@ -222,6 +225,8 @@ DIMENSIONS = {
     "db.response.status_code",
     "agent_memory.turn.status",
     "agent_memory.degraded.reason",
+    "agent_memory.summary.extractive",
+    "agent_memory.parked.reason",
     "http.request.method",
     "http.response.status_code",
     "http.route",

@@ -13,7 +13,13 @@ from infra.hooks.write_local_settings import DEPLOYED
 from shared.settings import AZURE_MARKS, AuthMode, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-LAPTOP_ONLY = {"COSMOS_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL", "QUEUE_KEY", "REDIS_SOCKET"}  # keys, and a server of our own
+LAPTOP_ONLY = {
+    "COSMOS_KEY",
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "QUEUE_KEY",
+    "REDIS_SOCKET",
+}  # keys, and a server of our own
 OF_THE_PLATFORM = {  # read by the Functions host or its worker, not by us
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
     "APPLICATIONINSIGHTS_CONNECTION_STRING",

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
 import httpx
@@ -11,6 +12,8 @@ from azure.core.pipeline.transport import AsyncHttpTransport
 from fastapi import FastAPI
 
 from local.cosmos import LOCAL_ENDPOINT, LOCAL_KEY, LocalCosmos
+from local.jobs import LocalQueue
+from shared import background
 from shared.composition import Composition
 from shared.http.app import create_api
 from shared.settings import AuthMode, Settings
@@ -25,6 +28,7 @@ class Keepsake:
 
     api: FastAPI
     composition: Composition
+    jobs: LocalQueue
 
     def client(self, user: str | None = ADA) -> httpx.AsyncClient:
         """An HTTP client of a user; None sends no user at all."""
@@ -47,6 +51,16 @@ class Keepsake:
         page = await self.get(f"/sessions/{session}/turns?limit=100", user=user)
         turns: list[dict[str, Any]] = page.get("value", [])
         return turns
+
+    async def work(self) -> None:
+        """Do all jobs that wait, as the queue function would."""
+        await self.jobs.drain(partial(background.consolidate_session, self.composition))
+
+    async def tick(self) -> None:
+        """Let the timers run, then do all jobs they find."""
+        await background.sweep_deleted_sessions(self.composition)
+        await background.summarise_idle_sessions(self.composition)
+        await self.work()
 
 
 class HasUrl(Protocol):
@@ -99,10 +113,14 @@ async def running(
     **settings: Any,
 ) -> AsyncIterator[Keepsake]:
     """A worker on these stores; `wrap` may put a faulty transport between the SDK and Cosmos DB."""
+    jobs = LocalQueue()
     composition = Composition(
-        local_settings(model, **settings), cosmos_transport=wrap(cosmos.transport()), clock=_StoreClock(cosmos)
+        local_settings(model, **settings),
+        cosmos_transport=wrap(cosmos.transport()),
+        jobs=jobs,
+        clock=_StoreClock(cosmos),
     )
     try:
-        yield Keepsake(create_api(composition), composition)
+        yield Keepsake(create_api(composition), composition, jobs)
     finally:
         await composition.close()

@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
+from azure.core.exceptions import ServiceRequestError, ServiceResponseError
+
 from tests.support.app import Transport
 
 
@@ -122,4 +124,26 @@ class MortalTransport(WrappedTransport):
         response = await self._inner.send(request, **kwargs)
         if countdown.is_dead:
             raise ProcessDied
+        return response
+
+
+class FailingTransport(WrappedTransport):
+    """Loses one request, or the answer to it, and goes on: the network's fault, not the process's."""
+
+    def __init__(self, inner: Transport, countdown: Countdown) -> None:
+        """Wrap a transport."""
+        super().__init__(inner)
+        self._countdown = countdown
+
+    async def send(self, request: Any, **kwargs: Any) -> Any:
+        """Send one request, or lose it."""
+        if "/docs" not in request.url:
+            return await self._inner.send(request, **kwargs)
+        self._countdown.requests += 1
+        strikes = self._countdown.requests == self._countdown.dies_at
+        if strikes and not self._countdown.applied:
+            raise ServiceRequestError("lost on its way")
+        response = await self._inner.send(request, **kwargs)
+        if strikes:
+            raise ServiceResponseError("its answer was lost")
         return response

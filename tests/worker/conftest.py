@@ -8,8 +8,11 @@ import pytest
 
 from local.cosmos import LOCAL_KEY
 from local.functions import FUNCTION_KEY
+from tests.support.azurite import Azurite, can_run
 from tests.support.model_server import ModelServer
 from tests.worker.processes import server
+
+NO_QUEUE = {"QUEUE_ENDPOINT": "http://127.0.0.1:9/none", "QUEUE_KEY": "bm9uZQ=="}  # nothing listens there
 
 
 @pytest.fixture(scope="session")
@@ -20,9 +23,21 @@ def cosmos_address() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def worker_settings(cosmos_address: str, model_server: ModelServer) -> dict[str, str]:
+def azurite() -> Iterator[Azurite | None]:
+    """The queue service, where it can be had."""
+    if not can_run():
+        yield None
+        return
+    with Azurite() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def worker_settings(cosmos_address: str, model_server: ModelServer, azurite: Azurite | None) -> dict[str, str]:
     """The app's settings on a laptop, with its stores."""
+    queue = azurite.settings if azurite else NO_QUEUE
     return {
+        **queue,
         "AUTH_MODE": "local",
         "COSMOS_ENDPOINT": cosmos_address,
         "COSMOS_KEY": LOCAL_KEY,

@@ -95,6 +95,26 @@ async def delete_session(
     await services.sessions.delete(user, SessionId(session_id), bare_etag(if_match))
 
 
+@router.post(
+    "/{session_id}/consolidate",
+    operation_id="consolidate_now",
+    summary="Summarise a session now",
+    response_model_exclude_none=True,
+    responses=error_responses(errors.NotFound, errors.SessionErased, errors.ModelUnavailable, *UNAVAILABLE),
+)
+async def consolidate_now(
+    session_id: SessionIdText, user: CurrentUser, services: CurrentServices, response: Response
+) -> SessionView:
+    """Summarise what was said since the last time, at once, and answer with the session as it is then.
+
+    It is done when `consolidated_seq` is `turn_count`; a minute may not be enough for a very long session, send again
+    then. Twice is harmless.
+    """
+    header = await services.consolidation.consolidate(user, SessionId(session_id))
+    response.headers["ETag"] = f'"{session_etag(header)}"'
+    return SessionView.of(header)
+
+
 def bare_etag(if_match: str | None) -> str | None:
     """The ETag without its quotes; the digest is strong, so a weak mark is dropped too."""
     return if_match and if_match.removeprefix("W/").strip('"')

@@ -1,0 +1,96 @@
+"""Summaries on session headers in the `memory` container, and the two scans for headers that want one."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from azure.core import MatchConditions
+
+from shared.adapters import cosmos_queries as sql
+from shared.adapters.cosmos_client import CosmosContainers
+from shared.adapters.cosmos_errors import ItemChanged, ItemMissing
+from shared.adapters.cosmos_items import header_id, read_time, set_fields, ttl_until, write_time
+from shared.adapters.cosmos_users import MEMORY
+from shared.domain.errors import Contended
+from shared.domain.ids import SessionId, UserId
+from shared.domain.summaries import Summary
+from shared.domain.turns import Header
+from shared.ports import Clock, ConsolidationJob, DueSession, Failure, ParkedSession
+
+PAGE = 1000  # sessions read at once, and then queued before the next are read
+
+
+class CosmosSummaries:
+    """Writes under the header's etag: whoever consolidated, postponed or said something meanwhile wins."""
+
+    def __init__(self, containers: CosmosContainers, clock: Clock) -> None:
+        """Take the worker's containers."""
+        self._containers = containers
+        self._clock = clock
+
+    async def find_due(self, now: datetime) -> AsyncIterator[Sequence[DueSession]]:
+        """Due headers of all users, a thousand at a time, in no order."""
+        async for page in self._scan(sql.FIND_DUE_SESSIONS_ACROSS_USERS, {"@now": write_time(now)}):
+            yield [DueSession(_job_of(item), read_time(item["due_at"])) for item in page]
+
+    async def find_parked(self) -> AsyncIterator[Sequence[ParkedSession]]:
+        """Parked headers of all users, a thousand at a time, in no order."""
+        async for page in self._scan(sql.FIND_PARKED_SESSIONS_ACROSS_USERS, {}):
+            yield [ParkedSession(_job_of(item), item["parked"]) for item in page]
+
+    async def keep(self, user: UserId, header: Header, summary: Summary | None, upto: int) -> bool:
+        """Set summary and `consolidated_seq`, which ends all attempts; nothing is due when that is everything."""
+        fields = {
+            "consolidated_seq": upto,
+            "summary": summary.model_dump() if summary else None,
+            "attempts": 0,
+            "parked": None,
+        }
+        return await self._patch(user, header, fields | ({"due_at": None} if upto >= header.turn_count else {}))
+
+    async def postpone(self, user: UserId, header: Header, failure: Failure | None) -> bool:
+        """Set when it is due again, or that it is parked."""
+        if failure is None:
+            return await self._patch(user, header, _waiting(self._clock.now(), 0, None))
+        parked = None if failure.due_at else failure.reason
+        return await self._patch(user, header, _waiting(failure.due_at, failure.attempts, parked))
+
+    async def rest(self, user: UserId, header: Header) -> bool:
+        """Set that nothing is due."""
+        return await self._patch(user, header, {"due_at": None})
+
+    async def _patch(self, user: UserId, header: Header, fields: Mapping[str, Any]) -> bool:
+        left = {"ttl": ttl_until(header.expires_at, self._clock.now())} if header.expires_at else {}
+        try:
+            async with self._containers.call(MEMORY) as container:
+                await container.patch_item(
+                    header_id(header.session_id),
+                    user.value,
+                    set_fields({**fields, **left}),
+                    etag=header.etag,
+                    match_condition=MatchConditions.IfNotModified,
+                )
+        except (ItemChanged, ItemMissing, Contended):
+            return False
+        return True
+
+    async def _scan(self, text: str, parameters: Mapping[str, Any]) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
+        async with self._containers.call(MEMORY) as container:
+            found = container.query_items(
+                sql.squeeze(text), parameters=sql.named(parameters), max_item_count=PAGE
+            ).by_page()
+        while True:
+            async with self._containers.call(MEMORY):  # each page has its own time
+                page = await anext(found, None)
+                if page is None:
+                    return
+                items = [item async for item in page]
+            yield items
+
+
+def _waiting(due_at: datetime | None, attempts: int, parked: str | None) -> dict[str, Any]:
+    return {"due_at": due_at and write_time(due_at), "attempts": attempts, "parked": parked}
+
+
+def _job_of(item: Mapping[str, str]) -> ConsolidationJob:
+    return ConsolidationJob(UserId(item["user_id"]), SessionId(item["session_id"]))

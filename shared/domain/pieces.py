@@ -1,0 +1,63 @@
+"""A piece of a transcript: as much of what is new as one summary can take in."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import JsonValue
+
+from shared.domain.context import estimate_tokens
+from shared.domain.turns import Message, Turn, TurnStatus
+
+MAX_TOLD_CHARS = 2000  # of a message; more is a pasted document, of which beginning and end say most
+MAX_TOOL_CHARS = 300  # of a tool's result: what it answered is in the reply that follows
+TAIL_CHARS = 200  # of what is told of a long text
+CUT = " … "
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Turns to summarise, and the seq up to which the transcript is dealt with then, silent turns included."""
+
+    turns: tuple[Turn, ...]
+    upto: int
+
+
+def cut_piece(turns: Sequence[Turn], now: datetime, *, upto: int, tokens: int) -> Piece:
+    """The oldest of the turns up to `upto` that fit into so many tokens, at least one.
+
+    Turns off the record (they have no text), refused ones and expired ones are passed over.
+    """
+    taken: list[Turn] = []
+    reached, used = upto if not turns else 0, 0
+    for turn in turns:
+        if turn.seq > upto:
+            break
+        if is_tellable(turn, now):
+            used += estimate_tokens(" ".join(str(line["content"]) for line in told(turn)))
+            if taken and used > tokens:
+                break
+            taken.append(turn)
+        reached = turn.seq
+    return Piece(tuple(taken), reached)
+
+
+def is_tellable(turn: Turn, now: datetime) -> bool:
+    """Whether a summary may speak of the turn."""
+    return turn.text is not None and turn.status is not TurnStatus.REFUSED and turn.expires_at > now
+
+
+def told(turn: Turn) -> list[Mapping[str, JsonValue]]:
+    """What a summariser is told of a turn: who said what, long texts and tools' results shortened."""
+    lines = [(message, _shorten(message)) for message in turn.messages if message.role != "system"]
+    return [
+        {"at": f"{message.at:%Y-%m-%d}", "role": message.name or message.role, "content": text}
+        for message, text in lines
+        if text
+    ]
+
+
+def _shorten(message: Message) -> str:
+    most = MAX_TOOL_CHARS if message.role == "tool" else MAX_TOLD_CHARS
+    text = message.content.strip()
+    return text if len(text) <= most else f"{text[: most - TAIL_CHARS]}{CUT}{text[-TAIL_CHARS:]}"

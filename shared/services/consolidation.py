@@ -1,0 +1,157 @@
+"""Consolidation: what was said in a session since the last time goes into its summary, each turn exactly once."""
+
+import asyncio
+from datetime import timedelta
+
+from shared.domain.errors import Busy, KeepsakeError, ModelUnavailable, NotFound, SessionErased, StoreUnavailable
+from shared.domain.ids import SessionId, UserId
+from shared.domain.pieces import cut_piece
+from shared.domain.turns import Header
+from shared.ports import (
+    Clock,
+    ConsolidationJob,
+    Failure,
+    JobQueue,
+    PreferenceStore,
+    SessionStore,
+    SummaryStore,
+    TranscriptStore,
+)
+from shared.services.last_times import LastTimes
+from shared.services.summariser import Summariser
+from shared.telemetry import log_failure
+from shared.telemetry.signals import count_parked, count_summary
+
+RUN_SECONDS = 60.0  # of one session in one run; what is left is queued again
+TURNS_AT_A_TIME = 100
+WRITE_TRIES = 5
+MAX_ATTEMPTS = 5
+FIRST_DELAY = timedelta(minutes=5)  # after a failure; three times as long after each further one
+
+
+class Consolidation:
+    """Consolidates one session at a time, piece by piece: every piece is committed before the next is read.
+
+    Twice, at once or after a crash is harmless: what is new is what follows the header's `consolidated_seq`, which a
+    piece is committed together with, under the header's etag.
+    """
+
+    def __init__(
+        self,
+        sessions: SessionStore,
+        transcript: TranscriptStore,
+        preferences: PreferenceStore,
+        summaries: SummaryStore,
+        last_times: LastTimes,
+        summariser: Summariser,
+        jobs: JobQueue,
+        clock: Clock,
+        piece_tokens: int,
+    ) -> None:
+        """Take the ports, the summariser, and how many tokens it takes in at once."""
+        self._sessions = sessions
+        self._transcript = transcript
+        self._preferences = preferences
+        self._summaries = summaries
+        self._last_times = last_times
+        self._summariser = summariser
+        self._jobs = jobs
+        self._clock = clock
+        self._piece_tokens = piece_tokens
+
+    async def consolidate(self, user: UserId, session: SessionId) -> Header:
+        """Consolidate now; the header as it is then, behind its turns if a minute was not enough.
+
+        Raises:
+            NotFound: this user has no such session.
+            ModelUnavailable: no piece could be summarised.
+            SessionErased, StoreUnavailable, Busy: what is committed by then stays.
+        """
+        header = await self._sessions.read_header(user, session)
+        if header is None or header.turn_count == 0:
+            raise NotFound("There is no such session", target="session_id")
+        await self._consolidate_in_time(user, header)
+        await self._last_times.publish(user, session)
+        return await self._reread(user, header)
+
+    async def run(self, job: ConsolidationJob, *, last_delivery: bool = False) -> None:
+        """Do a job of the queue. A failure is written down on the header, to be tried later or parked.
+
+        The last delivery of a message is written down beforehand: if it takes the process along, it counts (F24).
+
+        Raises:
+            StoreUnavailable, Busy, QueueUnavailable: the message is to be delivered again.
+        """
+        header = await self._sessions.read_header(job.user, job.session)
+        if header is None or header.turn_count == 0:
+            return
+        if last_delivery:
+            await self._fail(job, "delivered_too_often")
+        try:
+            done = await self._consolidate_in_time(job.user, header)
+            await self._last_times.publish(job.user, job.session)
+        except SessionErased:
+            return
+        except (StoreUnavailable, Busy):
+            raise
+        except Exception as failed:  # noqa: BLE001 - a session that always fails must not come back for ever (F24)
+            log_failure("consolidation_failed", failed)
+            if not last_delivery:
+                await self._fail(job, failed.code if isinstance(failed, KeepsakeError) else type(failed).__name__)
+            return
+        if not done:
+            await self._jobs.put(job)
+
+    async def _consolidate_in_time(self, user: UserId, header: Header) -> bool:
+        """Whether all that was said by now is consolidated; when time is over before anything is, that is a failure."""
+        try:
+            async with asyncio.timeout(RUN_SECONDS):
+                await self._consolidate_all(user, header)
+        except TimeoutError as late:
+            if (await self._reread(user, header)).consolidated_seq == header.consolidated_seq:
+                raise ModelUnavailable("Summarising took too long; send again", retry_after=2) from late
+            return False
+        return True
+
+    async def _consolidate_all(self, user: UserId, header: Header) -> None:
+        """Piece by piece what was said by now, unless the user wants nothing remembered."""
+        upto = header.turn_count
+        if (await self._preferences.read(user)).preferences.memory_enabled:
+            while header.consolidated_seq < upto:
+                header = await self._consolidate_piece(user, header, upto)
+        elif header.due_at:
+            await self._summaries.rest(user, header)
+
+    async def _consolidate_piece(self, user: UserId, header: Header, upto: int) -> Header:
+        """Summarise what comes next and commit it; the header afterwards."""
+        after, gen = header.consolidated_seq, header.gen
+        turns = await self._transcript.list_turns(user, header.session_id, gen, after, TURNS_AT_A_TIME)
+        piece = cut_piece(turns, self._clock.now(), upto=upto, tokens=self._piece_tokens)
+        summary = await self._summariser.summarise(header.summary, piece, after + 1)
+        for _ in range(WRITE_TRIES):
+            if await self._summaries.keep(user, header, summary, piece.upto):
+                count_summary(len(piece.turns), extractive=bool(summary and summary.extractive))
+                return await self._reread(user, header)
+            header = await self._reread(user, header)
+            if header.consolidated_seq != after:
+                return header  # somebody else did it: theirs stands, ours is thrown away
+        raise Busy("The session is written to faster than it can be consolidated; send again", retry_after=1)
+
+    async def _fail(self, job: ConsolidationJob, reason: str) -> None:
+        """Write a failure down: due again later and later, after five in a row parked."""
+        for _ in range(WRITE_TRIES):
+            header = await self._sessions.read_header(job.user, job.session)
+            if header is None or header.consolidated_seq >= header.turn_count:
+                return
+            attempts = header.attempts + 1
+            again = self._clock.now() + FIRST_DELAY * 3 ** (attempts - 1) if attempts < MAX_ATTEMPTS else None
+            if await self._summaries.postpone(job.user, header, Failure(again, attempts, reason)):
+                if again is None:
+                    count_parked(reason)
+                return
+
+    async def _reread(self, user: UserId, seen: Header) -> Header:
+        header = await self._sessions.read_header(user, seen.session_id)
+        if header is None or header.gen != seen.gen:
+            raise SessionErased("The session was erased meanwhile; nothing of it is kept")
+        return header

@@ -1,0 +1,110 @@
+"""Writes the summary of a piece of a transcript: by a model where there is one, else by choosing sentences."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pydantic import JsonValue, ValidationError
+
+from shared.domain.context import render_data
+from shared.domain.errors import ContentFiltered, ModelUnavailable
+from shared.domain.extractive import extract, extract_title
+from shared.domain.pieces import Piece, told
+from shared.domain.summaries import Summary
+from shared.domain.turns import Message
+from shared.ports import ChatModel, ChatRequest, Clock
+from shared.prompts import read_prompt
+from shared.prompts.summarise import PROMPT, SummaryAnswer, answer_schema
+
+CALL_SECONDS = 25.0  # of one call of the model: two of them, with the repair, fit into a consolidation's minute
+MAX_QUOTED_CHARS = 4000  # of an answer that did not fit, when the model is shown it again
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryModel:
+    """Who is asked: a chat model, by the name of one of its models or None for its default."""
+
+    chat: ChatModel
+    name: str | None
+
+
+class Summariser:
+    """Makes a summary of the one before and what is new. Nothing is stored here, so doing it twice only costs."""
+
+    def __init__(self, model: SummaryModel | None, clock: Clock) -> None:
+        """Take the model; without one every summary is extractive."""
+        self._model = model
+        self._clock = clock
+
+    async def summarise(self, earlier: Summary | None, piece: Piece, from_seq: int) -> Summary | None:
+        """The summary of everything up to the piece's end; the earlier one if there is nothing to tell.
+
+        Extractive without a model, and where the model's provider refuses what was said (F16).
+
+        Raises:
+            ModelUnavailable: the model gave no usable answer, or twice one that is none (F15, F17).
+        """
+        if not piece.turns:
+            return earlier
+        begins = earlier.from_seq if earlier else from_seq
+        if self._model:
+            try:
+                answer = await self._ask(self._model, earlier, piece)
+            except ContentFiltered:
+                pass
+            else:
+                return Summary(
+                    text=answer.summary, title=answer.title, from_seq=begins, to_seq=piece.upto, extractive=False
+                )
+        return _extracted(earlier, piece, begins)
+
+    async def _ask(self, model: SummaryModel, earlier: Summary | None, piece: Piece) -> SummaryAnswer:
+        turns: list[JsonValue] = [
+            {"seq": turn.seq, "messages": [dict(line) for line in told(turn)]} for turn in piece.turns
+        ]
+        block = render_data("conversation", {"notes": earlier.text if earlier else None, "turns": turns})
+        now = self._clock.now()
+        request = ChatRequest(
+            messages=(
+                Message(role="system", content=read_prompt(PROMPT), at=now),
+                Message(role="user", content=block, at=now),
+            ),
+            tools=(),
+            model=model.name,
+            first_token_seconds=CALL_SECONDS,
+            seconds=CALL_SECONDS,
+            schema=answer_schema(),
+        )
+        reply = await model.chat.reply(request)
+        try:
+            return SummaryAnswer.model_validate_json(reply.text)
+        except ValidationError as unfit:
+            return await self._ask_again(model.chat, request, reply.text, unfit)
+
+    async def _ask_again(
+        self, chat: ChatModel, request: ChatRequest, unfit: str, why: ValidationError
+    ) -> SummaryAnswer:
+        """One try to repair an answer that does not fit."""
+        now = self._clock.now()
+        again: Sequence[Message] = (
+            Message(role="assistant", content=unfit[:MAX_QUOTED_CHARS], at=now),
+            Message(role="user", content=f"That does not fit: {_faults(why)}. Send the JSON object again.", at=now),
+        )
+        reply = await chat.reply(replace(request, messages=(*request.messages, *again)))
+        try:
+            return SummaryAnswer.model_validate_json(reply.text)
+        except ValidationError as still:
+            raise ModelUnavailable("The model's summary does not fit its schema") from still
+
+
+def _extracted(earlier: Summary | None, piece: Piece, begins: int) -> Summary | None:
+    text = extract(earlier.text if earlier else None, piece.turns)
+    title = (earlier.title if earlier else None) or extract_title(piece.turns)
+    if not text:
+        return earlier and earlier.model_copy(update={"to_seq": piece.upto})
+    return Summary(text=text, title=title, from_seq=begins, to_seq=piece.upto, extractive=True)
+
+
+def _faults(why: ValidationError) -> str:
+    """What is wrong, by field and rule; never what was in it."""
+    errors = why.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, error['loc'])) or 'the text'}: {error['type']}" for error in errors[:5])
