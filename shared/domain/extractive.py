@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shared.domain.summaries import MAX_TITLE_CHARS
 from shared.domain.turns import Turn
 
-MAX_EXTRACT_CHARS = 800  # about 200 tokens
+MAX_EXTRACT_CHARS = 700  # at most about 200 tokens, also where words are short
 MAX_SENTENCE_CHARS = 220  # a longer one is a pasted text
 MIN_WORDS = 3
 _BREAK = re.compile(r"(?<=[.!?\u2026])\s+|\s*\n+\s*")
@@ -20,6 +20,7 @@ _LASTING = re.compile(
     r"like|dislike|plan|booked|need|must|deadline|every)\b",
     re.IGNORECASE,
 )
+_REQUEST = re.compile(r"^(please|could|can|would|tell|explain|give|show|write|list|help)\b", re.IGNORECASE)
 _CHATTER = re.compile(
     r"^(thanks?|thank you|ok|okay|great|sure|yes|no|hello|hi|hey|bye|good)\b[^.!]{0,24}[.!…]*$", re.IGNORECASE
 )
@@ -64,19 +65,24 @@ def _own_sentences(turn: Turn) -> Iterable[str]:
 
 
 def _weigh(sentences: Sequence[str]) -> list[_Sentence]:
-    """Statements, with what they are worth: about the user, lasting, precise; words that others use as well help."""
+    """Statements, with what they are worth: about the user, lasting, precise; words that others use as well help.
+
+    What no rule speaks for, in a language they do not know for instance, counts only where there is nothing else.
+    """
     words = [frozenset(word.lower() for word in _WORD.findall(text)) for text in sentences]
     common = Counter(word for some in words for word in some)
-    weighed = []
+    weighed: dict[bool, list[_Sentence]] = {True: [], False: []}
     for place, (text, used) in enumerate(zip(sentences, words, strict=True)):
         if _is_statement(text, used):
+            ruled = _rules(text)
             shared = sum(common[word] > 1 and len(word) > 3 for word in used) / len(used)  # noqa: PLR2004 - no article
-            weighed.append(_Sentence(text, place, used, _rules(text) + shared - len(text) / MAX_SENTENCE_CHARS))
-    return weighed
+            worth = ruled + shared - len(text) / MAX_SENTENCE_CHARS
+            weighed[ruled > 0].append(_Sentence(text, place, used, worth))
+    return weighed[True] or weighed[False]
 
 
 def _is_statement(text: str, words: frozenset[str]) -> bool:
-    asks = text.rstrip(" \"'”\u2019").endswith("?")
+    asks = text.rstrip(" \"'”\u2019").endswith("?") or _REQUEST.match(text)
     return len(words) >= MIN_WORDS and len(text) <= MAX_SENTENCE_CHARS and not asks and not _CHATTER.match(text)
 
 

@@ -112,12 +112,15 @@ async def running(
     wrap: Callable[[Transport], Transport] = lambda inner: inner,
     **settings: Any,
 ) -> AsyncIterator[Keepsake]:
-    """A worker on these stores; `wrap` may put a faulty transport between the SDK and Cosmos DB."""
+    """A worker on these stores; `wrap` may put a faulty transport between the SDK and Cosmos DB.
+
+    Its queue is in this process, unless the settings name another.
+    """
     jobs = LocalQueue()
     composition = Composition(
         local_settings(model, **settings),
         cosmos_transport=wrap(cosmos.transport()),
-        jobs=jobs,
+        jobs=None if "queue_endpoint" in settings else jobs,
         clock=_StoreClock(cosmos),
     )
     try:

@@ -147,3 +147,35 @@ class FailingTransport(WrappedTransport):
         if strikes:
             raise ServiceResponseError("its answer was lost")
         return response
+
+
+class Meanwhile:
+    """Lets something happen right before request k leaves, through the transports it wraps."""
+
+    def __init__(self, at: int, happening: Callable[[], Awaitable[object]]) -> None:
+        """Count from 1."""
+        self.at = at
+        self.happening = happening
+        self.requests = 0
+
+    def wrap(self, inner: Transport) -> Transport:
+        """A transport that is watched."""
+        return _MeanwhileTransport(inner, self)
+
+    @property
+    def happened(self) -> bool:
+        """Whether there was a request k."""
+        return self.requests >= self.at
+
+
+class _MeanwhileTransport(WrappedTransport):
+    def __init__(self, inner: Transport, meanwhile: Meanwhile) -> None:
+        super().__init__(inner)
+        self._meanwhile = meanwhile
+
+    async def send(self, request: Any, **kwargs: Any) -> Any:
+        if "/docs" in request.url:
+            self._meanwhile.requests += 1
+            if self._meanwhile.requests == self._meanwhile.at:
+                await self._meanwhile.happening()
+        return await super().send(request, **kwargs)

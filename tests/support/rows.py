@@ -1,15 +1,38 @@
 """The store behind the application's back, through the SDK."""
 
-from azure.cosmos.aio import CosmosClient
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from local.cosmos import LOCAL_ENDPOINT, LOCAL_KEY, LocalCosmos
 
 
 async def bump_epoch(cosmos: LocalCosmos, user: str) -> None:
     """What an erase does first: move the user's epoch."""
+    async with _memory(cosmos) as container:
+        await container.patch_item("user", user, [{"op": "incr", "path": "/epoch", "value": 1}])
+
+
+async def replace_item(cosmos: LocalCosmos, item: Mapping[str, Any]) -> None:
+    """Put something else in an item's place."""
+    async with _memory(cosmos) as container:
+        await container.replace_item(item["id"], dict(item))
+
+
+async def create_items(cosmos: LocalCosmos, user: str, items: Sequence[Mapping[str, Any]]) -> None:
+    """Put items into a user's partition."""
+    async with _memory(cosmos) as container:
+        for start in range(0, len(items), 100):
+            creates: list[Any] = [("create", (dict(item),), {}) for item in items[start : start + 100]]
+            await container.execute_item_batch(creates, user)
+
+
+@asynccontextmanager
+async def _memory(cosmos: LocalCosmos) -> AsyncIterator[ContainerProxy]:
     client = CosmosClient(LOCAL_ENDPOINT, LOCAL_KEY, transport=cosmos.transport())
     try:
-        container = client.get_database_client("agent-memory").get_container_client("memory")
-        await container.patch_item("user", user, [{"op": "incr", "path": "/epoch", "value": 1}])
+        yield client.get_database_client("agent-memory").get_container_client("memory")
     finally:
         await client.close()
