@@ -38,6 +38,10 @@ class LocalQueue:
         """How many jobs wait."""
         return self._waiting.qsize()
 
+    async def count_poison(self) -> int:
+        """How many jobs failed five times."""
+        return len(self._poison)
+
     async def revive(self) -> int:
         """Deliver again what failed five times."""
         revived, self._poison = self._poison, []

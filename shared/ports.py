@@ -261,6 +261,10 @@ class JobQueue(Protocol):
         """About how many jobs wait."""
         ...
 
+    async def count_poison(self) -> int:
+        """About how many jobs failed for good."""
+        ...
+
     async def revive(self) -> int:
         """Put jobs that failed for good back into the queue; how many it was. Twice is harmless: there are none."""
         ...

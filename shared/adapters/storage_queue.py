@@ -47,9 +47,11 @@ class StorageQueue:
 
     async def length(self) -> int:
         """About how many messages wait or are worked on."""
-        async with _call():
-            properties = await self._queue.get_queue_properties()
-        return properties.approximate_message_count or 0
+        return await _count(self._queue)
+
+    async def count_poison(self) -> int:
+        """About how many messages the host has put aside."""
+        return await _count(self._poison)
 
     async def revive(self) -> int:
         """Send every poison message once more as it is, then delete it there."""
@@ -84,6 +86,12 @@ def _client(account: QueueAccount, name: str) -> QueueClient:
         read_timeout=2,
         retry_total=1,
     )
+
+
+async def _count(queue: QueueClient) -> int:
+    async with _call():
+        properties = await queue.get_queue_properties()
+    return properties.approximate_message_count or 0
 
 
 @asynccontextmanager

@@ -48,6 +48,14 @@ class IdleSessions:
         """Sessions that were given up."""
         return [one async for page in self._summaries.find_parked() for one in page]
 
+    async def count_poison(self) -> int:
+        """How many messages of the queue failed for good.
+
+        Raises:
+            QueueUnavailable: the queue does not answer.
+        """
+        return await self._jobs.count_poison()
+
     async def revive(self) -> int:
         """Make parked sessions due at once and put poison messages back; how many of both. Twice is harmless."""
         revived = await self._jobs.revive()

@@ -2,7 +2,8 @@
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import httpx
 import pytest
@@ -11,7 +12,7 @@ from azure.cosmos import CosmosClient
 from local.cosmos import LOCAL_KEY
 from tests.support.azurite import Azurite, can_run
 from tests.support.model_server import ModelServer
-from tests.worker.processes import server, wait_until
+from tests.worker.processes import program, server, wait_until
 
 pytestmark = [
     pytest.mark.xdist_group("worker"),
@@ -46,13 +47,14 @@ def say(worker: httpx.Client, user: str, session: str = "s") -> None:
     worker.put(f"/api/sessions/{session}/turns/t", json=TURN, headers={"x-user-id": user}).raise_for_status()
 
 
-def let_rest(cosmos_address: str) -> None:
-    """As if the last turn of every session had been said long ago: the worker's clock cannot be moved."""
+def set_on_headers(cosmos_address: str, fields: Mapping[str, Any], user: str | None = None) -> None:
+    """Set fields on the headers that are due, behind the application's back: the worker's clock cannot be moved."""
+    changes = [{"op": "set", "path": f"/{name}", "value": value} for name, value in fields.items()]
     with CosmosClient(cosmos_address, LOCAL_KEY) as client:
         memory = client.get_database_client("agent-memory").get_container_client("memory")
-        due = [{"op": "set", "path": "/due_at", "value": "2026-01-01T00:00:00.000000Z"}]
         for found in memory.query_items(DUE, enable_cross_partition_query=True):
-            memory.patch_item(found["id"], found["user_id"], due)
+            if user in {None, found["user_id"]}:
+                memory.patch_item(found["id"], found["user_id"], changes)
 
 
 def is_summarised(worker: httpx.Client, user: str, session: str = "s") -> bool:
@@ -67,7 +69,7 @@ def test_the_timer_fills_the_queue_and_the_queue_is_worked_off(
     """Sessions that rest are found, queued, summarised by the queue function, and the queue is empty again."""
     for n in range(20):
         say(worker, f"resting-{n}")
-    let_rest(cosmos_address)
+    set_on_headers(cosmos_address, {"due_at": "2026-01-01T00:00:00.000000Z"})
     assert worker.post("/admin/functions/summarise_idle_sessions").status_code == 202
     wait_until(lambda: all(is_summarised(worker, f"resting-{n}") for n in range(20)), 30)
     wait_until(lambda: waiting(queues, QUEUE) == 0)
@@ -130,3 +132,28 @@ def test_two_runners_and_two_messages_make_one_summary_f21(
     assert (found["summary"]["from_seq"], found["summary"]["to_seq"]) == (1, 4)
     assert found["summary"]["text"].count("Mina") == 4
     assert len(model.requests) >= 1
+
+
+def test_an_operator_lists_and_revives_what_was_given_up(
+    worker: httpx.Client, worker_settings: dict[str, str], queues: Azurite, cosmos_address: str
+) -> None:
+    """`python -m operate.parked` shows parked sessions and poison, and `--revive` has both tried anew."""
+    say(worker, "parked")
+    set_on_headers(cosmos_address, {"parked": "model_unavailable", "attempts": 5, "due_at": None}, user="parked")
+    with queues.queue(POISON) as poison:
+        poison.send_message(base64.b64encode(json.dumps({"user_id": "nobody", "session_id": "s"}).encode()).decode())
+    assert operate(worker_settings) == (
+        "1 sessions are parked: 1 model_unavailable\n1 messages are poison\nparked\ts\tmodel_unavailable\n"
+    )
+    assert operate(worker_settings, "--revive").startswith("2 revived;")
+    assert worker.post("/admin/functions/summarise_idle_sessions").status_code == 202
+    wait_until(lambda: is_summarised(worker, "parked"), 20)
+    assert operate(worker_settings) == "0 sessions are parked\n0 messages are poison\n"
+
+
+def operate(settings: dict[str, str], *arguments: str) -> str:
+    """What the operator's command prints."""
+    with program("-m", "operate.parked", *arguments, settings=settings) as running:
+        output, _ = running.process.communicate(timeout=30)
+        assert running.process.returncode == 0, running.said()
+    return output.decode()
