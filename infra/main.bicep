@@ -30,9 +30,15 @@ param principalType string = 'User'
 @description('Give a person who deploys the data roles that running the app on a laptop needs. Pipelines never get them.')
 param developerAccess bool = true
 
+@description('entra: callers show Entra ID tokens. key: a service that holds the Functions key says who the user is.')
+@allowed([
+  'entra'
+  'key'
+])
+param authMode string = 'entra'
+
 @description('Whom tokens must be meant for: client id or App ID URI of the app registration (docs/deploy.md makes one).')
-@minLength(1)
-param entraAudience string
+param entraAudience string = ''
 
 @description('Tenants whose tokens are accepted, with commas between; empty: the one deployed to.')
 param entraTenantIds string = ''
@@ -315,6 +321,12 @@ module privateEndpoints './modules/private-endpoints.bicep' = if (privateNetwork
   }
 }
 
+var entraSettings = {
+  ENTRA_TENANT_IDS: empty(entraTenantIds) ? tenant().tenantId : entraTenantIds
+  ENTRA_AUDIENCE: entraAudience
+  ENTRA_ACTING_CLIENT_IDS: entraActingClientIds
+}
+var authSettings = authMode == 'entra' ? entraSettings : {}
 var redisManagedSettings = {
   REDIS_TLS: 'true'
   REDIS_HOST: hasManagedRedis ? redis!.outputs.hostName : ''
@@ -353,11 +365,8 @@ module app './modules/app.bicep' = {
     maximumInstanceCount: maximumInstanceCount
     httpConcurrency: httpConcurrency
     alwaysReadyHttp: alwaysReadyHttp
-    appSettings: union(settings, redisSettings, {
-      AUTH_MODE: 'entra'
-      ENTRA_TENANT_IDS: empty(entraTenantIds) ? tenant().tenantId : entraTenantIds
-      ENTRA_AUDIENCE: entraAudience
-      ENTRA_ACTING_CLIENT_IDS: entraActingClientIds
+    appSettings: union(settings, redisSettings, authSettings, {
+      AUTH_MODE: authMode
       COSMOS_ENDPOINT: cosmos.outputs.endpoint
       COSMOS_DATABASE: cosmos.outputs.databaseName
       QUEUE_ENDPOINT: storage.outputs.queueEndpoint

@@ -1,6 +1,7 @@
 """`azd` finds what it needs, and leaves a laptop with what it needs."""
 
 import json
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -12,12 +13,14 @@ import yaml  # type: ignore[import-untyped]  # it brings no types
 from infra.check.bicep import has_default, text
 from infra.check.run import bicep_files
 from infra.check.values import at, resource_body
+from infra.hooks import check_choices
 from infra.hooks.write_local_settings import main, settings_for
 from tests.infra.conftest import Started
 
 ROOT = Path(__file__).resolve().parents[2]
 MAIN = next(file for file in bicep_files() if file.path.stem == "main")
 PARAMETERS: dict[str, Any] = json.loads((ROOT / "infra" / "main.parameters.json").read_text())["parameters"]
+VARIABLES = {parameter["value"].strip("${}") for parameter in PARAMETERS.values()}
 AZURE_YAML = yaml.safe_load((ROOT / "azure.yaml").read_text())
 EXAMPLE = json.loads((ROOT / "local.settings.example.json").read_text())
 DEPLOYED = {
@@ -44,15 +47,14 @@ def test_every_parameter_comes_from_a_variable_of_its_own() -> None:
 
 
 def test_azd_asks_for_no_more_than_it_must() -> None:
-    """Name, region and whom tokens are meant for; everything else has a default."""
+    """Name and region; everything else has a default."""
     asked = {name for name, node in MAIN.parameters.items() if not has_default(node)}
-    assert asked == {"environmentName", "location", "entraAudience"}
+    assert asked == {"environmentName", "location"}
 
 
 def test_no_output_feeds_a_parameter() -> None:
     """Outputs stay as variables: one that a parameter reads would outlive what the user sets."""
-    variables = {parameter["value"].strip("${}") for parameter in PARAMETERS.values()}
-    assert variables & MAIN.outputs.keys() == {"AZURE_LOCATION"}
+    assert VARIABLES & MAIN.outputs.keys() == {"AZURE_LOCATION"}
 
 
 def test_the_service_is_found_by_its_tag() -> None:
@@ -66,8 +68,7 @@ def test_the_service_is_found_by_its_tag() -> None:
 def test_a_pipeline_deploys_what_was_chosen() -> None:
     """All choices go to GitHub; who deploys there is not a person, and gets no data rights."""
     ours = {"AZURE_ENV_NAME", "AZURE_LOCATION", "AZURE_PRINCIPAL_ID", "AZURE_PRINCIPAL_TYPE", "DEVELOPER_ACCESS"}
-    variables = {parameter["value"].strip("${}") for parameter in PARAMETERS.values()}
-    assert set(AZURE_YAML["pipeline"]["variables"]) == variables - ours
+    assert set(AZURE_YAML["pipeline"]["variables"]) == VARIABLES - ours
     assert text(MAIN.variables["developerId"]).endswith("principalType == 'User' ? principalId : ''")
 
 
@@ -77,11 +78,43 @@ def test_the_template_has_the_version_of_the_project() -> None:
     assert AZURE_YAML["metadata"]["template"] == f"keepsake@{version}"
 
 
-def test_the_hook_is_where_azd_looks_for_it() -> None:
-    """The hook exists, and nothing beside it makes azd install packages."""
-    hook = ROOT / AZURE_YAML["hooks"]["postprovision"]["run"]
-    assert hook.exists()
-    assert {path.name for path in hook.parent.iterdir()} - {"__pycache__"} == {hook.name}
+def test_the_hooks_are_where_azd_looks_for_them() -> None:
+    """Each exists and can be run, and nothing beside them makes azd install packages."""
+    hooks = {ROOT / hook["run"] for hook in AZURE_YAML["hooks"].values()}
+    assert set(AZURE_YAML["hooks"]) == {"preprovision", "postprovision"}
+    assert {path for path in (ROOT / "infra" / "hooks").iterdir() if path.name != "__pycache__"} == hooks
+    assert [hook for hook in hooks if not os.access(hook, os.X_OK)] == []
+
+
+@pytest.mark.parametrize(
+    ("chosen", "missing"),
+    [
+        ({}, ["ENTRA_AUDIENCE"]),
+        ({"ENTRA_AUDIENCE": ""}, ["ENTRA_AUDIENCE"]),
+        ({"ENTRA_AUDIENCE": "api://x"}, []),
+        ({"AUTH_MODE": "key"}, []),
+        ({"AUTH_MODE": "key", "REDIS_MODE": "existing"}, ["EXISTING_REDIS_HOST"]),
+        ({"AUTH_MODE": "key", "OPENAI_MODE": "existing"}, ["EXISTING_OPENAI_ENDPOINT"]),
+    ],
+)
+def test_what_a_choice_needs_is_asked_for_before_anything_is_made(
+    chosen: dict[str, str], missing: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody waits a quarter of an hour for an app that cannot start."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
+    assert check_choices.main() == (1 if missing else 0)
+    assert re.findall(r"azd env set (\w+)", capsys.readouterr().err) == missing
+
+
+def test_choices_are_those_of_the_templates() -> None:
+    """The hook speaks of variables and defaults that exist."""
+    names = {name for (choice, _), needed in check_choices.NEEDED.items() for name in (choice, needed)}
+    assert names <= VARIABLES
+    assert "param authMode string = 'entra'" in text(MAIN.root)
+    assert check_choices.DEFAULTS == {"AUTH_MODE": "entra"}
 
 
 def test_the_roles_come_before_the_app() -> None:

@@ -7,8 +7,21 @@ from pathlib import Path
 import pytest
 
 from infra.check.app_settings import settings_of_module, settings_of_site
+from infra.check.bicep import operands
 from infra.check.run import bicep_files
-from infra.check.values import Known, Listing, Record, Value, at, leaves, records, resource_body
+from infra.check.values import (
+    Choice,
+    Known,
+    Listing,
+    Record,
+    Scope,
+    Value,
+    at,
+    evaluate,
+    leaves,
+    records,
+    resource_body,
+)
 from infra.hooks.write_local_settings import DEPLOYED
 from shared.settings import AZURE_MARKS, AuthMode, Settings
 
@@ -62,6 +75,18 @@ def test_azure_never_trusts_a_header() -> None:
     assert modes <= set(AuthMode) - {AuthMode.LOCAL}
 
 
+def test_tokens_are_told_of_where_they_are_shown() -> None:
+    """What AUTH_MODE=entra needs is given with it, and with nothing else."""
+    main = FILES["main"]
+    given = evaluate(Scope(main), operands(main.variables["authSettings"])[-1])
+    assert isinstance(given, Choice)
+    assert given.condition == "authMode == 'entra'"
+    assert [set(record.fields) for record in records(given)] == [
+        {"ENTRA_TENANT_IDS", "ENTRA_AUDIENCE", "ENTRA_ACTING_CLIENT_IDS"},
+        set(),
+    ]
+
+
 def test_redis_is_never_spoken_to_in_clear_text() -> None:
     """Whatever else is set, TLS stays on."""
     assert set(constants(GIVEN["REDIS_TLS"])) == {"true"}
@@ -71,7 +96,7 @@ def test_redis_is_never_spoken_to_in_clear_text() -> None:
 def test_nobody_can_set_aside_what_is_fixed(name: str) -> None:
     """`settings` comes first in the union, so that what follows it wins."""
     written = (FILES["main"].modules["app"].text or b"").decode()
-    assert "appSettings: union(settings, redisSettings, {" in written
+    assert "appSettings: union(settings, redisSettings, authSettings, {" in written
     assert name in GIVEN
 
 
