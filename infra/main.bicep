@@ -66,6 +66,9 @@ param zoneRedundant bool = false
 ])
 param cosmosCapacity string = 'serverless'
 
+@description('Name of a Cosmos DB account in the resource group to use and keep up, such as a restored one; empty: one is made.')
+param cosmosAccount string = ''
+
 @description('Request units per second a container may scale up to, with autoscale.')
 @minValue(1000)
 param cosmosMaxThroughput int = 4000
@@ -214,7 +217,7 @@ module cosmos './modules/cosmos.bicep' = {
   name: 'cosmos'
   scope: group
   params: {
-    name: '${prefixes.cosmos}${token}'
+    name: empty(cosmosAccount) ? '${prefixes.cosmos}${token}' : cosmosAccount
     location: location
     tags: tags
     privateNetwork: privateNetwork

@@ -75,10 +75,11 @@ var withOpenAi = empty(openAiId) ? always : concat(always, openAi)
 var withRedis = empty(redisId) ? withOpenAi : concat(withOpenAi, redis)
 var targets = empty(searchId) ? withRedis : concat(withRedis, search)
 
+// Named by what it leads to, since an endpoint that exists cannot be led elsewhere.
 module endpoints './private-endpoint.bicep' = [for target in targets: {
   name: 'endpoint-${target.name}'
   params: {
-    name: 'pe-${target.name}'
+    name: 'pe-${last(split(target.targetId, '/'))}-${target.groupId}'
     location: location
     tags: tags
     networkId: networkId

@@ -12,7 +12,7 @@ import yaml  # type: ignore[import-untyped]  # it brings no types
 
 from infra.check.bicep import has_default, text
 from infra.check.run import bicep_files
-from infra.check.values import at, resource_body
+from infra.check.values import Choice, at, leaves, resource_body
 from infra.hooks import check_choices
 from infra.hooks.write_local_settings import main, settings_for
 from tests.infra.conftest import Started
@@ -121,6 +121,28 @@ def test_the_roles_come_before_the_app() -> None:
     """The first start finds its package, its secret and its data."""
     body = text(MAIN.modules["app"])
     assert re.search(r"dependsOn: \[\s+access\s+privateEndpoints\s+\]", body)
+
+
+def test_another_cosmos_account_can_take_the_place_of_ours() -> None:
+    """COSMOS_ACCOUNT is a name; rights, addresses, logs and endpoints follow what the module then keeps up."""
+    name = at(resource_body(MAIN, MAIN.modules["cosmos"]), "params.name")
+    assert isinstance(name, Choice)
+    assert name.condition == "empty(cosmosAccount)"
+    assert text(MAIN.root).count("prefixes.cosmos") == 1
+    followers = {"access": "cosmosName", "privateEndpoints": "cosmosId", "app": "appSettings.COSMOS_ENDPOINT"}
+    given = [at(resource_body(MAIN, MAIN.modules[module]), f"params.{path}") for module, path in followers.items()]
+    assert [getattr(value, "source", "") for value in given] == [
+        f"cosmos.outputs.{name}" for name in ("name", "id", "endpoint")
+    ]
+
+
+def test_a_private_endpoint_is_never_led_elsewhere() -> None:
+    """Azure refuses that, so each is named by its target; another Cosmos DB account gets one of its own."""
+    endpoints = next(file for file in bicep_files() if file.path.stem == "private-endpoints")
+    names = leaves(at(resource_body(endpoints, endpoints.modules["endpoints"]), "params.name"))
+    assert [getattr(name, "source", "") for name in names] == [
+        "pe-${last(split(target.targetId, '/'))}-${target.groupId}"
+    ]
 
 
 def test_names_stay_within_what_azure_takes() -> None:
