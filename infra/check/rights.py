@@ -16,12 +16,12 @@ ASSIGNMENTS = {
 }
 BLOBS, QUEUES, TABLES = (
     "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",  # Storage Blob Data Owner: the host's leases and keys, the package
-    "974c5e8b-45b9-4653-ba55-5f855dd0fb88",  # Storage Queue Data Contributor: trigger and output
+    "974c5e8b-45b9-4653-ba55-5f855dd0fb88",  # Storage Queue Data Contributor: trigger, its retries, output, length
     "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3",  # Storage Table Data Contributor: the host's diagnostic events
 )
 APP = {
     ("Microsoft.Storage/storageAccounts", BLOBS),
-    ("Microsoft.Storage/storageAccounts", QUEUES),
+    ("Microsoft.Storage/storageAccounts/queueServices/queues", QUEUES),
     ("Microsoft.Storage/storageAccounts", TABLES),
     ("Microsoft.Insights/components", "3913510d-42f4-4e42-8a64-420c390055eb"),  # Monitoring Metrics Publisher
     ("Microsoft.KeyVault/vaults/keys", "12338af0-0e69-4776-bea7-57ae8d297424"),  # Key Vault Crypto User
@@ -57,7 +57,7 @@ def check_rights(file: BicepFile) -> Iterator[Finding]:
 
 def _role_faults(file: BicepFile, node: Node) -> Iterator[Finding]:
     fields = _fields(node)
-    target = file.resources.get(text(fields["scope"])) if "scope" in fields else None
+    target = file.resources.get(text(fields["scope"]).partition("[")[0]) if "scope" in fields else None
     if target is None:
         yield file.finding(node, "rights", "a right needs one resource as its scope, not a group or subscription")
         return

@@ -30,12 +30,14 @@ var roles = {
   storageQueueDataContributor: '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
   storageTableDataContributor: '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
 }
-// The Functions host keeps its leases and keys in blobs, reads and writes queues, and notes its own troubles in a table.
+// The Functions host keeps its leases and keys in blobs, and notes its own troubles in a table.
 var hostRoles = [
   roles.storageBlobDataOwner
-  roles.storageQueueDataContributor
   roles.storageTableDataContributor
 ]
+var declared = loadJsonContent('../queues.json')
+var poisonQueues = [for queue in declared.queues: '${queue}-poison']
+var queueNames = concat(declared.queues, poisonQueues)
 var indexerRoles = [
   roles.searchIndexDataContributor
   roles.searchServiceContributor
@@ -52,6 +54,16 @@ resource appInsights 'Microsoft.Insights/components@2020-02-02' existing = {
 resource storage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: storageName
 }
+
+resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2025-06-01' existing = {
+  parent: storage
+  name: 'default'
+}
+
+resource queues 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-06-01' existing = [for queue in queueNames: {
+  parent: queueService
+  name: queue
+}]
 
 resource cosmos 'Microsoft.DocumentDB/databaseAccounts@2025-10-15' existing = {
   name: cosmosName
@@ -105,6 +117,17 @@ resource appStorage 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for 
     principalId: appId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
+  }
+}]
+
+// Narrower roles read, delete and send, but may not put a message back or hide it for longer, as the host does.
+resource appQueues 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for (queue, i) in queueNames: {
+  name: guid(storage.id, queue, appId, roles.storageQueueDataContributor)
+  scope: queues[i]
+  properties: {
+    principalId: appId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.storageQueueDataContributor)
   }
 }]
 

@@ -141,6 +141,13 @@ def test_the_queues_are_those_of_the_declaration() -> None:
     assert [getattr(name, "source", "") for name in poison] == ["${queue}-poison"]
 
 
+def test_the_app_has_rights_on_these_queues_only() -> None:
+    """The host works on each queue and its poison queue; other queues of the account are not its business."""
+    access = FILES["access"]
+    named = leaves(at(resource_body(access, access.resources["queues"]), "name"))
+    assert [leaf.constant if isinstance(leaf, Known) else leaf.source for leaf in named] == [*QUEUES, "${queue}-poison"]
+
+
 def test_every_queue_the_code_names_is_made() -> None:
     """A trigger or an output on a queue that Bicep does not make would never run."""
     tree = ast.parse((ROOT / "function_app.py").read_text())

@@ -103,6 +103,12 @@ RIGHTS = {
     "the whole vault": (ACCESS, "  scope: digestSecret\n", "  scope: vault\n"),
     "the whole group": (ACCESS, "  scope: storage\n", ""),
     "nobody's kind": (ACCESS, "    principalType: 'ServicePrincipal'\n", ""),
+    "every queue there is": (ACCESS, "  scope: queues[i]\n", "  scope: storage\n"),
+    "a role without retries": (
+        ACCESS,
+        "'974c5e8b-45b9-4653-ba55-5f855dd0fb88'",
+        "'8a0f0c08-91a1-4084-bc3d-661d67233fed'",
+    ),
     "a name for a GUID": (ACCESS, "roles.openAiUser)\n  }", "openAiName)\n  }"),
     "the whole account": (ACCESS, "scope: '${cosmos.id}/dbs/${databaseName}'", "scope: cosmos.id"),
     "Cosmos DB's control plane": (
