@@ -55,6 +55,14 @@ def test_azure_is_reached_without_a_secret(workflow: str, command: str) -> None:
     assert "secrets." not in text
 
 
+def test_azd_has_federated_what_the_workflows_sign_in_as() -> None:
+    """`azd pipeline config` federates a branch and pull requests; a job of an environment would be somebody else."""
+    assert [name for workflow, name in JOBS if "environment" in LOADED[workflow]["jobs"][name]] == []
+    assert set(LOADED["azure-dev"][True]) == {"workflow_dispatch", "push"}  # YAML takes `on` for true
+    assert LOADED["azure-dev"][True]["push"]["branches"] == ["main"]
+    assert set(LOADED["what-if"][True]) == {"pull_request"}
+
+
 def test_a_fork_cannot_reach_azure() -> None:
     """Somebody else's pull request is never given an identity."""
     assert "head.repo.full_name == github.repository" in LOADED["what-if"]["jobs"]["preview"]["if"]
