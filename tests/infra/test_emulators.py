@@ -88,6 +88,14 @@ def test_nothing_listens_beyond_this_machine() -> None:
     assert [port for port in PORTS if not port.startswith("127.0.0.1:")] == []
 
 
+def test_queues_outlive_a_restart() -> None:
+    """Azurite writes to the volume it is given."""
+    storage = COMPOSE["services"]["storage"]
+    assert re.findall(r"--location (\S+)", storage["command"]) == [
+        volume.partition(":")[2] for volume in storage["volumes"]
+    ]
+
+
 def test_redis_evicts_as_in_azure() -> None:
     """A session is whole or gone, on a laptop too."""
     assert "volatile-lru" in COMPOSE["services"]["redis"]["command"]
