@@ -16,7 +16,7 @@ var queries = [
     severity: 2
     window: 'PT15M'
     threshold: 10
-    query: 'AppRequests | where toint(ResultCode) >= 500'
+    query: 'AppRequests | where toint(ResultCode) >= 500 | distinct OperationId' // the host and the app each tell of it
   }
   {
     name: 'poison-messages'

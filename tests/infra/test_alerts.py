@@ -27,6 +27,11 @@ def test_all_that_can_go_wrong_unseen_is_watched() -> None:
     assert [getattr(leaf, "constant", None) for leaf in leaves(at(first, "metricName"))] == ["usedmemorypercentage"]
 
 
+def test_a_failed_request_counts_once() -> None:
+    """The host and the app each make a span of a request; both belong to one operation."""
+    assert str(QUERIES["server-errors"]).endswith("| distinct OperationId")
+
+
 def test_late_sessions_are_read_from_the_line_that_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """The alert takes the seconds out of an event as shared/telemetry.py writes it."""
     with caplog.at_level(logging.INFO, "keepsake"):
