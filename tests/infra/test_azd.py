@@ -72,6 +72,17 @@ def test_a_pipeline_deploys_what_was_chosen() -> None:
     assert text(MAIN.variables["developerId"]).endswith("principalType == 'User' ? principalId : ''")
 
 
+def test_the_gallery_finds_what_it_looks_for() -> None:
+    """The files and sections that a template of azd's gallery is looked at for."""
+    files = (
+        "LICENSE SECURITY.md CONTRIBUTING.md CODE_OF_CONDUCT.md CHANGELOG.md test.http .github/ISSUE_TEMPLATE/bug.yml"
+    )
+    places = [*files.split(), ".devcontainer/devcontainer.json", ".github/workflows/azure-dev.yml", "infra/main.bicep"]
+    assert [place for place in places if not (ROOT / place).exists()] == []
+    sections = set(re.findall(r"^## (.*)$", (ROOT / "README.md").read_text(), re.MULTILINE))
+    assert {"Features", "Getting Started", "Guidance", "Important Security Notice", "Resources"} <= sections
+
+
 def test_the_template_has_the_version_of_the_project() -> None:
     """What azd reports is what is released."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]

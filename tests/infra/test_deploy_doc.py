@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOC = (ROOT / "docs" / "deploy.md").read_text()
 PICTURE = re.findall(r"```mermaid\n(.*?)```", DOC, re.DOTALL)[0]
 FILES = {file.path.stem: file for file in bicep_files()}
+NOT_YET = re.findall(r"Made already, but not used by the app yet: (.*?)\n\n", DOC, re.DOTALL)[0]
 REGISTRATION = json.loads((ROOT / "infra" / "app-registration.json").read_text())
 VARIABLES = set(re.findall(r"\$\{(\w+)\}", (ROOT / "infra" / "main.parameters.json").read_text()))
 
@@ -69,6 +70,27 @@ def test_the_models_that_retire_are_those_deployed(name: str) -> None:
     default = re.search(r"'(.*)'", text(FILES["main"].parameters[name]))
     assert default
     assert default[1] in DOC[DOC.index("**Models retire.**") :]
+
+
+@pytest.mark.parametrize(
+    ("output", "named"),
+    [
+        ("EMBEDDING_MODEL", "the embedding deployment"),
+        ("AZURE_SEARCH_ENDPOINT", "AI Search"),
+        ("RECEIPT_KEY_URL", "the key for receipts"),
+    ],
+)
+def test_what_nothing_uses_yet_is_called_so(output: str, named: str) -> None:
+    """Whoever pays for a resource knows whether the app reads its address."""
+    assert output in FILES["main"].outputs
+    assert (named in NOT_YET) == (output.lower() not in Settings.model_fields)
+
+
+def test_what_the_bot_calls_is_served_or_missed_aloud() -> None:
+    """An Azure Bot whose messages nobody takes is not offered in silence."""
+    called = re.findall(r"hostName\}(/api/\w+)'", text(FILES["main"].modules["bot"]))
+    served = json.loads((ROOT / "docs" / "openapi.json").read_text())["paths"]
+    assert [path in served or f"`{path}`" in NOT_YET for path in called] == [True]
 
 
 @pytest.mark.parametrize("model", ["chat", "embedding"])

@@ -5,7 +5,7 @@ import pytest
 from infra.check.bicep import type_of
 from infra.check.policy import RULES
 from infra.check.run import bicep_files
-from infra.check.values import Choice, at, resource_body
+from infra.check.values import Choice, Listing, at, resource_body
 from tests.infra.conftest import Said
 
 AI, APP, ACCESS, ALERTS = "modules/openai.bicep", "modules/app.bicep", "modules/access.bicep", "modules/alerts.bicep"
@@ -175,6 +175,15 @@ def test_what_the_code_relies_on_is_deployed(module: str, symbol: str, path: str
     """The plain Redis client, the fixed embedding model and the backups that the documents promise are there."""
     file = next(file for file in bicep_files() if file.path.stem == module)
     assert getattr(at(resource_body(file, file.resources[symbol]), path), "constant", None) == value
+
+
+def test_only_answers_are_kept_warm() -> None:
+    """Somebody waits for HTTP; the queue and the timers may take their time to start."""
+    app = next(file for file in bicep_files() if file.path.stem == "app")
+    warm = at(resource_body(app, app.resources["site"]), "properties.functionAppConfig.scaleAndConcurrency.alwaysReady")
+    assert isinstance(warm, Choice)
+    lists = [option.items for option in warm.options if isinstance(option, Listing)]
+    assert [[getattr(at(one, "name"), "constant", None) for one in items] for items in lists] == [["http"], []]
 
 
 def test_cosmos_is_strongly_consistent_unless_asked_otherwise() -> None:
