@@ -125,6 +125,12 @@ def body_of(declaration: Node) -> Node | None:
     return node if node.type == "object" else None
 
 
+def fields_of(declaration: Node) -> dict[str, Node]:
+    """What a resource or module is given, as written."""
+    body = body_of(declaration)
+    return {key: value for key, value in entries(body) if key} if body is not None else {}
+
+
 def loop_of(declaration: Node) -> Node | None:
     """The `for` of a resource or module."""
     node = operands(declaration)[-1]

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 from tree_sitter import Node
 
-from infra.check.bicep import BicepFile, body_of, entries, text, type_of
+from infra.check.bicep import BicepFile, fields_of, text, type_of
 from infra.check.finding import Finding
 from infra.check.values import Known, Unknown, at, leaves, resource_body
 
 HOME = "access.bicep"
-ASSIGNMENTS = {
-    "Microsoft.Authorization/roleAssignments",
-    "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments",
-    "Microsoft.Cache/redisEnterprise/databases/accessPolicyAssignments",
+ASSIGNMENTS = {  # and where each names its principal
+    "Microsoft.Authorization/roleAssignments": "properties.principalId",
+    "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments": "properties.principalId",
+    "Microsoft.Cache/redisEnterprise/databases/accessPolicyAssignments": "properties.user.objectId",
 }
 BLOBS, QUEUES, TABLES = (
     "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",  # Storage Blob Data Owner: the host's leases and keys, the package
@@ -49,20 +49,22 @@ def check_rights(file: BicepFile) -> Iterator[Finding]:
             continue
         if file.path.name != HOME:
             yield file.finding(node, "rights", f"rights are given in {HOME} only")
+        principal = ", ".join(map(_text, leaves(at(resource_body(file, node), ASSIGNMENTS[kind]))))
+        if principal not in GRANTED:
+            yield file.finding(node, "rights", f"{principal or 'nobody'} is neither {' nor '.join(GRANTED)}")
         if kind == "Microsoft.Authorization/roleAssignments":
-            yield from _role_faults(file, node)
+            yield from _role_faults(file, node, GRANTED.get(principal, set()))
         elif kind == "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments":
             yield from _cosmos_faults(file, node)
 
 
-def _role_faults(file: BicepFile, node: Node) -> Iterator[Finding]:
-    fields = _fields(node)
+def _role_faults(file: BicepFile, node: Node, granted: set[tuple[str, str]]) -> Iterator[Finding]:
+    fields = fields_of(node)
     target = file.resources.get(text(fields["scope"]).partition("[")[0]) if "scope" in fields else None
     if target is None:
         yield file.finding(node, "rights", "a right needs one resource as its scope, not a group or subscription")
         return
-    kind, properties = type_of(target).partition("@")[0], _fields(node, "properties")
-    granted = GRANTED.get(text(properties["principalId"]), set()) if "principalId" in properties else set()
+    kind = type_of(target).partition("@")[0]
     for role in _roles(file, node):
         if (kind, role) not in granted:
             yield file.finding(node, "rights", f"{role} on {kind} is not among the rights of this principal")
@@ -90,9 +92,3 @@ def _cosmos_faults(file: BicepFile, node: Node) -> Iterator[Finding]:
 
 def _text(leaf: Known | Unknown) -> str:
     return str(leaf.constant) if isinstance(leaf, Known) else leaf.source
-
-
-def _fields(node: Node, inner: str = "") -> dict[str, Node]:
-    body = body_of(node)
-    found = {key: value for key, value in entries(body) if key} if body is not None else {}
-    return {key: value for key, value in entries(found[inner]) if key} if inner in found else found

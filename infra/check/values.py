@@ -139,6 +139,16 @@ def records(value: Value | None) -> list[Record]:
     return []
 
 
+def items_of(collection: Value) -> tuple[Value, ...]:
+    """What the items of an array can be."""
+    match collection:
+        case Listing(items):
+            return items
+        case Choice(options):
+            return tuple(item for option in options for item in items_of(option))
+    return (Unknown("any", "", collection.line),)
+
+
 def from_json(content: object, line: int) -> Value:
     """A JSON document as a value."""
     if isinstance(content, dict):
@@ -191,17 +201,8 @@ def _inside(loop: Node, scope: Scope) -> Scope:
     item, *index = loop_symbols(loop)
     collection = evaluate(scope, operands(loop)[1])
     line = line_of(loop)
-    bound = {item: Choice(_items(collection), text(operands(loop)[1]), line)}
+    bound = {item: Choice(items_of(collection), text(operands(loop)[1]), line)}
     return Scope(scope.file, {**scope.bound, **bound, **{name: Unknown("int", name, line) for name in index}})
-
-
-def _items(collection: Value) -> tuple[Value, ...]:
-    match collection:
-        case Listing(items):
-            return items
-        case Choice(options):
-            return tuple(item for option in options for item in _items(option))
-    return (Unknown("any", "", collection.line),)
 
 
 def _named(scope: Scope, node: Node) -> Value:
@@ -237,7 +238,7 @@ def _call(scope: Scope, node: Node) -> Value:
     if name == "subscriptionResourceId" and values:
         return values[-1]  # its name is what tells one role from another
     if name == "concat":
-        return Listing(tuple(item for value in values for item in _items(value)), line)
+        return Listing(tuple(item for value in values for item in items_of(value)), line)
     return Unknown(RETURNS.get(name, "any"), text(node), line)
 
 

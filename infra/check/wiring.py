@@ -9,6 +9,8 @@ from infra.check.bicep import (
     body_of,
     has_default,
     kind_of,
+    loop_of,
+    loop_symbols,
     module_path,
     operands,
     read,
@@ -18,7 +20,7 @@ from infra.check.bicep import (
 )
 from infra.check.contract import ALWAYS_READABLE, ObjectOf, Shape, load_contract
 from infra.check.finding import Finding
-from infra.check.values import Record, Unknown, at, leaves, resource_body
+from infra.check.values import Record, Scope, Unknown, at, evaluate, items_of, leaves, resource_body
 
 MODULE_PROPERTIES = {"name", "scope", "params", "dependsOn"}
 
@@ -27,6 +29,8 @@ def check_wiring(file: BicepFile) -> Iterator[Finding]:
     """Yield parameters and outputs that do not meet, and properties that are read but do not exist."""
     for node in file.modules.values():
         yield from _module_faults(file, node)
+    for node in [*file.resources.values(), *file.modules.values()]:
+        yield from _loop_faults(file, node)
     for node in walk(file.root):
         if node.type == "member_expression" and (node.parent is None or node.parent.type != "member_expression"):
             yield from _read_faults(file, node)
@@ -61,6 +65,21 @@ def _wrong_kind(value: object, wanted: str) -> str:
         if not (known and unknown):
             return f"is {wanted}"
     return ""
+
+
+def _loop_faults(file: BicepFile, declaration: Node) -> Iterator[Finding]:
+    """What a loop reads of its item and some item does not have."""
+    loop = loop_of(declaration)
+    if loop is None:
+        return
+    item, collection = loop_symbols(loop)[0], operands(loop)[1]
+    known = [each for each in items_of(evaluate(Scope(file), collection)) if isinstance(each, Record)]
+    for node in walk(loop):
+        owner, *member = operands(node) if node.type == "member_expression" else [node]
+        if member and text(owner) == item and not all(text(member[0]) in each.fields for each in known):
+            yield file.finding(
+                node, "unknown-property", f"not every item of {text(collection)} has {text(member[0])!r}"
+            )
 
 
 def _read_faults(file: BicepFile, node: Node) -> Iterator[Finding]:

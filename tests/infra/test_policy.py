@@ -117,6 +117,17 @@ RIGHTS = {
         "var cosmosDataContributor = '5bd9cd88-fe45-4216-938b-f97437e15450'",
     ),
     "somebody else": (ACCESS, "    principalId: appId\n", "    principalId: cosmosName\n"),
+    "data for somebody else": (
+        ACCESS,
+        "    principalId: appId\n    roleDefinitionId: '${cosmos.id}",
+        "    principalId: cosmosName\n    roleDefinitionId: '${cosmos.id}",
+    ),
+    "data for nobody": (
+        ACCESS,
+        "    principalId: developerId\n    roleDefinitionId: '${cosmos.id}",
+        "    roleDefinitionId: '${cosmos.id}",
+    ),
+    "sessions for somebody else": (ACCESS, "      objectId: appId\n", "      objectId: redisName\n"),
     "rights given elsewhere": (SEARCH, "output id string", f"{ELSEWHERE}\noutput id string"),
 }
 SETTINGS = {

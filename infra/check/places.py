@@ -1,0 +1,33 @@
+"""Checks where things are made: a child in its parent, a module in the resource group."""
+
+from collections.abc import Iterator
+
+from tree_sitter import Node
+
+from infra.check.bicep import BicepFile, fields_of, text, type_of
+from infra.check.finding import Finding
+
+GROUP = "Microsoft.Resources/resourceGroups"
+OF_THE_SUBSCRIPTION = "targetScope = 'subscription'"
+
+
+def check_places(file: BicepFile) -> Iterator[Finding]:
+    """Yield what has no place, or the wrong one."""
+    above = OF_THE_SUBSCRIPTION in {text(node) for node in file.root.named_children}
+    for node in file.resources.values():
+        kind = type_of(node).partition("@")[0]
+        owner = kind.rpartition("/")[0]
+        if (kind == GROUP) != above:
+            yield file.finding(node, "place", f"{GROUP}, and nothing else, is made under {OF_THE_SUBSCRIPTION}")
+        if "/" in owner and _parent_of(file, node) != owner:
+            yield file.finding(node, "place", f"{kind} needs a `parent` that is one of {owner}")
+    for node in file.modules.values() if above else ():
+        if "scope" not in fields_of(node):
+            yield file.finding(node, "place", "a module under the subscription needs the group as its `scope`")
+
+
+def _parent_of(file: BicepFile, node: Node) -> str:
+    """The type of a resource's parent; of an array of parents, of each."""
+    fields = fields_of(node)
+    parent = file.resources.get(text(fields["parent"]).partition("[")[0]) if "parent" in fields else None
+    return type_of(parent).partition("@")[0] if parent is not None else ""
