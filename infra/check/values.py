@@ -149,6 +149,16 @@ def items_of(collection: Value) -> tuple[Value, ...]:
     return (Unknown("any", "", collection.line),)
 
 
+def parameter_of(file: BicepFile, name: str, line: int = 0) -> Value:
+    """What a parameter can be."""
+    declaration = file.parameters[name]
+    allowed = [arguments for decorator, arguments in decorators_of(declaration) if decorator == "allowed"]
+    if allowed:
+        options = operands(operands(allowed[0])[0])
+        return Choice(tuple(evaluate(Scope(file), option) for option in options), f"param {name}", line)
+    return Unknown(KINDS.get(kind_of(declaration), "any"), name, line)
+
+
 def from_json(content: object, line: int) -> Value:
     """A JSON document as a value."""
     if isinstance(content, dict):
@@ -212,17 +222,8 @@ def _named(scope: Scope, node: Node) -> Value:
     if name in file.variables:
         return evaluate(Scope(file), operands(file.variables[name])[-1])
     if name in file.parameters:
-        return _parameter(file, name, node)
+        return parameter_of(file, name, line_of(node))
     return Unknown("any", name, line_of(node))
-
-
-def _parameter(file: BicepFile, name: str, node: Node) -> Value:
-    declaration = file.parameters[name]
-    allowed = [arguments for decorator, arguments in decorators_of(declaration) if decorator == "allowed"]
-    if allowed:
-        options = operands(operands(allowed[0])[0])
-        return Choice(tuple(evaluate(Scope(file), option) for option in options), f"param {name}", line_of(node))
-    return Unknown(KINDS.get(kind_of(declaration), "any"), name, line_of(node))
 
 
 def _call(scope: Scope, node: Node) -> Value:

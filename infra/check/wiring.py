@@ -1,4 +1,4 @@
-"""Checks what files say of each other: module parameters and outputs, and what is read of a resource."""
+"""Checks what is said of each other: parameters and their values, modules and outputs, what is read of a resource."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,19 @@ from infra.check.bicep import (
 )
 from infra.check.contract import ALWAYS_READABLE, ObjectOf, Shape, load_contract
 from infra.check.finding import Finding
-from infra.check.values import Record, Scope, Unknown, at, evaluate, items_of, leaves, resource_body
+from infra.check.values import (
+    Known,
+    Record,
+    Scope,
+    Unknown,
+    Value,
+    at,
+    evaluate,
+    items_of,
+    leaves,
+    parameter_of,
+    resource_body,
+)
 
 MODULE_PROPERTIES = {"name", "scope", "params", "dependsOn"}
 
@@ -29,6 +41,10 @@ def check_wiring(file: BicepFile) -> Iterator[Finding]:
     """Yield parameters and outputs that do not meet, and properties that are read but do not exist."""
     for node in file.modules.values():
         yield from _module_faults(file, node)
+    for name, parameter in file.parameters.items():
+        default = evaluate(Scope(file), operands(parameter)[-1]) if has_default(parameter) else None
+        for constant in _refused(default, file, name):
+            yield file.finding(parameter, "wrong-value", f"{name} may not be {constant!r}")
     for node in [*file.resources.values(), *file.modules.values()]:
         yield from _loop_faults(file, node)
     for node in walk(file.root):
@@ -51,6 +67,9 @@ def _module_faults(file: BicepFile, node: Node) -> Iterator[Finding]:
             yield Finding(file.path, value.line, "module-parameter", f"{path.name} has no parameter {name!r}")
         elif wrong := _wrong_kind(value, kind_of(module.parameters[name])):
             yield Finding(file.path, value.line, "module-parameter", f"{path.name} wants another type: {name} {wrong}")
+        else:
+            for constant in _refused(value, module, name):
+                yield Finding(file.path, value.line, "module-parameter", f"{path.name}: {name} may not be {constant!r}")
     for name, parameter in module.parameters.items():
         if name not in fields and not has_default(parameter):
             yield file.finding(node, "module-parameter", f"{path.name} needs {name!r}")
@@ -65,6 +84,13 @@ def _wrong_kind(value: object, wanted: str) -> str:
         if not (known and unknown):
             return f"is {wanted}"
     return ""
+
+
+def _refused(value: Value | None, file: BicepFile, name: str) -> list[object]:
+    """The constants a value can be that the @allowed of a file's parameter does not have."""
+    allowed = [leaf.constant for leaf in leaves(parameter_of(file, name)) if isinstance(leaf, Known)]
+    given = [leaf.constant for leaf in leaves(value) if isinstance(leaf, Known)]
+    return [constant for constant in given if allowed and constant not in allowed]
 
 
 def _loop_faults(file: BicepFile, declaration: Node) -> Iterator[Finding]:

@@ -53,6 +53,8 @@ MISTAKES = {
     "a misspelt parameter": (MAIN, "skuName: redisSku", "skuNam: redisSku", "module-parameter", "'skuNam'"),
     "a missing parameter": (MAIN, "    skuName: redisSku\n", "", "module-parameter", "skuName"),
     "a parameter of another type": (MAIN, "skuName: redisSku", "skuName: redisPort", "module-parameter", "string"),
+    "a default that is not allowed": (MAIN, "  'entra'\n", "  'entraid'\n", "wrong-value", "'entra'"),
+    "a value a module does not take": (MAIN, "  'S1'\n", "  'S2'\n", "module-parameter", "'S2'"),
     "a missing output": (MAIN, "redis!.outputs.hostName", "redis!.outputs.host", "module-output", "host"),
     "a missing file": (MAIN, "./modules/redis.bicep", "./modules/Redis.bicep", "module-missing", "Redis.bicep"),
     "a module property that is none": (MAIN, "  name: 'redis'", "  nam: 'redis'", "unknown-property", "nam"),
