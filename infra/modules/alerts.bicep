@@ -28,11 +28,11 @@ var queries = [
   }
   {
     name: 'queue-backlog'
-    description: 'In an hour 5,000 more messages came than went: consolidation does not keep up.'
+    description: 'More than 5,000 sessions wait on the queue: consolidation does not keep up, and the timer adds no more.'
     severity: 3
-    window: 'PT1H'
+    window: 'PT15M'
     threshold: 0
-    query: 'StorageQueueLogs | where Uri !contains "-poison" | summarize came = countif(OperationName == "PutMessage"), went = countif(OperationName == "DeleteMessage") | where came - went > 5000'
+    query: 'AppTraces | where Message startswith "due_sessions " | where toint(extract("waiting=([0-9]+)", 1, Message)) > 5000'
   }
   {
     name: 'oldest-due-session'

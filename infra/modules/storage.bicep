@@ -69,7 +69,7 @@ resource poisonQueues 'Microsoft.Storage/storageAccounts/queueServices/queues@20
   name: '${queue}-poison'
 }]
 
-// What is put and deleted, for the alerts on backlog and poison; reads would be the host's polling.
+// What is put, for the alert on poison; reads would be the host's polling.
 resource queueLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'
   scope: queueService
@@ -78,10 +78,6 @@ resource queueLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = 
     logs: [
       {
         category: 'StorageWrite'
-        enabled: true
-      }
-      {
-        category: 'StorageDelete'
         enabled: true
       }
     ]

@@ -32,21 +32,24 @@ def test_a_failed_request_counts_once() -> None:
     assert str(QUERIES["server-errors"]).endswith("| distinct OperationId")
 
 
-def test_late_sessions_are_read_from_the_line_that_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """The alert takes the seconds out of an event as shared/telemetry.py writes it."""
+@pytest.mark.parametrize(("alert", "seen"), [("oldest-due-session", "1234.5"), ("queue-backlog", "6000")])
+def test_what_is_due_is_read_from_the_line_that_is_logged(
+    alert: str, seen: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The alerts take their numbers out of an event as shared/telemetry.py writes it."""
     with caplog.at_level(logging.INFO, "keepsake"):
-        log_event("due_sessions", oldest_seconds=1234.5, queued=3)
-    query = str(QUERIES["oldest-due-session"])
+        log_event("due_sessions", queued=3, waiting=6000, oldest_seconds=1234.5)
+    query = str(QUERIES[alert])
     begins = re.findall(r'startswith "(.*?)"', query)[0]
     pattern = re.findall(r'extract\("(.*?)", 1', query)[0]
     assert caplog.messages[0].startswith(begins)
-    assert re.findall(pattern, caplog.messages[0]) == ["1234.5"]
+    assert re.findall(pattern, caplog.messages[0]) == [seen]
 
 
-def test_what_the_queue_alerts_read_is_sent_to_the_workspace() -> None:
-    """Putting and deleting messages is logged, or backlog and poison would never be seen."""
+def test_what_the_alert_on_poison_reads_is_sent_to_the_workspace() -> None:
+    """Putting messages is logged, or poison would never be seen."""
     storage = next(file for file in bicep_files() if file.path.stem == "storage")
     logs = at(resource_body(storage, storage.resources["queueLogs"]), "properties.logs")
     entries = logs.items if isinstance(logs, Listing) else ()
     categories = [getattr(at(entry, "category"), "constant", None) for entry in entries]
-    assert categories == ["StorageWrite", "StorageDelete"]
+    assert categories == ["StorageWrite"]

@@ -64,10 +64,10 @@ MISTAKES = {
     "an unknown backup policy": (COSMOS, "type: 'Continuous'", "type: 'Constant'", "wrong-value", "Periodic"),
     "an item without what a loop reads": (
         "modules/alerts.bicep",
-        "    window: 'PT1H'\n",
+        "    threshold: 10\n",
         "",
         "unknown-property",
-        "window",
+        "threshold",
     ),
     "a target without its service": (
         "modules/private-endpoints.bicep",
