@@ -87,6 +87,13 @@ def test_tokens_are_told_of_where_they_are_shown() -> None:
     ]
 
 
+def test_redis_is_told_of_in_either_mode() -> None:
+    """Ours or theirs, the app is given host, port and TLS; with REDIS_MODE=none nothing."""
+    main = FILES["main"]
+    given = records(evaluate(Scope(main), operands(main.variables["redisSettings"])[-1]))
+    assert [set(record.fields) for record in given] == [set(), *[{"REDIS_HOST", "REDIS_PORT", "REDIS_TLS"}] * 2]
+
+
 def test_redis_is_never_spoken_to_in_clear_text() -> None:
     """Whatever else is set, TLS stays on."""
     assert set(constants(GIVEN["REDIS_TLS"])) == {"true"}
