@@ -103,6 +103,13 @@ def test_the_quota_that_azd_looks_for_is_the_quota_that_is_taken(model: str) -> 
     assert f"'OpenAI.GlobalStandard.{name[0]},{size[0]}'" in main
 
 
+def test_a_role_is_called_by_the_same_number_everywhere() -> None:
+    """A right that is pasted from the text is one that the templates give to what they make."""
+    numbers = set(re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", DOC))
+    assert numbers
+    assert [number for number in numbers if f"'{number}'" not in text(FILES["access"].root)] == []
+
+
 def test_the_app_registration_is_what_the_code_checks() -> None:
     """Tokens of the second version, a scope for people, the role for apps."""
     assert REGISTRATION["api"]["requestedAccessTokenVersion"] == 2
