@@ -9,8 +9,9 @@ from infra.check.finding import Finding
 from infra.check.values import Known, Unknown, at, leaves, resource_body
 
 HOME = "access.bicep"
+ROLE_ASSIGNMENT = "Microsoft.Authorization/roleAssignments"
 ASSIGNMENTS = {  # and where each names its principal
-    "Microsoft.Authorization/roleAssignments": "properties.principalId",
+    ROLE_ASSIGNMENT: "properties.principalId",
     "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments": "properties.principalId",
     "Microsoft.Cache/redisEnterprise/databases/accessPolicyAssignments": "properties.user.objectId",
 }
@@ -49,28 +50,45 @@ def check_rights(file: BicepFile) -> Iterator[Finding]:
             continue
         if file.path.name != HOME:
             yield file.finding(node, "rights", f"rights are given in {HOME} only")
-        principal = ", ".join(map(_text, leaves(at(resource_body(file, node), ASSIGNMENTS[kind]))))
+        principal = _principal(file, node)
         if principal not in GRANTED:
             yield file.finding(node, "rights", f"{principal or 'nobody'} is neither {' nor '.join(GRANTED)}")
-        if kind == "Microsoft.Authorization/roleAssignments":
+        if kind == ROLE_ASSIGNMENT:
             yield from _role_faults(file, node, GRANTED.get(principal, set()))
         elif kind == "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments":
             yield from _cosmos_faults(file, node)
 
 
+def rights_of(file: BicepFile, principal: str) -> set[tuple[str, str]]:
+    """What a file lets a principal do, beside its data: kinds of resources with role GUIDs."""
+    nodes = [node for node in file.resources.values() if type_of(node).startswith(ROLE_ASSIGNMENT)]
+    ours = [node for node in nodes if _principal(file, node) == principal]
+    return {(_target(file, node), role) for node in ours for role in _roles(file, node)}
+
+
 def _role_faults(file: BicepFile, node: Node, granted: set[tuple[str, str]]) -> Iterator[Finding]:
-    fields = fields_of(node)
-    target = file.resources.get(text(fields["scope"]).partition("[")[0]) if "scope" in fields else None
-    if target is None:
+    kind = _target(file, node)
+    if not kind:
         yield file.finding(node, "rights", "a right needs one resource as its scope, not a group or subscription")
         return
-    kind = type_of(target).partition("@")[0]
     for role in _roles(file, node):
         if (kind, role) not in granted:
             yield file.finding(node, "rights", f"{role} on {kind} is not among the rights of this principal")
     kinds = leaves(at(resource_body(file, node), "properties.principalType"))
     if not kinds or not all(isinstance(kind, Known) for kind in kinds):
         yield file.finding(node, "rights", "principalType must be said: without it fresh identities are refused")
+
+
+def _principal(file: BicepFile, node: Node) -> str:
+    """Who gets a right, by the name of the parameter; all of them, if it may be several."""
+    return ", ".join(map(_text, leaves(at(resource_body(file, node), ASSIGNMENTS[type_of(node).partition("@")[0]]))))
+
+
+def _target(file: BicepFile, node: Node) -> str:
+    """The type of the resource a right is on; of an array of resources, of each."""
+    fields = fields_of(node)
+    target = file.resources.get(text(fields["scope"]).partition("[")[0]) if "scope" in fields else None
+    return type_of(target).partition("@")[0] if target is not None else ""
 
 
 def _roles(file: BicepFile, node: Node) -> Iterator[str]:

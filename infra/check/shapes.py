@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import singledispatch
 
-from infra.check.bicep import BicepFile, is_existing, line_of, type_of
+from infra.check.bicep import BicepFile, fields_of, is_existing, line_of, type_of
 from infra.check.contract import ArrayOf, ObjectOf, Property, Shape, Single, load_contract
 from infra.check.finding import Finding
 from infra.check.values import Choice, Known, Listing, Record, Unknown, Value, resource_body
@@ -23,7 +23,12 @@ def check_shapes(file: BicepFile) -> Iterator[Finding]:
             yield file.finding(
                 node, "unknown-type", f"{type_of(node)} is not in the contract (infra/check/contract.json)"
             )
-        elif not is_existing(node):
+        elif is_existing(node):
+            if "name" not in fields_of(node):
+                yield file.finding(
+                    node, "missing-property", "whoever refers to a resource that exists needs its 'name'"
+                )
+        else:
             body = resource_body(file, node)
             fields = {name: value for name, value in body.fields.items() if name not in OF_BICEP}
             named = Record(fields, line_of(node), body.is_open)

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from infra.check.run import bicep_files
-from infra.check.values import Known, Listing, Record, Scope, at, evaluate, leaves, resource_body
+from infra.check.values import Known, Listing, Record, Scope, at, evaluate, items_of, leaves, resource_body
 from shared.telemetry import log_event
 
 ALERTS = next(file for file in bicep_files() if file.path.stem == "alerts")
@@ -25,6 +25,37 @@ def test_all_that_can_go_wrong_unseen_is_watched() -> None:
     criteria = at(memory, "properties.criteria.allOf")
     first = criteria.items[0] if isinstance(criteria, Listing) else Record({}, 0)
     assert [getattr(leaf, "constant", None) for leaf in leaves(at(first, "metricName"))] == ["usedmemorypercentage"]
+
+
+def test_each_query_is_asked_as_it_is_meant() -> None:
+    """A rule that is off, looks at another window or compares the other way round never tells anybody."""
+    rule = resource_body(ALERTS, ALERTS.resources["queryAlerts"])
+    listed = RULES.items if isinstance(RULES, Listing) else ()
+    criteria = items_of(at(rule, "properties.criteria.allOf") or rule)[0]
+    meant = {
+        "query": at(criteria, "query"),
+        "threshold": at(criteria, "threshold"),
+        "window": at(rule, "properties.windowSize"),
+    }
+    assert {name: leaves(value) for name, value in meant.items()} == {
+        name: [leaf for each in listed for leaf in leaves(at(each, name))] for name in meant
+    }
+    fixed = [at(criteria, "operator"), at(criteria, "timeAggregation"), at(rule, "properties.enabled")]
+    assert [getattr(value, "constant", None) for value in fixed] == ["GreaterThan", "Count", True]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "path"), [("queryAlerts", "properties.actions.actionGroups"), ("redisMemory", "properties.actions")]
+)
+def test_whoever_is_named_is_told(symbol: str, path: str) -> None:
+    """Every alert goes to the group that has the address in ALERT_EMAIL."""
+    body = resource_body(ALERTS, ALERTS.resources[symbol])
+    told = items_of(at(body, path) or body)
+    groups = [at(one, "actionGroupId") if isinstance(one, Record) else one for one in told]
+    assert [getattr(group, "source", "") for group in groups] == ["operators.id"]
+    receivers = at(resource_body(ALERTS, ALERTS.resources["operators"]), "properties.emailReceivers")
+    addresses = [at(one, "emailAddress") for one in items_of(receivers or body)]
+    assert [getattr(address, "source", "") for address in addresses] == ["email"]
 
 
 def test_a_failed_request_counts_once() -> None:

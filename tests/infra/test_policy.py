@@ -4,6 +4,7 @@ import pytest
 
 from infra.check.bicep import type_of
 from infra.check.policy import RULES
+from infra.check.rights import GRANTED, HOME, rights_of
 from infra.check.run import bicep_files
 from infra.check.values import Choice, Listing, at, resource_body
 from tests.infra.conftest import Said
@@ -157,6 +158,13 @@ def test_a_door_left_open_is_noticed(said_of: Said, file: str, right: str, wrong
 def test_a_right_too_many_is_noticed(said_of: Said, file: str, right: str, wrong: str) -> None:
     """A role that is not on the list, or reaches further than one resource, is found."""
     assert "rights" in {finding.rule for finding in said_of(file, right, wrong)}
+
+
+@pytest.mark.parametrize(("principal", "granted"), GRANTED.items())
+def test_no_right_is_missing(principal: str, granted: set[tuple[str, str]]) -> None:
+    """What stands on the list is given: without a role the app starts, and fails at what it is for."""
+    access = next(file for file in bicep_files() if file.path.name == HOME)
+    assert rights_of(access, principal) == granted
 
 
 @pytest.mark.parametrize(("file", "right", "wrong"), SETTINGS.values(), ids=SETTINGS)
