@@ -94,15 +94,19 @@ RULES: dict[str, tuple[Must | Gated, ...]] = {
         Must("properties.supportsHttpsTrafficOnly", (True,)),
     ),
     "Microsoft.Storage/storageAccounts/blobServices/containers": (Must("properties.publicAccess", ("None",)),),
+    "Microsoft.Web/serverfarms": (
+        Must("sku.name", ("FC1",)),
+        Must("sku.tier", ("FlexConsumption",)),
+        Must("properties.reserved", (True,)),
+    ),
     "Microsoft.Web/sites": (
+        Must("kind", ("functionapp,linux",)),
         Must("properties.httpsOnly", (True,)),
         Must("properties.siteConfig.ftpsState", ("Disabled",)),
         Must("properties.siteConfig.minTlsVersion", ("1.2", "1.3")),
         Must("identity.type", ("UserAssigned",)),
-        Must(
-            "properties.functionAppConfig.deployment.storage.authentication.type",
-            ("UserAssignedIdentity",),
-        ),
+        Must("properties.functionAppConfig.deployment.storage.type", ("blobContainer",)),
+        Must("properties.functionAppConfig.deployment.storage.authentication.type", ("UserAssignedIdentity",)),
         Must("properties.functionAppConfig.runtime.name", ("python",)),
     ),
 }

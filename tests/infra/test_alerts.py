@@ -25,6 +25,7 @@ def test_all_that_can_go_wrong_unseen_is_watched() -> None:
     criteria = at(memory, "properties.criteria.allOf")
     first = criteria.items[0] if isinstance(criteria, Listing) else Record({}, 0)
     assert [getattr(leaf, "constant", None) for leaf in leaves(at(first, "metricName"))] == ["usedmemorypercentage"]
+    assert [getattr(leaf, "source", "") for leaf in leaves(at(memory, "properties.scopes"))] == ["redisId"]
 
 
 def test_each_query_is_asked_as_it_is_meant() -> None:

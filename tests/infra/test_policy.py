@@ -2,11 +2,11 @@
 
 import pytest
 
-from infra.check.bicep import type_of
+from infra.check.bicep import text, type_of
 from infra.check.policy import RULES
 from infra.check.rights import GRANTED, HOME, rights_of
 from infra.check.run import bicep_files
-from infra.check.values import Choice, Listing, at, resource_body
+from infra.check.values import Choice, Listing, at, items_of, resource_body
 from tests.infra.conftest import Said
 
 AI, APP, ACCESS, ALERTS = "modules/openai.bicep", "modules/app.bicep", "modules/access.bicep", "modules/alerts.bicep"
@@ -73,6 +73,11 @@ FLIPS = {
     "copies to other tenants": (STORAGE, "allowCrossTenantReplication: false", "allowCrossTenantReplication: true"),
     "keys in the portal": (STORAGE, "defaultToOAuthAuthentication: true", "defaultToOAuthAuthentication: false"),
     "an identity nobody gave rights": (APP, "    type: 'UserAssigned'\n", "    type: 'SystemAssigned'\n"),
+    "another plan": (APP, "    name: 'FC1'\n", "    name: 'EP1'\n"),
+    "another tier": (APP, "tier: 'FlexConsumption'", "tier: 'ElasticPremium'"),
+    "a plan for Windows": (APP, "    reserved: true\n", ""),
+    "an app for Windows": (APP, "kind: 'functionapp,linux'", "kind: 'functionapp'"),
+    "a package elsewhere": (APP, "          type: 'blobContainer'\n", ""),
     "another language": (APP, "name: 'python'", "name: 'node'"),
     "nobody looking": (VAULT, "  scope: vault\n", "  scope: receiptKey\n"),
     "asking for keys": (
@@ -187,6 +192,8 @@ def test_every_rule_has_a_resource_to_hold_for() -> None:
         ("redis", "database", "properties.port", 10000),
         ("redis", "database", "properties.evictionPolicy", "VolatileLRU"),
         ("openai", "embedding", "properties.versionUpgradeOption", "NoAutoUpgrade"),
+        ("openai", "account", "kind", "AIServices"),
+        ("cosmos", "account", "kind", "GlobalDocumentDB"),
         ("cosmos", "account", "properties.backupPolicy.continuousModeProperties.tier", "Continuous7Days"),
     ],
 )
@@ -196,6 +203,46 @@ def test_what_the_code_relies_on_is_deployed(module: str, symbol: str, path: str
     assert getattr(at(resource_body(file, file.resources[symbol]), path), "constant", None) == value
 
 
+@pytest.mark.parametrize(
+    ("module", "symbol", "path", "value"),
+    [
+        ("app", "site", "properties.serverFarmId", "plan.id"),
+        ("app", "site", "properties.keyVaultReferenceIdentity", "identityId"),
+        (
+            "app",
+            "site",
+            "properties.functionAppConfig.deployment.storage.authentication.userAssignedIdentityResourceId",
+            "identityId",
+        ),
+        ("bot", "bot", "properties.msaAppTenantId", "tenant().tenantId"),
+        ("monitoring", "appInsights", "properties.WorkspaceResourceId", "workspace.id"),
+        ("openai", "account", "properties.customSubDomainName", "name"),
+    ],
+)
+def test_what_belongs_together_is_tied(module: str, symbol: str, path: str, value: str) -> None:
+    """The app finds its plan, its package, its secret and its models; nothing of that has a default that works."""
+    file = next(file for file in bicep_files() if file.path.stem == module)
+    assert getattr(at(resource_body(file, file.resources[symbol]), path), "source", "") == value
+
+
+def test_the_app_is_the_identity_that_has_the_rights() -> None:
+    """The site carries the one identity that main.bicep makes."""
+    site = next(file for file in bicep_files() if file.path.stem == "app").resources["site"]
+    assert "userAssignedIdentities: {\n      '${identityId}': {}\n    }" in text(site)
+
+
+def test_cosmos_can_search_from_the_start() -> None:
+    """Both searches must be asked for when the account is made; the containers' policies want them."""
+    file = next(file for file in bicep_files() if file.path.stem == "cosmos")
+    capabilities = at(resource_body(file, file.resources["account"]), "properties.capabilities")
+    assert isinstance(capabilities, Choice)
+    search = ["EnableNoSQLVectorSearch", "EnableNoSQLFullTextSearch"]
+    names = [
+        [getattr(at(one, "name"), "constant", None) for one in items_of(option)] for option in capabilities.options
+    ]
+    assert names == [[*search, "EnableServerless"], search]
+
+
 def test_only_answers_are_kept_warm() -> None:
     """Somebody waits for HTTP; the queue and the timers may take their time to start."""
     app = next(file for file in bicep_files() if file.path.stem == "app")
@@ -203,6 +250,7 @@ def test_only_answers_are_kept_warm() -> None:
     assert isinstance(warm, Choice)
     lists = [option.items for option in warm.options if isinstance(option, Listing)]
     assert [[getattr(at(one, "name"), "constant", None) for one in items] for items in lists] == [["http"], []]
+    assert [getattr(at(one, "instanceCount"), "source", "") for one in lists[0]] == ["alwaysReadyHttp"]
 
 
 def test_cosmos_is_strongly_consistent_unless_asked_otherwise() -> None:

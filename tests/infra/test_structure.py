@@ -80,6 +80,7 @@ MISTAKES = {
     "a child of somebody else": (COSMOS, "  parent: database\n", "  parent: account\n", "place", "sqlDatabases"),
     "a module without its group": (MAIN, "  name: 'redis'\n  scope: group\n", "  name: 'redis'\n", "place", "scope"),
     "a group in a group": (MAIN, "targetScope = 'subscription'", "", "place", "subscription"),
+    "a resource without a region": (COSMOS, "  location: location\n", "", "place", "location"),
     "somebody without a name": (ACCESS, "  name: storageName\n", "", "missing-property", "name"),
     "an array with a type": (MAIN, "param redisSku string", "param redisSku string[]", "subset", ""),
     "a lambda": (COSMOS, "? concat(search,", "? map(search, x => x,", "subset", "for"),
