@@ -193,6 +193,7 @@ def test_every_rule_has_a_resource_to_hold_for() -> None:
         ("redis", "database", "properties.evictionPolicy", "VolatileLRU"),
         ("openai", "embedding", "properties.versionUpgradeOption", "NoAutoUpgrade"),
         ("openai", "account", "kind", "AIServices"),
+        ("openai", "chat", "properties.versionUpgradeOption", "OnceCurrentVersionExpired"),
         ("cosmos", "account", "kind", "GlobalDocumentDB"),
         ("cosmos", "account", "properties.backupPolicy.continuousModeProperties.tier", "Continuous7Days"),
     ],
@@ -217,6 +218,10 @@ def test_what_the_code_relies_on_is_deployed(module: str, symbol: str, path: str
         ("bot", "bot", "properties.msaAppTenantId", "tenant().tenantId"),
         ("monitoring", "appInsights", "properties.WorkspaceResourceId", "workspace.id"),
         ("openai", "account", "properties.customSubDomainName", "name"),
+        ("openai", "chat", "properties.model.name", "chatModel"),
+        ("openai", "chat", "properties.model.version", "chatModelVersion"),
+        ("openai", "embedding", "properties.model.name", "embeddingModel"),
+        ("openai", "embedding", "properties.model.version", "embeddingModelVersion"),
     ],
 )
 def test_what_belongs_together_is_tied(module: str, symbol: str, path: str, value: str) -> None:
