@@ -20,7 +20,7 @@ var queries = [
   }
   {
     name: 'poison-messages'
-    description: 'A session failed five times and was parked on the poison queue.'
+    description: 'A message was delivered five times in vain: it waits on the poison queue for somebody to look.'
     severity: 2
     window: 'PT15M'
     threshold: 0
