@@ -27,6 +27,14 @@ var queries = [
     query: 'StorageQueueLogs | where OperationName == "PutMessage" and Uri contains "-poison"'
   }
   {
+    name: 'parked-sessions'
+    description: 'Sessions could not be summarised five times over: python -m operate.parked tells which and why.'
+    severity: 3
+    window: 'PT15M'
+    threshold: 0
+    query: 'AppTraces | where Message startswith "session_parked "'
+  }
+  {
     name: 'queue-backlog'
     description: 'More than 5,000 sessions wait on the queue: consolidation does not keep up, and the timer adds no more.'
     severity: 3

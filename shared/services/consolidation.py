@@ -19,7 +19,7 @@ from shared.ports import (
 )
 from shared.services.last_times import LastTimes
 from shared.services.summariser import Summariser
-from shared.telemetry import log_failure
+from shared.telemetry import digest, log_event, log_failure
 from shared.telemetry.signals import count_parked, count_summary
 
 RUN_SECONDS = 60.0  # of one session in one run; what is left is queued again
@@ -148,6 +148,7 @@ class Consolidation:
             if await self._summaries.postpone(job.user, header, Failure(again, attempts, reason)):
                 if again is None:
                     count_parked(reason)
+                    log_event("session_parked", reason=reason, subject=digest(job.user.value))
                 return
 
     async def _reread(self, user: UserId, seen: Header) -> Header:

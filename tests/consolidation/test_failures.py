@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from typing import Any
 
 import pytest
@@ -79,9 +80,15 @@ async def test_what_does_not_fit_twice_is_not_stored_f17(
 
 @pytest.mark.parametrize("failure", FAILURES, ids=["429", "500", "html", "no-choices"])
 async def test_a_model_that_fails_is_tried_later_and_later_then_given_up_f15(
-    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer, live_rows: Rows, failure: Behaviour
+    keepsake: Keepsake,
+    cosmos: LocalCosmos,
+    model: ModelServer,
+    live_rows: Rows,
+    caplog: pytest.LogCaptureFixture,
+    failure: Behaviour,
 ) -> None:
     """Five times in a row, then the session is parked with the reason; its turns are as they were."""
+    caplog.set_level(logging.INFO)
     await keepsake.chat("My cat is called Mina.")
     cosmos.clock.advance(IDLE)
     waits = []
@@ -93,6 +100,7 @@ async def test_a_model_that_fails_is_tried_later_and_later_then_given_up_f15(
         cosmos.clock.advance(waits[-1] or 0)
     assert [round(wait / 60) if wait else wait for wait in waits] == [5, 15, 45, 135, None]
     assert (header["parked"], header["attempts"], header["consolidated_seq"]) == ("model_unavailable", 5, 0)
+    assert caplog.text.count("session_parked reason=model_unavailable") == 1
     asked = len(model.requests)
     await rest(keepsake, cosmos, DAY)
     assert len(model.requests) == asked

@@ -7,6 +7,7 @@ import pytest
 
 from infra.check.run import bicep_files
 from infra.check.values import Known, Listing, Record, Scope, at, evaluate, items_of, leaves, resource_body
+from shared.services.idle_sessions import MAX_WAITING
 from shared.telemetry import log_event
 
 ALERTS = next(file for file in bicep_files() if file.path.stem == "alerts")
@@ -20,7 +21,8 @@ QUERIES = {
 
 def test_all_that_can_go_wrong_unseen_is_watched() -> None:
     """Errors, parked work, a growing queue, late sessions and a full cache each have an alert."""
-    assert set(QUERIES) == {"server-errors", "poison-messages", "queue-backlog", "oldest-due-session"}
+    told = {"server-errors", "poison-messages", "parked-sessions", "queue-backlog", "oldest-due-session"}
+    assert set(QUERIES) == told
     memory = resource_body(ALERTS, ALERTS.resources["redisMemory"])
     criteria = at(memory, "properties.criteria.allOf")
     first = criteria.items[0] if isinstance(criteria, Listing) else Record({}, 0)
@@ -71,6 +73,7 @@ def test_what_is_due_is_read_from_the_line_that_is_logged(
     """The alerts take their numbers out of an event as shared/telemetry.py writes it."""
     with caplog.at_level(logging.INFO, "keepsake"):
         log_event("due_sessions", queued=3, waiting=6000, oldest_seconds=1234.5)
+    assert f"> {MAX_WAITING}" in str(QUERIES["queue-backlog"])
     query = str(QUERIES[alert])
     begins = re.findall(r'startswith "(.*?)"', query)[0]
     pattern = re.findall(r'extract\("(.*?)", 1', query)[0]

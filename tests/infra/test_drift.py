@@ -23,6 +23,8 @@ from infra.check.values import (
     resource_body,
 )
 from infra.hooks.write_local_settings import DEPLOYED
+from shared.adapters.storage_queue import POISON, QUEUE
+from shared.background import MAX_DELIVERIES
 from shared.settings import AZURE_MARKS, AuthMode, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -165,7 +167,14 @@ def test_every_queue_the_code_names_is_made() -> None:
         for keyword in node.keywords
         if keyword.arg == "queue_name" and isinstance(keyword.value, ast.Constant)
     }
-    assert named <= {*QUEUES, *(f"{queue}-poison" for queue in QUEUES)}
+    assert named == {QUEUE} == set(QUEUES)
+    assert f"{QUEUE}-poison" == POISON
+
+
+def test_a_message_is_given_up_when_the_code_thinks_so() -> None:
+    """The last delivery, which counts as a failure beforehand, is the host's last."""
+    queues = json.loads((ROOT / "host.json").read_text())["extensions"]["queues"]
+    assert queues["maxDequeueCount"] == MAX_DELIVERIES
 
 
 def test_the_hook_hands_on_every_output_that_is_a_setting() -> None:
