@@ -20,6 +20,7 @@ _LASTING = re.compile(
     r"like|dislike|plan|booked|need|must|deadline|every)\b",
     re.IGNORECASE,
 )
+_GOES_ON = re.compile(r"^(he|she|it|they|his|her|its|their)\b", re.IGNORECASE)  # of what the sentence before is about
 _REQUEST = re.compile(r"^(please|could|can|would|tell|explain|give|show|write|list|help)\b", re.IGNORECASE)
 _CHATTER = re.compile(
     r"^(thanks?|thank you|ok|okay|great|sure|yes|no|hello|hi|hey|bye|good)\b[^.!]{0,24}[.!…]*$", re.IGNORECASE
@@ -72,12 +73,14 @@ def _weigh(sentences: Sequence[str]) -> list[_Sentence]:
     words = [frozenset(word.lower() for word in _WORD.findall(text)) for text in sentences]
     common = Counter(word for some in words for word in some)
     weighed: dict[bool, list[_Sentence]] = {True: [], False: []}
+    before = 0.0
     for place, (text, used) in enumerate(zip(sentences, words, strict=True)):
+        ruled = max(_rules(text), before if _GOES_ON.match(text) else 0.0)
         if _is_statement(text, used):
-            ruled = _rules(text)
             shared = sum(common[word] > 1 and len(word) > 3 for word in used) / len(used)  # noqa: PLR2004 - no article
             worth = ruled + shared - len(text) / MAX_SENTENCE_CHARS
             weighed[ruled > 0].append(_Sentence(text, place, used, worth))
+        before = ruled / 2
     return weighed[True] or weighed[False]
 
 

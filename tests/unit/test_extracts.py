@@ -42,6 +42,7 @@ def test_every_sentence_of_an_extract_was_said(texts: list[str], earlier: list[s
     [
         ("Hi! My name is Priya. How are you?", "My name is Priya."),
         ("Thanks a lot. I am allergic to peanuts", "I am allergic to peanuts"),
+        ("My cat is Mina. She fears thunder.", "My cat is Mina.\nShe fears thunder."),
         ("OK. Sure. Yes please.", ""),
         ("What is the capital of Norway?", ""),
         ("Je m'appelle Zoé et j'habite à Lyon.", "Je m'appelle Zoé et j'habite à Lyon."),
