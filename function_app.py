@@ -112,6 +112,12 @@ async def delete_preferences(req: Request, context: func.Context) -> Response:
     return await dispatch(api, req, context.invocation_id)
 
 
+@app.route(route="user/usage", methods=["GET"])
+async def read_usage(req: Request, context: func.Context) -> Response:
+    """Read what the user takes."""
+    return await dispatch(api, req, context.invocation_id)
+
+
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def read_health(req: Request, context: func.Context) -> Response:
     """Alive."""

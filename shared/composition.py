@@ -21,6 +21,7 @@ from shared.services.session_data import SessionData
 from shared.services.sessions import Sessions
 from shared.services.summariser import Summariser, SummaryModel
 from shared.services.turn_protocol import TurnProtocol
+from shared.services.usage import Usage
 from shared.settings import Settings, SettingsError
 from shared.settings import Summariser as SummariserKind
 from shared.telemetry.export import Destinations, Export
@@ -51,6 +52,7 @@ class Services:
     preferences: UserPreferences
     consolidation: Consolidation
     idle_sessions: IdleSessions
+    usage: Usage
     health: Health
     clients: tuple[Client, ...]
     identity: "DefaultAzureCredential | None"
@@ -167,6 +169,7 @@ class Composition:
             cosmos_sessions,
             cosmos_summaries,
             cosmos_transcript,
+            cosmos_usage,
             cosmos_users,
             no_session_cache,
             system_clock,
@@ -211,6 +214,7 @@ class Composition:
                 settings.summary_piece_tokens,
             ),
             idle_sessions=IdleSessions(sessions, summaries, jobs, clock),
+            usage=Usage(cosmos_usage.CosmosUsage(containers), users, clock),
             health=Health(clients),
             clients=clients,
             identity=identity,

@@ -406,6 +406,27 @@ class UserStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """What is kept of a user: how many of each, their bytes, and what making them took."""
+
+    sessions: int
+    turns: int
+    values: int
+    bytes: int
+    prompt_tokens: int
+    completion_tokens: int
+    request_units: float
+
+
+class UsageStore(Protocol):
+    """Adds up what is kept of a user; nothing is counted beside it, so nothing can go out of step."""
+
+    async def add_up(self, user: UserId, epoch: int, since: datetime) -> Used:
+        """Sessions active, turns stored and values set since then, none from before the epoch."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One call of the model. `model` None is the default one; the seconds bound the first token and the whole reply.

@@ -1,5 +1,6 @@
 """How domain objects look as Cosmos DB items, and back."""
 
+import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -140,6 +141,13 @@ def turn_item(user: UserId, turn: Turn) -> Item:
     return item if turn.text is None else item | {"text": turn.text}
 
 
+def measured(item: Item, request_units: float) -> Item:
+    """The item with what it takes: request units spent until now, and the bytes of its JSON without this number."""
+    usage = {**item.get("usage", {}), "request_units": round(request_units, 2)}
+    said = json.dumps(item | {"usage": usage}, ensure_ascii=False, separators=(",", ":"))
+    return item | {"usage": {**usage, "bytes": len(said.encode())}}
+
+
 def turn_of(item: Mapping[str, Any]) -> Turn:
     """The turn an item holds."""
     return Turn(
@@ -153,7 +161,7 @@ def turn_of(item: Mapping[str, Any]) -> Turn:
         status=TurnStatus(item["status"]),
         messages=_messages.validate_python(item["messages"]),
         finish_reason=item.get("finish_reason"),
-        usage=TokenUsage.model_validate(item["usage"]),
+        usage=TokenUsage(**{name: item["usage"][name] for name in TokenUsage.model_fields}),
         text=item.get("text"),
         created_at=read_time(item["created_at"]),
         expires_at=read_time(item["expires_at"]),

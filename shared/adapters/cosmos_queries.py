@@ -44,6 +44,20 @@ LIST_GRAVES = """
 SELECT c.session_id, c.gen FROM c WHERE c.user_id = @user_id AND c.kind = 'grave' AND c.session_id = @session_id
 """
 
+ADD_UP = """
+SELECT SUM(IIF(c.kind = 'session', 1, 0)) AS sessions,
+  SUM(IIF(c.kind = 'turn', 1, 0)) AS turns,
+  SUM(IIF(c.kind = 'data', 1, 0)) AS data_values,
+  SUM(c.usage.bytes ?? 0) AS bytes,
+  SUM(c.usage.prompt_tokens ?? 0) AS prompt_tokens,
+  SUM(c.usage.completion_tokens ?? 0) AS completion_tokens,
+  SUM(c.usage.request_units ?? 0) AS request_units
+FROM c
+WHERE c.user_id = @user_id AND c.epoch >= @epoch
+  AND (c.kind = 'turn' OR c.kind = 'data' OR (c.kind = 'session' AND c.turn_count > 0))
+  AND (c.last_active_at ?? c.updated_at ?? c.created_at) >= @since
+"""
+
 FIND_DUE_GRAVES_ACROSS_USERS = """
 SELECT c.user_id, c.session_id, c.gen FROM c WHERE c.kind = 'grave' AND c.due_at <= @now
 """

@@ -6,11 +6,12 @@ from typing import Any
 from shared.adapters import cosmos_queries as sql
 from shared.adapters.cosmos_client import Batch, CosmosContainers
 from shared.adapters.cosmos_errors import ItemChanged, ItemMissing
-from shared.adapters.cosmos_items import header_id, read_time, set_fields, ttl_until, value_id, write_time
+from shared.adapters.cosmos_items import header_id, measured, read_time, set_fields, ttl_until, value_id, write_time
 from shared.adapters.cosmos_users import MEMORY
 from shared.domain.errors import Contended
 from shared.domain.ids import DataName, UserId
 from shared.domain.turns import Header
+from shared.metering import current_meter
 from shared.ports import Clock, SessionValue
 
 
@@ -53,7 +54,7 @@ class CosmosSessionValues:
         condition = sql.same_incarnation(header.gen)
         batch: Batch = [
             ("patch", (header_id(header.session_id), touch), {"filter_predicate": condition}),
-            ("upsert", (item,), {}),
+            ("upsert", (measured(item, current_meter().request_units),), {}),
         ]
         try:
             await self._containers.write_batch(MEMORY, user, batch)

@@ -9,6 +9,7 @@ from shared.adapters.cosmos_client import Batch, CosmosContainers
 from shared.adapters.cosmos_errors import ItemChanged, ItemExists, ItemMissing
 from shared.adapters.cosmos_items import (
     header_id,
+    measured,
     set_fields,
     ttl_until,
     turn_item,
@@ -20,6 +21,7 @@ from shared.adapters.cosmos_users import MEMORY
 from shared.domain.errors import Contended, StoreUnavailable
 from shared.domain.ids import Gen, SessionId, TurnId, UserId
 from shared.domain.turns import MAX_WINDOW_BYTES, MAX_WINDOW_TURNS, Header, Turn
+from shared.metering import current_meter
 from shared.ports import AlreadyThere, CommitOutcome, Committed, HeaderMoved, OutcomeUnknown
 
 MAX_PAGE_BYTES = 1_048_576  # of turns in one answer; the rest is behind its next_link
@@ -39,7 +41,7 @@ class CosmosTranscript:
 
         Twice is harmless: the create comes first in the batch and is refused by its id.
         """
-        item = turn_item(user, turn)
+        item = measured(turn_item(user, turn), current_meter().request_units)
         header = {
             "turn_count": turn.seq,
             "last_active_at": item["created_at"],

@@ -3,7 +3,8 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import asdict, replace
+from datetime import UTC, date, datetime
 from typing import Annotated, Literal, Self
 
 from fastapi import Path
@@ -27,8 +28,9 @@ from shared.domain.preferences import Preferences
 from shared.domain.sessions import Strategy
 from shared.domain.turns import MAX_MESSAGE_BYTES, Header, Message, ToolCall, Turn, TurnStatus
 from shared.metering import Meter
-from shared.ports import SessionValue
+from shared.ports import SessionValue, Used
 from shared.services.turn_stream import Answer
+from shared.services.usage import UserUsage
 
 MAX_INSTRUCTIONS_BYTES = 16_384
 MAX_METADATA_BYTES = 16_384
@@ -382,6 +384,37 @@ class PreferencesPatchBody(Closed):
     memory_enabled: Flag | None = None
 
 
+class UsedView(BaseModel):
+    """What is kept, and what it took to make."""
+
+    sessions: int = Field(description="Sessions with at least one turn; under `today` those with a turn today")
+    turns: int = Field(description="Turns; under `today` those stored today, whenever they were said")
+    values: int = Field(description="Values kept with sessions; under `today` those set today")
+    bytes: int = Field(
+        description="Of these turns and values as the JSON that Cosmos DB stores; without headers of sessions, "
+        "preferences and indexes"
+    )
+    prompt_tokens: int = Field(description="Of these turns, as the model counted them")
+    completion_tokens: int = Field(description="Of these turns, as the model counted them")
+    request_units: float = Field(
+        description="What the requests that made these turns and values had spent in Cosmos DB when they wrote: their "
+        "reads, without the write itself, whose price is known only afterwards and is in that answer's `usage`"
+    )
+
+
+class UserUsageView(BaseModel):
+    """Of what has neither expired nor been deleted. What was made before this was measured counts, with 0 bytes."""
+
+    day: date = Field(description="The day that `today` means; days are UTC's")
+    today: UsedView
+    total: UsedView
+
+    @classmethod
+    def of(cls, usage: UserUsage) -> Self:
+        """The figures on the wire."""
+        return cls(day=usage.day, today=_used_view(usage.today), total=_used_view(usage.total))
+
+
 class HealthView(BaseModel):
     """Alive."""
 
@@ -400,6 +433,10 @@ class ReadinessView(BaseModel):
 
     status: Literal["ok", "unavailable"]
     checks: dict[str, CheckView]
+
+
+def _used_view(used: Used) -> UsedView:
+    return UsedView(**asdict(replace(used, request_units=round(used.request_units, 2))))
 
 
 def _message_view(message: Message) -> MessageView:

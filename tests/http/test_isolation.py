@@ -52,12 +52,13 @@ async def test_writing_to_another_users_session_id_begins_ones_own_f33(keepsake:
 
 
 async def test_lists_and_preferences_are_ones_own_f33(keepsake: Keepsake) -> None:
-    """No list shows and no preference reaches another user."""
+    """No list shows, no sum counts and no preference reaches another user."""
     async with keepsake.client(ADA) as client:
         await client.put("/preferences", json={"preferences": {"secret": "Ada's"}})
     await keepsake.chat("Ada's secret")
     assert (await keepsake.get("/sessions", user=BEN))["value"] == []
     assert (await keepsake.get("/preferences", user=BEN))["preferences"] == {}
+    assert set((await keepsake.get("/user/usage", user=BEN))["total"].values()) == {0}
     assert "secret" not in (await keepsake.chat("Hello", user=BEN)).text
 
 

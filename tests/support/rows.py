@@ -29,6 +29,15 @@ async def create_items(cosmos: LocalCosmos, user: str, items: Sequence[Mapping[s
             await container.execute_item_batch(creates, user)
 
 
+async def forget_measures(cosmos: LocalCosmos, user: str) -> None:
+    """Make each turn as it was stored before it told its bytes and request units."""
+    turns = [str(row["id"]) for row in cosmos.rows("memory") if row["kind"] == "turn"]
+    removed = [{"op": "remove", "path": f"/usage/{name}"} for name in ("bytes", "request_units")]
+    async with _memory(cosmos) as container:
+        for turn in turns:
+            await container.patch_item(turn, user, removed)
+
+
 @asynccontextmanager
 async def _memory(cosmos: LocalCosmos) -> AsyncIterator[ContainerProxy]:
     client = CosmosClient(LOCAL_ENDPOINT, LOCAL_KEY, transport=cosmos.transport())
