@@ -108,6 +108,11 @@ class Composition:
         self._clock = clock
         self._services: Services | None = None
         self._lock = asyncio.Lock()
+        self._destinations = Destinations(
+            service=settings.website_site_name or "keepsake",
+            otlp_endpoint=settings.otel_exporter_otlp_endpoint,
+            connection_string=settings.applicationinsights_connection_string,
+        )
         self._export: Export | None = None
         self._exporting = threading.Lock()
         quiet_libraries()
@@ -135,6 +140,11 @@ class Composition:
                 self._services = await asyncio.to_thread(self._build)
             return self._services
 
+    async def until_exporting(self) -> None:
+        """Wait until telemetry has where to go, if it is to go anywhere: a turn would wait for that too."""
+        if self._destinations and self._export is None:
+            await asyncio.to_thread(self._start_export)
+
     async def close(self) -> None:
         """Let turns under way end, then close every client. Twice is harmless."""
         async with self._lock:
@@ -150,14 +160,9 @@ class Composition:
 
     def _start_export(self) -> None:
         """Begin to send telemetry, if there is where to."""
-        destinations = Destinations(
-            service=self.settings.website_site_name or "keepsake",
-            otlp_endpoint=self.settings.otel_exporter_otlp_endpoint,
-            connection_string=self.settings.applicationinsights_connection_string,
-        )
         with self._exporting:
-            if destinations and self._export is None:
-                self._export = Export(destinations)
+            if self._destinations and self._export is None:
+                self._export = Export(self._destinations)
                 self._export.install()
 
     def _build(self) -> Services:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.pipeline.transport import AioHttpTransport, AsyncHttpTransport
@@ -14,13 +15,15 @@ from shared.adapters.cosmos_errors import (
     TOO_MANY_REQUESTS,
     ItemMissing,
     busy,
+    is_failure,
     throttle_hint,
     translate_cosmos_errors,
 )
+from shared.adapters.cosmos_operations import SYSTEM, operation_of
 from shared.domain.errors import StoreUnavailable
 from shared.domain.ids import UserId
 from shared.metering import current_meter
-from shared.telemetry.signals import count_charge
+from shared.telemetry.signals import count_charge, mark_status, store_call
 
 CALL_SECONDS = 2.5  # one call with all its retries; everything that is not the model has 3 s together
 Batch = Sequence[tuple[str, tuple[Any, ...], dict[str, Any]]]  # operation, its arguments, its conditions
@@ -45,11 +48,12 @@ class CosmosContainers:
 
     def __init__(self, account: CosmosAccount) -> None:
         """Make the client; it connects with its first call."""
+        # aiohttp would look up proxies and netrc for every call, by two hops to a thread each
+        transport = account.transport or AioHttpTransport(use_env_settings=False)
         self._client = CosmosClient(
             account.endpoint,
             account.credential,
-            # aiohttp would look up proxies and netrc for every call, by two hops to a thread each
-            transport=CountingTransport(account.transport or AioHttpTransport(use_env_settings=False)),
+            transport=CountingTransport(transport, urlsplit(account.endpoint).hostname or ""),
             connection_timeout=1,
             read_timeout=2,
             retry_total=3,
@@ -107,15 +111,19 @@ class CosmosContainers:
 class CountingTransport(AsyncHttpTransport[Any, Any]):
     """Passes requests on to the real transport and counts them, with their charge, on the request's meter."""
 
-    def __init__(self, inner: AsyncHttpTransport[Any, Any]) -> None:
-        """Wrap a transport."""
+    def __init__(self, inner: AsyncHttpTransport[Any, Any], server: str) -> None:
+        """Wrap a transport to a server."""
         self._inner = inner
+        self._server = server
 
     async def send(self, request: Any, **kwargs: Any) -> Any:
         """Send one request."""
         meter = current_meter()
         meter.cosmos_calls += 1
-        response = await self._inner.send(request, **kwargs)
+        operation, collection = operation_of(request.method, request.url, request.headers)
+        with store_call(SYSTEM, operation, self._server, collection=collection) as span:
+            response = await self._inner.send(request, **kwargs)
+            mark_status(span, response.status_code, failed=is_failure(response.status_code))
         charge = float(response.headers.get("x-ms-request-charge", 0))
         meter.request_units += charge
         count_charge(charge, response.status_code)

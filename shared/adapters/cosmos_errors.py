@@ -40,6 +40,11 @@ def translate_cosmos_errors() -> Iterator[None]:
         raise StoreUnavailable("Cosmos DB did not answer; send the same request again", retry_after=1) from failed
 
 
+def is_failure(status: int) -> bool:
+    """Whether an answer is a failure, and not one of the outcomes that a condition or a read is made for."""
+    return status >= 400 and status not in ITEM_OUTCOMES  # noqa: PLR2004 - HTTP's line between answers and errors
+
+
 def throttle_hint(headers: Mapping[str, str]) -> float:
     """The seconds a 429 asks to wait."""
     return float(headers.get("x-ms-retry-after-ms", 1000)) / 1000

@@ -17,7 +17,7 @@ from shared.domain.ids import Gen, SessionId, TurnId, UserId, digest_of
 from shared.domain.turns import MAX_WINDOW_BYTES, MAX_WINDOW_TURNS, Turn
 from shared.metering import current_meter
 from shared.ports import CachedSession, CacheUnavailable, LeaseConflict, LeaseHeld, LeaseRequest, OpenedTurn
-from shared.telemetry.signals import count_redis_away
+from shared.telemetry.signals import count_redis_away, store_call
 
 CALL_SECONDS = 1.0  # one script with its one retry
 REST_SECONDS = 2.0  # after a failure Redis is left alone so long: a hung server must not slow down every turn
@@ -32,6 +32,8 @@ class RedisSessions:
     def __init__(self, client: Redis, idle_ttl_seconds: int) -> None:
         """Take a client that answers bytes, and how long a session stays without a turn."""
         self._client = client
+        where = client.connection_pool.connection_kwargs
+        self._server: str = where.get("path") or where["host"]
         self._idle_ttl = idle_ttl_seconds
         self._open = self._script("open_turn")
         self._close = self._script("close_turn")
@@ -47,7 +49,7 @@ class RedisSessions:
             int(request.seconds * 1000),
             self._idle_ttl,
         ]
-        async with self._call():
+        async with self._call("EVALSHA", "open_turn"):
             answer: Sequence[Any] = await self._open(keys=[_key(user, session)], args=arguments)
         if answer[0] == b"busy":
             return LeaseHeld(int(answer[1]) / 1000)
@@ -61,17 +63,17 @@ class RedisSessions:
         arguments += [MAX_WINDOW_TURNS, MAX_WINDOW_BYTES, int(window is not None)]
         for earlier in window or ():
             arguments += [earlier.seq, _dump(earlier)]
-        async with self._call():
+        async with self._call("EVALSHA", "close_turn"):
             await self._close(keys=[_key(user, turn.session_id)], args=arguments)
 
     async def release(self, user: UserId, session: SessionId, turn_id: TurnId, owner: str) -> None:
         """End the lease."""
-        async with self._call(even_resting=True):  # a lease left behind would be waited for
+        async with self._call("EVALSHA", "release", even_resting=True):  # a lease left behind would be waited for
             await self._release(keys=[_key(user, session)], args=[turn_id.value, owner])
 
     async def forget(self, user: UserId, session: SessionId) -> None:
         """Delete the session's hash."""
-        async with self._call():
+        async with self._call("DEL"):
             await self._client.delete(_key(user, session))
 
     async def ping(self) -> None:
@@ -87,13 +89,16 @@ class RedisSessions:
         return self._client.register_script(text)
 
     @asynccontextmanager
-    async def _call(self, *, even_resting: bool = False) -> AsyncIterator[None]:
+    async def _call(
+        self, command: str, script: str | None = None, *, even_resting: bool = False
+    ) -> AsyncIterator[None]:
         if time.monotonic() < self._resting_until and not even_resting:
             raise CacheUnavailable
         current_meter().redis_calls += 1
         try:
-            async with asyncio.timeout(CALL_SECONDS):
-                yield
+            with store_call(self.name, command, self._server, procedure=script):
+                async with asyncio.timeout(CALL_SECONDS):
+                    yield
         except ResponseError as refused:  # one hash is not as the scripts know it, or the server takes no writes now
             count_redis_away()
             raise CacheUnavailable from refused

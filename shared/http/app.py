@@ -46,5 +46,5 @@ def create_api(composition: Composition) -> FastAPI:
         api.include_router(noun.router, prefix="/api")
     install_error_handlers(api)
     api.add_middleware(Edge)
-    api.add_middleware(Observed)
+    api.add_middleware(Observed, until_exporting=composition.until_exporting)
     return api

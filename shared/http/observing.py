@@ -2,6 +2,7 @@
 
 import time
 from asyncio import CancelledError
+from collections.abc import Awaitable, Callable
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,9 +19,10 @@ CLIENT_LEFT = 499  # nobody was there to be given a status; the number proxies l
 class Observed:
     """Watches requests from before the first of their bytes is read until after the last of the answer is sent."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap an application."""
+    def __init__(self, app: ASGIApp, until_exporting: Callable[[], Awaitable[None]]) -> None:
+        """Wrap an application; a span that begins before there is an exporter would be nobody's."""
         self._app = app
+        self._until_exporting = until_exporting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -28,6 +30,8 @@ class Observed:
             await self._app(scope, receive, send)
             return
         seen = _Seen()
+        began = time.time_ns()
+        await self._until_exporting()
 
         async def send_seen(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -35,7 +39,7 @@ class Observed:
                 seen.error = Headers(raw=message["headers"]).get("x-ms-error-code")
             await send(message)
 
-        with request_span(scope["method"], Headers(scope=scope).get("traceparent")) as span:
+        with request_span(scope["method"], Headers(scope=scope).get("traceparent"), began) as span:
             try:
                 await self._app(scope, receive, send_seen)
             except CancelledError:

@@ -36,7 +36,7 @@ from shared.services.questions import Question
 from shared.services.timings import Timings
 from shared.services.turn_protocol import Asked, Opened, TurnProtocol
 from shared.services.turn_stream import Answer, Delta, Finished, Started, TurnStream
-from shared.telemetry.signals import count_turn
+from shared.telemetry.signals import count_turn, time_retrieval
 
 Result = TypeVar("Result")
 
@@ -212,6 +212,7 @@ class Conversation:
         if said[-1] not in prompt.messages:
             message = "No tool call of the turn before has this tool_call_id; send the results of its calls"
             raise InvalidRequest(message, target="messages")
+        time_retrieval(timings.seconds, cold=opened.cold)
         with timings.stage("model"):
             heard = await self._hear(hear, question, asked, prompt)
         turn = self._turn(asked, opened, said, heard)

@@ -11,6 +11,12 @@ class Timings:
     """Milliseconds by stage."""
 
     stages: dict[str, float] = field(default_factory=dict)
+    start: float = field(default_factory=time.perf_counter)
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.perf_counter() - self.start
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

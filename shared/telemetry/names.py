@@ -24,12 +24,18 @@ ERROR_TYPE = "error.type"
 HTTP_METHOD = "http.request.method"
 HTTP_ROUTE = "http.route"
 HTTP_STATUS = "http.response.status_code"
+DB_SYSTEM = "db.system.name"
+DB_OPERATION = "db.operation.name"
+DB_COLLECTION = "db.collection.name"
+DB_PROCEDURE = "db.stored_procedure.name"
 DB_STATUS = "db.response.status_code"
+TURN_START = "agent_memory.turn.start"
 TURN_STATUS = "agent_memory.turn.status"
 DEGRADED_REASON = "agent_memory.degraded.reason"
 
 OPERATION_DURATION = "gen_ai.client.operation.duration"
 TOKEN_USAGE = "gen_ai.client.token.usage"  # noqa: S105 - as above
+RETRIEVAL_DURATION = "agent_memory.retrieval.duration"
 TURNS_APPENDED = "agent_memory.turns.appended"
 TURNS_REPLAYED = "agent_memory.turns.replayed"
 TURNS_INTERRUPTED = "agent_memory.turns.interrupted"
@@ -43,4 +49,5 @@ REQUEST_CHARGE = "agent_memory.cosmos.request_charge"
 REDIS_UNAVAILABLE = "agent_memory.redis.unavailable"
 
 DURATION_BUCKETS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+RETRIEVAL_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 TOKEN_BUCKETS = (1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216, 67_108_864)

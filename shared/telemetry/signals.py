@@ -38,6 +38,12 @@ _tokens = _meter.create_histogram(
     description="Tokens of a call of the model",
     explicit_bucket_boundaries_advisory=names.TOKEN_BUCKETS,
 )
+_retrievals = _meter.create_histogram(
+    names.RETRIEVAL_DURATION,
+    unit="s",
+    description="Seconds from the beginning of a turn until its context is complete",
+    explicit_bucket_boundaries_advisory=names.RETRIEVAL_BUCKETS,
+)
 _appended = _meter.create_counter(names.TURNS_APPENDED, unit="{turn}", description="Turns stored")
 _replayed = _meter.create_counter(names.TURNS_REPLAYED, unit="{turn}", description="Turns found stored already")
 _interrupted = _meter.create_counter(names.TURNS_INTERRUPTED, unit="{turn}", description="Turns whose reader left")
@@ -70,8 +76,7 @@ class ModelCall:
     def end(self, error: BaseException | None = None) -> None:
         """End its span and its clock."""
         if error:
-            left = isinstance(error, CancelledError | GeneratorExit)
-            kind = "cancelled" if left else type(error.__cause__ or error).__name__
+            kind = _kind_of(error.__cause__ or error)
             self._of[names.ERROR_TYPE] = kind
             _mark_failed(self._span, kind)
         _durations.record(time.perf_counter() - self._start, self._of)
@@ -88,6 +93,31 @@ def model_call(provider: str, model: str, server: str) -> Iterator[ModelCall]:
         call.end(failed)
         raise
     call.end()
+
+
+@contextmanager
+def store_call(
+    system: str, operation: str, server: str, *, collection: str | None = None, procedure: str | None = None
+) -> Iterator[Span]:
+    """Observe one call of a store, by what it does and on what; never by a key, an id or a parameter."""
+    told = {names.DB_COLLECTION: collection, names.DB_PROCEDURE: procedure}
+    target = {name: value for name, value in told.items() if value}
+    attributes = {names.DB_SYSTEM: system, names.DB_OPERATION: operation, names.SERVER_ADDRESS: server, **target}
+    span = _tracer.start_span(" ".join((operation, *target.values())), kind=SpanKind.CLIENT, attributes=attributes)
+    try:
+        yield span
+    except BaseException as failed:
+        _mark_failed(span, _kind_of(failed))
+        raise
+    finally:
+        span.end()
+
+
+def mark_status(span: Span, status: int, *, failed: bool) -> None:
+    """Say what a store answered, and whether that is a failure: an item that is not there is none."""
+    span.set_attribute(names.DB_STATUS, str(status))
+    if failed:
+        _mark_failed(span, str(status))
 
 
 @contextmanager
@@ -113,10 +143,13 @@ def background_span(operation: str) -> Iterator[None]:
 
 
 @contextmanager
-def request_span(method: str, traceparent: str | None) -> Iterator[Span]:
-    """Observe a request, as a child of what the Functions worker attached, else of the caller's `traceparent`."""
+def request_span(method: str, traceparent: str | None, began: int) -> Iterator[Span]:
+    """Observe a request, as a child of what the Functions worker attached, else of the caller's `traceparent`.
+
+    It began so many nanoseconds after 1970.
+    """
     attributes = {names.HTTP_METHOD: method}
-    span = _tracer.start_span("request", _parent(traceparent), SpanKind.SERVER, attributes)
+    span = _tracer.start_span("request", _parent(traceparent), SpanKind.SERVER, attributes, start_time=began)
     with trace.use_span(span, end_on_exit=True, **_QUIETLY):
         yield span
 
@@ -157,6 +190,11 @@ def count_parked(reason: str) -> None:
     _parked.add(1, {names.PARKED_REASON: reason})
 
 
+def time_retrieval(seconds: float, *, cold: bool) -> None:
+    """Record how long a turn took to have its context; a cold one read its window from Cosmos DB."""
+    _retrievals.record(seconds, {names.TURN_START: "cold" if cold else "warm"})
+
+
 def count_conflict() -> None:
     """Count a commit that lost its race and is tried again."""
     _conflicts.add(1)
@@ -177,6 +215,10 @@ def _parent(traceparent: str | None) -> Context | None:
     if traceparent is None or trace.get_current_span().get_span_context().is_valid:
         return None
     return TraceContextTextMapPropagator().extract({"traceparent": traceparent})
+
+
+def _kind_of(error: BaseException) -> str:
+    return "cancelled" if isinstance(error, CancelledError | GeneratorExit) else type(error).__name__
 
 
 def _mark_failed(span: Span, kind: str) -> None:

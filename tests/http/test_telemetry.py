@@ -17,6 +17,7 @@ from tests.support.telemetry import Captured, capturing
 
 pytestmark = pytest.mark.anyio
 
+PATIENCE = 20.0  # seconds for a turn to come to its end
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
@@ -54,6 +55,104 @@ async def test_a_turn_has_three_spans(keepsake: Keepsake, captured: Captured) ->
         "gen_ai.response.finish_reasons": ("stop",),
         "server.address": "127.0.0.1",
     }
+
+
+async def test_each_call_of_a_store_has_its_span(keepsake: Keepsake, captured: Captured) -> None:
+    """A warm turn: as many spans as it tells calls, beside each other in its trace, the writes in the commit."""
+    await keepsake.chat("First")
+    begun = len(captured.spans)
+    usage = (await keepsake.chat("Hello")).json()["usage"]
+    spans = [span for span in captured.spans[begun:] if "db.system.name" in (span.attributes or {})]
+    assert sorted(span.name for span in spans) == [
+        "EVALSHA close_turn",
+        "EVALSHA open_turn",
+        "execute_batch memory",
+        "read_item memory",
+        "read_item preferences",
+    ]
+    assert len(spans) == usage["cosmos_calls"] + usage["redis_calls"]
+    server, commit = captured.spans[-1], captured.last("append_turn")
+    parents = {span.name: span.parent and span.parent.span_id for span in spans}
+    assert parents.pop("execute_batch memory") == commit.context.span_id
+    assert set(parents.values()) == {server.context.span_id}
+
+
+async def test_a_store_s_span_says_what_and_where_and_no_more(
+    keepsake: Keepsake, captured: Captured, redis: RedisServer
+) -> None:
+    """System, operation, container or script, server, status: no key, no id, no parameter, no text of a query."""
+    await keepsake.chat("Hello")
+    await keepsake.get("/sessions")
+    query, script = captured.last("query_items memory"), captured.last("EVALSHA open_turn")
+    assert (query.kind, dict(query.attributes or {})) == (
+        SpanKind.CLIENT,
+        {
+            "db.system.name": "azure.cosmosdb",
+            "db.operation.name": "query_items",
+            "db.collection.name": "memory",
+            "db.response.status_code": "200",
+            "server.address": "cosmos.keepsake.local",
+        },
+    )
+    assert (script.kind, dict(script.attributes or {})) == (
+        SpanKind.CLIENT,
+        {
+            "db.system.name": "redis",
+            "db.operation.name": "EVALSHA",
+            "db.stored_procedure.name": "open_turn",
+            "server.address": str(redis.socket),
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "name", "ends"),
+    [
+        (Fault(status=503, kind="read", path="/preferences"), "read_item preferences", ("503", "503")),
+        (Fault(kind="batch"), "execute_batch memory", (None, "ServiceRequestError")),
+        (Fault(status=412, kind="batch"), "execute_batch memory", ("412", None)),
+        (None, "read_item preferences", ("404", None)),
+    ],
+    ids=["unavailable", "lost", "a lost race", "not there"],
+)
+async def test_a_store_s_span_says_how_it_ended(
+    keepsake: Keepsake,
+    captured: Captured,
+    cosmos: LocalCosmos,
+    fault: Fault | None,
+    name: str,
+    ends: tuple[str | None, str | None],
+) -> None:
+    """A failure has its type; what a read or a condition is there to find out is none."""
+    await keepsake.chat("First")
+    begun = len(captured.spans)
+    if fault:
+        cosmos.faults.add(fault)
+    await keepsake.chat("Hello")
+    span = next(span for span in captured.spans[begun:] if span.name == name)
+    told = span.attributes or {}
+    assert (told.get("db.response.status_code"), told.get("error.type")) == ends
+    assert span.status.is_ok == (ends[1] is None)
+
+
+async def test_a_store_that_is_away_says_so(keepsake: Keepsake, captured: Captured, redis: RedisServer) -> None:
+    """Without Redis its span has failed, and the next turn does not ask it at all for a while."""
+    redis.stop()
+    await keepsake.chat("Hello")
+    opened = captured.last("EVALSHA open_turn")
+    begun = len(captured.spans)
+    await keepsake.chat("Hello again")
+    assert (opened.status.is_ok, (opened.attributes or {})["error.type"]) == (False, "ConnectionError")
+    assert [span.name for span in captured.spans[begun:] if span.name.startswith("EVALSHA")] == []
+
+
+async def test_retrieval_is_timed_cold_and_warm(keepsake: Keepsake, captured: Captured) -> None:
+    """Each turn that is answered records once how long its context took, and whether Redis had it."""
+    before = captured.counts("agent_memory.retrieval.duration", "agent_memory.turn.start")
+    for turn in ("a", "b", "c", "c"):
+        await keepsake.chat("Hello", turn_id=turn)
+    after = captured.counts("agent_memory.retrieval.duration", "agent_memory.turn.start")
+    assert {start: after[start] - before.get(start, 0) for start in after} == {"cold": 1, "warm": 2}
 
 
 async def test_a_failed_call_says_its_type(keepsake: Keepsake, captured: Captured, model: ModelServer) -> None:
@@ -159,7 +258,7 @@ async def test_a_stream_tells_how_it_ended(
 
 
 async def test_a_stream_whose_reader_left_says_so(keepsake: Keepsake, captured: Captured, model: ModelServer) -> None:
-    """A hang-up after the first bytes is `left`, and no failure of ours."""
+    """A hang-up after the first bytes is `left`, and no failure of ours; the turn is counted as interrupted."""
     model.script.append(Behaviour(text="word " * 50, piece_delay=0.02))
     body = b'{"message": "Hello", "stream": true}'
     heard: list[Any] = [{"type": "http.request", "body": body, "more_body": False}]
@@ -171,9 +270,13 @@ async def test_a_stream_whose_reader_left_says_so(keepsake: Keepsake, captured: 
     async def send(message: Any) -> None:
         sent.append(message)
 
+    before = captured.total("agent_memory.turns.interrupted")
     await keepsake.api(_scope("/api/chat"), receive, send)
     line = captured.requests[-1]
     assert (line["operation"], line["status"], line["stream"], line.get("error_code")) == ("chat", 200, "left", None)
+    services = await keepsake.composition.services()
+    await services.conversation.drain(PATIENCE)
+    assert captured.total("agent_memory.turns.interrupted") == before + 1
 
 
 async def test_the_caller_s_trace_is_joined_but_not_its_words(keepsake: Keepsake, captured: Captured) -> None:
@@ -212,6 +315,7 @@ OWN_METRICS = {
     "agent_memory.turns.replayed",
     "agent_memory.turns.degraded",
     "agent_memory.turns.summarised",
+    "agent_memory.retrieval.duration",
     "agent_memory.cosmos.request_charge",
     "agent_memory.redis.unavailable",
 }
@@ -224,6 +328,7 @@ DIMENSIONS = {
     "error.type",
     "db.response.status_code",
     "agent_memory.turn.status",
+    "agent_memory.turn.start",
     "agent_memory.degraded.reason",
     "agent_memory.summary.extractive",
     "agent_memory.parked.reason",

@@ -12,7 +12,7 @@ from opentelemetry._logs import set_logger_provider
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import DataPointT, HistogramDataPoint, InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -51,21 +51,36 @@ class Captured:
         (found,) = [span for span in self.spans if (span.name, span.kind) == (name, kind)]
         return found
 
+    def last(self, name: str) -> ReadableSpan:
+        """The newest span of this name."""
+        return next(span for span in reversed(self.spans) if span.name == name)
+
     @property
     def points(self) -> list[Point]:
         """Every data point of every metric."""
-        read = self._metrics.get_metrics_data()
-        scopes = [scope for resource in (read.resource_metrics if read else ()) for scope in resource.scope_metrics]
         return [
-            (metric.name, dict(point.attributes or {}), getattr(point, "value", None) or getattr(point, "sum", 0))
-            for scope in scopes
-            for metric in scope.metrics
-            for point in metric.data.data_points
+            (name, dict(point.attributes or {}), getattr(point, "value", None) or getattr(point, "sum", 0))
+            for name, point in self._read()
         ]
 
     def total(self, name: str) -> float:
         """The sum of one metric over all of its dimensions."""
         return sum(float(value) for metric, _, value in self.points if metric == name)
+
+    def counts(self, name: str, dimension: str) -> dict[str, int]:
+        """How often a histogram was recorded, by one of its dimensions."""
+        return {
+            str((point.attributes or {})[dimension]): point.count
+            for metric, point in self._read()
+            if metric == name and isinstance(point, HistogramDataPoint)
+        }
+
+    def _read(self) -> Iterator[tuple[str, DataPointT]]:
+        read = self._metrics.get_metrics_data()
+        scopes = [scope for resource in (read.resource_metrics if read else ()) for scope in resource.scope_metrics]
+        for metric in (metric for scope in scopes for metric in scope.metrics):
+            for point in metric.data.data_points:
+                yield metric.name, point
 
     @property
     def requests(self) -> list[dict[str, Any]]:
