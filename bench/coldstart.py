@@ -174,6 +174,7 @@ def print_starts(starts: Mapping[str, Sequence[Sample]], where: str) -> None:
     _row("process start to indexed, ms", ours["indexed_at"] * 1e3, bare["indexed_at"] * 1e3)
     _row("process start to first answer, ms", ours["answered_at"] * 1e3, bare["answered_at"] * 1e3)
     _row("the same, CPU ms of all threads", ours["answered_cpu"] * 1e3, bare["answered_cpu"] * 1e3)
+    _row("longest silence of the loop, CPU ms", ours["silence"] * 1e3, bare["silence"] * 1e3, "<= 50 ms")
     _row("resident after the first answer, MB", ours["rss_turn"], bare["rss_turn"], "<= 160 MB")
 
 

@@ -10,12 +10,14 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Self
 from uuid import uuid4
 
 from local.worker_protocol import Message, TypedData, Worker
 
 AT_ONCE = 4  # requests under way
 USERS = 100
+TICK_SECONDS = 0.005
 SETTLED = 500  # requests after which caches and pools are as large as they get
 
 
@@ -55,6 +57,35 @@ class Host:
         return int(answer.split()[1])
 
 
+class Silence:
+    """The longest time in a block for which the event loop could not run because this process did something else.
+
+    It is counted in CPU of the process: what other processes take from it on a busy machine is none of its silence.
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.longest = 0.0
+        self._ticking: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Begin to tick."""
+        self._ticking = asyncio.create_task(self._tick())
+        return self
+
+    async def __aexit__(self, *details: object) -> None:
+        """Stop."""
+        assert self._ticking
+        self._ticking.cancel()
+
+    async def _tick(self) -> None:
+        last = time.process_time()
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            now = time.process_time()
+            self.longest, last = max(self.longest, now - last - TICK_SECONDS), now
+
+
 def _announced() -> TypedData:
     body = TypedData()
     return TypedData(http=Message(method="POST", url="", headers={}, params={}, query={}, body=body))
@@ -66,7 +97,9 @@ async def measure(folder: Path, requests: int, started: float) -> dict[str, floa
     worker = await Worker.start(folder)
     found = {"index_cpu": time.thread_time() - before, "indexed_at": time.monotonic() - started}
     host = await Host.connect(worker)
-    await host.chat(0)
+    async with Silence() as silence:
+        await host.chat(0)
+    found["silence"] = silence.longest
     found |= {"answered_at": time.monotonic() - started, "answered_cpu": time.process_time(), "rss_turn": resident()}
     await _ask_often(worker, host, min(requests, SETTLED))
     found["rss_settled"] = resident()

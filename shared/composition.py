@@ -122,8 +122,10 @@ class Composition:
     def prefetch(self) -> None:
         """Do in a thread, beside the first request, what that would else wait for. Twice is harmless.
 
-        What was imported stays for good, so the garbage collector need not look at it again.
+        The garbage collector rests meanwhile, since each of its long passes stops every thread, the event loop's too,
+        for a tenth of a second. What was imported stays for good, so it need not look at that again.
         """
+        gc.disable()
         try:
             self._start_export()
             import_sdks()
