@@ -10,6 +10,7 @@ import uvicorn
 
 LOOPBACK = "127.0.0.1"
 DRAIN_SECONDS = 3
+IDLE_SECONDS = 75  # longer than any client of ours keeps a connection: none is closed just as it is used again
 
 
 class QuietServer(uvicorn.Server):
@@ -47,7 +48,12 @@ def address_of(front: socket.socket) -> str:
 async def serving(app: Any, front: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
     """Serve an ASGI application until the block ends, then let open requests finish for three seconds."""
     config = uvicorn.Config(
-        app, lifespan="off", log_level="warning", timeout_graceful_shutdown=DRAIN_SECONDS, access_log=False
+        app,
+        lifespan="off",
+        log_level="warning",
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        access_log=False,
     )
     server = QuietServer(config)
     task = asyncio.create_task(server.serve(sockets=[front]))
