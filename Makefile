@@ -45,6 +45,7 @@ lock: .venv/.uv
 	@$(UV) export -q --no-emit-project --no-default-groups -o requirements.txt
 	@$(UV) export -q --no-emit-project --no-default-groups --group local -o requirements-local.txt
 	@$(UV) export -q --no-emit-project --no-default-groups --group test -o requirements-test.txt
+	@$(UV) export -q --no-emit-project --only-group bench -o requirements-bench.txt
 
 clean:
 	@rm -rf .venv .venv313 .local

@@ -9,22 +9,20 @@ import argparse
 import ast
 import asyncio
 import compileall
-import hashlib
 import json
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench.environment import CannotBuildError, build_environment
 from bench.stack import ROOT, Stack, in_environment, running_stack
 from local.children import child
 
-VENV = ROOT / ".local" / "bench-venv"
-REQUIREMENTS = ("requirements.txt", "requirements-worker.txt")
+REQUIREMENTS = {"requirements.txt": (), "requirements-worker.txt": ("--python-version", "3.13")}
 DEPLOYED = ("function_app.py", "host.json", "shared")
 SETTLED = 500  # as in bench/worker_probe.py: growth is reckoned from there
 BARE = """\
@@ -38,15 +36,15 @@ app = func.FunctionApp(http_auth_level=OPERATOR)
 Sample = Mapping[str, float]
 
 
-class CannotBuildError(RuntimeError):
-    """The environment to measure in is not there; the message says why."""
-
-
 def main() -> int:
     """Measure and print the table; 1 if there is nothing to measure in."""
     arguments = _parse()
     try:
-        python = Path(sys.executable) if arguments.here else build_environment(arguments.python)
+        python = (
+            Path(sys.executable)
+            if arguments.here
+            else build_environment("bench-venv", arguments.python, REQUIREMENTS) / "python"
+        )
     except CannotBuildError as failed:
         print(f"coldstart: {failed}", file=sys.stderr)
         return 1
@@ -67,33 +65,6 @@ def _parse() -> argparse.Namespace:
     if arguments.quick:
         arguments.repeats, arguments.requests = 1, SETTLED // 25
     return arguments
-
-
-def build_environment(python: str) -> Path:
-    """An environment of exactly what is deployed, with bytecode; kept until requirements or interpreter change.
-
-    Raises:
-        CannotBuildError: there is no uv, or it could not install.
-    """
-    uv = Path(sys.executable).parent / "uv"
-    found = str(uv) if uv.exists() else shutil.which("uv")
-    if not found:
-        raise CannotBuildError("uv is needed to build the environment; `make test` puts it into .venv")
-    stated = python.encode() + b"".join((ROOT / name).read_bytes() for name in REQUIREMENTS)
-    stamp = VENV / hashlib.sha256(stated).hexdigest()
-    if not stamp.exists():
-        _uv(found, "venv", "--clear", "--python", python, str(VENV))
-        install = ["pip", "install", "--compile-bytecode", "--no-deps", "--require-hashes", "--python", str(VENV)]
-        _uv(found, *install, "--requirements", REQUIREMENTS[0])
-        _uv(found, *install, "--python-version", "3.13", "--requirements", REQUIREMENTS[1])
-        stamp.touch()
-    return VENV / "bin" / "python"
-
-
-def _uv(uv: str, *arguments: str) -> None:
-    done = subprocess.run([uv, "--quiet", *arguments], capture_output=True, text=True, check=False)  # noqa: S603 - ours
-    if done.returncode:
-        raise CannotBuildError(f"uv {arguments[0]} failed, so there is nothing to measure in: {done.stderr.strip()}")
 
 
 async def _run(python: Path, arguments: argparse.Namespace) -> None:
