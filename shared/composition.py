@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import import_module
@@ -143,9 +144,13 @@ class Composition:
             return self._services
 
     async def until_exporting(self) -> None:
-        """Wait until telemetry has where to go, if it is to go anywhere: a turn would wait for that too."""
+        """Wait until telemetry has where to go, if it is to go anywhere: a turn would wait for that too.
+
+        An exporter that cannot be made fails what needs the services, which make it, and not this.
+        """
         if self._destinations and self._export is None:
-            await asyncio.to_thread(self._start_export)
+            with suppress(Exception):
+                await asyncio.to_thread(self._start_export)
 
     async def close(self) -> None:
         """Let turns under way end, then close every client. Twice is harmless."""

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from local.cosmos import Fault, LocalCosmos
-from tests.support.app import Keepsake
+from tests.support.app import Keepsake, running
+from tests.support.model_server import ModelServer
 
 pytestmark = pytest.mark.anyio
 
@@ -24,6 +25,15 @@ async def test_alive_asks_nothing(keepsake: Keepsake, cosmos: LocalCosmos) -> No
         answer = await client.get("/health")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
     assert answer.headers["x-ms-request-id"]
+
+
+async def test_alive_needs_no_exporter(cosmos: LocalCosmos, model: ModelServer) -> None:
+    """An exporter that cannot be made (its address is no setting) does not stop the app from saying that it lives."""
+    broken = "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint"
+    async with running(cosmos, model, applicationinsights_connection_string=broken) as app, app.client() as client:
+        answers = [await client.get(path) for path in ("/health", "/sessions")]
+    assert [answer.status_code for answer in answers] == [200, 500]
+    assert answers[1].json()["error"]["code"] == "internal_error"
 
 
 async def test_ready_names_what_is_away(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
