@@ -1,11 +1,13 @@
-"""A transport that dies: what a process that was killed leaves behind, at every request it makes."""
+"""Transports that die: what a process that was killed leaves behind, at every request it makes."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Self
 
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
+from redis.asyncio import UnixDomainSocketConnection
 
-from tests.support.app import Transport
+from shared.adapters.redis_sessions import RedisSessions
+from tests.support.app import Keepsake, Transport
 
 
 class ProcessDied(BaseException):
@@ -13,7 +15,10 @@ class ProcessDied(BaseException):
 
 
 class Countdown:
-    """Counts requests of one life, and ends it at one of them: before it is sent, or before its answer is read."""
+    """Counts requests of one life, and ends it at one of them: before it is sent, or before its answer is read.
+
+    Requests to all servers count together: a process dies as a whole.
+    """
 
     def __init__(self, dies_at: int, *, applied: bool) -> None:
         """Die at this request, counted from 1; 0 is never."""
@@ -25,6 +30,26 @@ class Countdown:
     def is_dead(self) -> bool:
         """Whether the end was reached."""
         return 0 < self.dies_at <= self.requests
+
+    def begin_request(self) -> None:
+        """Count a request that is about to leave.
+
+        Raises:
+            ProcessDied: it does not leave any more.
+        """
+        self.check_alive()
+        self.requests += 1
+        if not self.applied:
+            self.check_alive()
+
+    def check_alive(self) -> None:
+        """Let nothing happen after the end.
+
+        Raises:
+            ProcessDied: the end was reached.
+        """
+        if self.is_dead:
+            raise ProcessDied
 
 
 class WrappedTransport(Transport):
@@ -113,17 +138,11 @@ class MortalTransport(WrappedTransport):
 
     async def send(self, request: Any, **kwargs: Any) -> Any:
         """Send one request, or die of it."""
-        countdown = self._countdown
         if "/docs" not in request.url:  # the SDK's own reads of account and container are no steps of a turn
             return await self._inner.send(request, **kwargs)
-        if countdown.is_dead:
-            raise ProcessDied
-        countdown.requests += 1
-        if countdown.is_dead and not countdown.applied:
-            raise ProcessDied
+        self._countdown.begin_request()
         response = await self._inner.send(request, **kwargs)
-        if countdown.is_dead:
-            raise ProcessDied
+        self._countdown.check_alive()
         return response
 
 
@@ -179,3 +198,31 @@ class _MeanwhileTransport(WrappedTransport):
             if self._meanwhile.requests == self._meanwhile.at:
                 await self._meanwhile.happening()
         return await super().send(request, **kwargs)
+
+
+async def make_redis_mortal(worker: Keepsake, countdown: Countdown) -> None:
+    """Let a worker die at its calls of Redis too, if it has one, and send nothing there when it is dead."""
+    services = await worker.composition.services()
+    for cache in (client for client in services.clients if isinstance(client, RedisSessions)):
+        pool = cache._client.connection_pool
+        pool.connection_class = _MortalConnection
+        pool.connection_kwargs["countdown"] = countdown
+
+
+class _MortalConnection(UnixDomainSocketConnection):
+    """Passes commands on while the process lives."""
+
+    def __init__(self, *, countdown: Countdown, **options: Any) -> None:
+        self._countdown = countdown
+        super().__init__(**options)
+
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - the library's signature
+        self._countdown.check_alive()
+        if any(b"EVALSHA" in part for part in command if isinstance(part, bytes)):  # the rest is the client's own
+            self._countdown.begin_request()
+        await super().send_packed_command(command, check_health)
+
+    async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        answer = await super().read_response(*args, **kwargs)
+        self._countdown.check_alive()
+        return answer

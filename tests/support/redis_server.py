@@ -60,6 +60,20 @@ class RedisServer:
         """A plain client, to look behind the application."""
         return redis.Redis(unix_socket_path=str(self.socket), decode_responses=True)
 
+    def count_leases(self) -> int:
+        """Leases that hold somebody up."""
+        with self.client() as client:
+            hashes = [client.hgetall(key) for key in client.keys("session:*")]
+        return sum(name.startswith("o:") and not held.endswith(" 0") for one in hashes for name, held in one.items())
+
+    def end_leases(self) -> None:
+        """Let the time pass after which every lease is over."""
+        with self.client() as client:
+            for key in client.keys("session:*"):
+                for name, held in client.hgetall(key).items():
+                    if name.startswith("o:"):
+                        client.hset(key, name, f"{held.rsplit(' ', 1)[0]} 0")
+
     def reset(self) -> None:
         """Everything as after a start: running, empty, with its own settings."""
         if self._process is None or self._process.poll() is not None:
