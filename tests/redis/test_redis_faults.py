@@ -15,9 +15,10 @@ from tests.conftest import Rows
 from tests.support.app import Keepsake, running
 from tests.support.ask import ADA, a_question
 from tests.support.cutting_proxy import CuttingProxy
+from tests.support.failover import running_failover
 from tests.support.faulty import Watched
 from tests.support.model_server import ModelServer
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import STOPPED, RedisServer
 
 pytestmark = pytest.mark.anyio
 
@@ -59,18 +60,26 @@ async def test_readiness_is_red_and_liveness_green_without_redis_f1(keepsake: Ke
     )
 
 
-async def test_a_hanging_redis_costs_a_bounded_time_and_no_turn_f2(keepsake: Keepsake, redis: RedisServer) -> None:
-    """Twenty turns at once on a Redis that does not answer are twenty turns, flagged, and none waits for another's."""
+@pytest.mark.parametrize("hang", [STOPPED, "CLIENT PAUSE 2000 ALL", "DEBUG SLEEP 2"])
+async def test_a_hanging_redis_costs_a_bounded_time_and_no_turn_f2(
+    keepsake: Keepsake, redis: RedisServer, hang: str
+) -> None:
+    """Twenty turns at once on a Redis that does not answer are twenty turns, flagged, and none waits for another's.
+
+    What they had sent to it is done late; the window is right all the same.
+    """
     await keepsake.chat("First")
-    redis.pause()
-    try:
+    with redis.hanging(hang):
         async with asyncio.timeout(8):
             answers = await asyncio.gather(*(keepsake.chat(f"Message {n}") for n in range(20)))
-    finally:
-        redis.resume()
     assert {answer.status_code for answer in answers} == {200}
     assert all("session_cache" in answer.json()["degraded"] for answer in answers)
-    assert len(await keepsake.transcript()) == 21
+    told = [turn["turn_id"] for turn in await keepsake.transcript()]
+    assert len(told) == 21
+    await asyncio.sleep(redis_sessions.REST_SECONDS)
+    repaired, warm = [(await keepsake.chat(text)).json() for text in ("Back", "Again")]
+    assert [entry["id"] for entry in warm["context"]] == [*told, repaired["turn_id"]][-10:]
+    assert (warm["degraded"], warm["usage"]["cosmos_calls"]) == ([], 3)
 
 
 @pytest.mark.parametrize("cut_at", range(1, 7))
@@ -122,6 +131,38 @@ async def test_a_replica_that_refuses_writes_is_no_redis_f5(keepsake: Keepsake, 
     await asyncio.sleep(redis_sessions.REST_SECONDS)
     answer = (await keepsake.chat("Three")).json()
     assert (read_only["degraded"], answer["seq"], _earlier(answer)) == (["session_cache"], 3, 4)
+
+
+async def test_a_failover_in_the_middle_of_a_turn_loses_and_doubles_nothing_f5(
+    cosmos: LocalCosmos, model: ModelServer
+) -> None:
+    """The primary is killed while the model writes, its copy promoted: each turn sent again is as stored."""
+    texts = [f"Message {n}" for n in range(8)]
+    async with (
+        running_failover() as servers,
+        CuttingProxy(servers.primary.socket) as proxy,
+        running(cosmos, model, redis_socket=str(proxy.socket)) as app,
+    ):
+        told = [await app.chat(text, turn_id=text) for text in texts[:3]]
+        model.slow_next(0.3)
+        under_way = asyncio.create_task(app.chat(texts[3], turn_id=texts[3]))
+        await model.wait_for_requests(4)
+        servers.primary.stop()
+        told += [await under_way, await app.chat(texts[4], turn_id=texts[4])]
+        await servers.until_promoted()
+        proxy.switch_to(servers.copy.socket)
+        await asyncio.sleep(redis_sessions.REST_SECONDS)
+        told += [await app.chat(text, turn_id=text) for text in texts[5:]]
+        again = [(await app.chat(text, turn_id=text)).json() for text in texts]
+        last = [(await app.chat(text)).json() for text in ("One more", "And one")]
+        transcript = await app.transcript()
+    answers = [answer.json() for answer in told]
+    assert [answer["degraded"] for answer in answers[3:6]] == [["session_cache"], ["session_cache"], []]
+    assert [(turn["turn_id"], turn["seq"]) for turn in transcript[:8]] == [(text, n) for n, text in enumerate(texts, 1)]
+    replies = [turn["messages"][-1]["content"] for turn in transcript[:8]]
+    assert replies == [answer["reply"] for answer in answers] == [answer["reply"] for answer in again]
+    assert [_earlier(answer) for answer in answers + last] == list(range(0, 20, 2))
+    assert (last[1]["degraded"], last[1]["usage"]["cosmos_calls"]) == ([], 3)
 
 
 async def test_a_redis_that_comes_back_with_old_content_is_not_believed_f5(

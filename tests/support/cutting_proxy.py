@@ -1,4 +1,4 @@
-"""A proxy in front of a server on a unix socket that can deliver a request and cut off its answer."""
+"""A proxy in front of servers on unix sockets: it can cut off an answer, and lead to another server."""
 
 import asyncio
 from pathlib import Path
@@ -24,6 +24,10 @@ class CuttingProxy:
         """Cut off the answer of this number from now, counted from 1; only that one."""
         self._answers_left = number
 
+    def switch_to(self, target: Path) -> None:
+        """Lead to another server from now on, as a name does after a failover; what is open stays open."""
+        self._target = target
+
     async def __aenter__(self) -> Self:
         """Listen."""
         self._server = await asyncio.start_unix_server(self._serve, str(self.socket))
@@ -41,10 +45,14 @@ class CuttingProxy:
         self._folder.__exit__(None, None, None)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            server_reader, server_writer = await asyncio.open_unix_connection(str(self._target))
+        except OSError:
+            writer.close()
+            return
         current = asyncio.current_task()
         assert current
         self._open.add(current)
-        server_reader, server_writer = await asyncio.open_unix_connection(str(self._target))
         requests = asyncio.create_task(_copy(reader, server_writer))
         try:
             while answer := await server_reader.read(65_536):

@@ -1,18 +1,25 @@
-"""A real Redis server for the length of a test session; started, stopped, paused and killed like one."""
+"""A real Redis server for the length of a test session; started, hung and killed like one."""
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from local.redis import server_arguments, server_binary, socket_folder
 
 DEADLINE = 10.0
+NEVER = Retry(NoBackoff(), 0)
+STOPPED = "stopped"  # a way to hang
 
 
 def chosen_binary() -> Path:
@@ -32,12 +39,15 @@ class RedisServer:
 
     def start(self, *options: str) -> None:
         """Start, and return when it answers."""
-        command = [*server_arguments(chosen_binary(), self.socket, None), *options]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + DEADLINE
-        while not self._answers():
-            assert time.monotonic() < deadline, "the Redis server did not start"
-            time.sleep(0.005)
+        self._process = subprocess.Popen(
+            [*self.command(), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        self._until(self._answers, "the Redis server did not start")
+
+    def command(self) -> list[str]:
+        """The command line of the server."""
+        options = ["--enable-debug-command", "local", "--dir", str(self.socket.parent)]
+        return [*server_arguments(chosen_binary(), self.socket, None), *options]
 
     def stop(self) -> None:
         """Kill it: what it held is gone."""
@@ -46,15 +56,22 @@ class RedisServer:
             self._process.wait()
             self._process = None
 
-    def pause(self) -> None:
-        """Let it hang: connections stay open, nothing is answered."""
+    @contextlib.contextmanager
+    def hanging(self, how: str) -> Iterator[None]:
+        """Let it hang, stopped or by a command: connections stay open, nothing is answered; then it answers again."""
         assert self._process
-        self._process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let it go on."""
-        assert self._process
-        self._process.send_signal(signal.SIGCONT)
+        with socket.socket(socket.AF_UNIX) as connection:
+            if how == STOPPED:
+                self._process.send_signal(signal.SIGSTOP)
+            else:
+                connection.connect(str(self.socket))
+                connection.sendall(f"{how}\r\n".encode())
+            self._until(lambda: not self._answers(patience=0.1), "the Redis server did not hang")
+            try:
+                yield
+            finally:
+                self._process.send_signal(signal.SIGCONT)
+                self._until(self._answers, "the Redis server hangs")
 
     def client(self) -> redis.Redis:
         """A plain client, to look behind the application."""
@@ -78,7 +95,6 @@ class RedisServer:
         """Everything as after a start: running, empty, with its own settings."""
         if self._process is None or self._process.poll() is not None:
             self.start()
-        self.resume()
         with self.client() as client:
             client.replicaof("NO", "ONE")
             client.config_set("maxmemory", 0)
@@ -98,9 +114,16 @@ class RedisServer:
         self.stop()
         self._folder.__exit__(None, None, None)
 
-    def _answers(self) -> bool:
+    def _answers(self, patience: float | None = None) -> bool:
         try:
-            with self.client() as client:
+            with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=patience, retry=NEVER) as client:
                 return bool(client.ping())
         except redis.RedisError:
             return False
+
+    @staticmethod
+    def _until(holds: Callable[[], bool], otherwise: str) -> None:
+        deadline = time.monotonic() + DEADLINE
+        while not holds():
+            assert time.monotonic() < deadline, otherwise
+            time.sleep(0.005)
