@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import AzureError
 from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
@@ -63,8 +64,15 @@ class EntraCredentials(CredentialProvider):
         self._identity = identity
 
     async def get_credentials_async(self) -> tuple[str, str]:
-        """The identity's object id, and its token."""
-        token = (await self._identity.get_token(REDIS_SCOPE)).token
+        """The identity's object id, and its token.
+
+        Raises:
+            AuthenticationError: there is no token now; to a turn that is a Redis that is away.
+        """
+        try:
+            token = (await self._identity.get_token(REDIS_SCOPE)).token
+        except AzureError as refused:
+            raise AuthenticationError("no token for Redis") from refused
         return object_id(token), token
 
 

@@ -1,19 +1,27 @@
-"""Redis opened with Entra ID tokens: signed in by object id, signed in again when a token runs out."""
+"""Redis opened with Entra ID tokens, over TLS: signed in by object id, signed in again when a token runs out."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import jwt
 import pytest
 from azure.core.credentials import AccessToken
 
+from local.cosmos import LocalCosmos
+from local.cosmos.certificate import server_context
 from shared.adapters.redis_client import RedisServer as Server
 from shared.adapters.redis_client import connect, object_id
 from shared.adapters.redis_sessions import RedisSessions
 from shared.domain.ids import SessionId, TurnId, UserId
 from shared.ports import CachedSession, LeaseRequest
+from tests.support.app import running
+from tests.support.cutting_proxy import TlsProxy
+from tests.support.identity import ManagedIdentity
+from tests.support.model_server import ModelServer
 from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -54,6 +62,14 @@ class RotatingIdentity:
         """Nothing is open."""
 
 
+@dataclass(frozen=True, slots=True)
+class Managed:
+    """The settings that lead to a managed Redis, and who gives tokens for it."""
+
+    settings: dict[str, Any]
+    tokens: ManagedIdentity
+
+
 @pytest.fixture
 async def identity(redis: RedisServer) -> AsyncIterator[RotatingIdentity]:
     """An identity the server knows, and nobody else."""
@@ -87,6 +103,62 @@ async def test_tokens_run_out_under_load_and_no_request_fails_f7(
     calls = await asyncio.gather(*workers)
     await cache.close()
     assert min(calls) > 5
+
+
+@pytest.fixture
+async def managed(
+    redis: RedisServer, identity: RotatingIdentity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Managed]:
+    """Redis as Azure has it, and an app's environment."""
+    async with (
+        TlsProxy(redis.socket, server_context(tmp_path)) as proxy,
+        ManagedIdentity(identity.token) as tokens,
+    ):
+        for name, value in tokens.environment.items():
+            monkeypatch.setenv(name, value)
+        yield Managed({"redis_host": "127.0.0.1", "redis_port": proxy.port, "redis_tls": True}, tokens)
+
+
+async def test_the_app_signs_in_by_tls_as_its_managed_identity(
+    cosmos: LocalCosmos,
+    model: ModelServer,
+    redis: RedisServer,
+    managed: Managed,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A certificate that is trusted, a token of the platform: turns are warm, and nobody else is signed in."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cosmos.crt"))
+    async with running(cosmos, model, **managed.settings) as app:
+        answers = [(await app.chat(text)).json() for text in ("One", "Two")]
+        with redis.client() as client:
+            users = {connection["user"] for connection in client.client_list() if connection["cmd"] == "evalsha"}
+    assert [answer["degraded"] for answer in answers] == [[], []]
+    assert answers[1]["usage"]["cosmos_calls"] == 3
+    assert users == {OID}
+    assert managed.tokens.asked == ["https://redis.azure.com"]
+
+
+async def test_a_server_without_a_trusted_certificate_is_given_no_token(
+    cosmos: LocalCosmos, model: ModelServer, managed: Managed
+) -> None:
+    """Whoever took the address of our Redis learns nothing; turns go on without it."""
+    async with running(cosmos, model, **managed.settings) as app:
+        answer = (await app.chat("One")).json()
+    assert answer["degraded"] == ["session_cache"]
+    assert managed.tokens.asked == []
+
+
+async def test_without_a_token_for_redis_turns_go_on_without_it(
+    cosmos: LocalCosmos, model: ModelServer, managed: Managed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An identity that the platform refuses to vouch for is no more than a Redis that is away."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cosmos.crt"))
+    monkeypatch.setenv("IDENTITY_HEADER", "wrong")
+    async with running(cosmos, model, **managed.settings) as app:
+        answer = await app.chat("One")
+    assert (answer.status_code, answer.json()["degraded"]) == (200, ["session_cache"])
+    assert managed.tokens.asked
 
 
 def test_the_user_name_is_the_object_id() -> None:

@@ -1,6 +1,7 @@
 """A proxy in front of servers on unix sockets: it can cut off an answer, and lead to another server."""
 
 import asyncio
+import ssl
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -72,3 +73,24 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     while data := await reader.read(65_536):
         writer.write(data)
         await writer.drain()
+
+
+class TlsProxy(CuttingProxy):
+    """The same on a port of loopback, by TLS: as a managed Redis looks from outside."""
+
+    def __init__(self, target: Path, context: ssl.SSLContext) -> None:
+        """Take the socket to forward to, and what proves who this is."""
+        super().__init__(target)
+        self._context = context
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        assert self._server
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def __aenter__(self) -> Self:
+        """Listen."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._context)
+        return self

@@ -3,12 +3,19 @@
 import json
 import threading
 import time
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from local.serving import address_of, listen, serving
 
 TENANT = "11111111-1111-1111-1111-111111111111"
 OTHER_TENANT = "22222222-2222-2222-2222-222222222222"
@@ -75,3 +82,39 @@ class Authority:
         """Stop."""
         self._server.shutdown()
         self._server.server_close()
+
+
+class ManagedIdentity:
+    """The token endpoint that an Azure Functions app finds in its environment."""
+
+    def __init__(self, token: str) -> None:
+        """Give this token to who asks."""
+        self.asked: list[str] = []
+        self._token = token
+        self._front = listen(0)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the platform sets."""
+        return {"IDENTITY_ENDPOINT": f"{address_of(self._front)}/msi/token", "IDENTITY_HEADER": "secret"}
+
+    async def __aenter__(self) -> Self:
+        """Serve tokens."""
+        self._serving = serving(Starlette(routes=[Route("/msi/token", self._give)]), self._front)
+        await self._serving.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        await self._serving.__aexit__(kind, error, trace)
+
+    async def _give(self, request: Request) -> Response:
+        resource = request.query_params["resource"]
+        self.asked.append(resource)
+        if request.headers["x-identity-header"] != "secret":
+            return JSONResponse({"message": "who are you?"}, 400)
+        expires_on = str(int(time.time()) + 3600)
+        token = {"access_token": self._token, "expires_on": expires_on, "resource": resource, "token_type": "Bearer"}
+        return JSONResponse(token)
