@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 
 from local.cosmos import LocalCosmos
-from shared.adapters import cosmos_client
-from shared.services import commits, turn_protocol
 from tests.support.app import Keepsake, running
 from tests.support.model_server import ModelServer
 from tests.support.redis_server import RedisServer
@@ -22,14 +20,6 @@ ROOT = Path(__file__).resolve().parent.parent
 def anyio_backend() -> str:
     """Tests run on asyncio, as the app does."""
     return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def _patient_stores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine is no fault of the app's: what these tests show does not depend on deadlines of stores."""
-    monkeypatch.setattr(cosmos_client, "CALL_SECONDS", 20.0)
-    monkeypatch.setattr(commits, "STORE_SECONDS", 30.0)
-    monkeypatch.setattr(turn_protocol, "OPEN_SECONDS", 30.0)
 
 
 @pytest.fixture(scope="session")

@@ -60,22 +60,37 @@ async def test_readiness_is_red_and_liveness_green_without_redis_f1(keepsake: Ke
     )
 
 
-@pytest.mark.parametrize("hang", [STOPPED, "CLIENT PAUSE 2000 ALL", "DEBUG SLEEP 2"])
-async def test_a_hanging_redis_costs_a_bounded_time_and_no_turn_f2(
-    keepsake: Keepsake, redis: RedisServer, hang: str
-) -> None:
+async def test_a_hanging_redis_costs_a_bounded_time_and_no_turn_f2(keepsake: Keepsake, redis: RedisServer) -> None:
     """Twenty turns at once on a Redis that does not answer are twenty turns, flagged, and none waits for another's.
 
     What they had sent to it is done late; the window is right all the same.
     """
     await keepsake.chat("First")
-    with redis.hanging(hang):
+    with redis.hanging(STOPPED):
         async with asyncio.timeout(8):
             answers = await asyncio.gather(*(keepsake.chat(f"Message {n}") for n in range(20)))
     assert {answer.status_code for answer in answers} == {200}
     assert all("session_cache" in answer.json()["degraded"] for answer in answers)
+    await _check_window(keepsake, 21)
+
+
+@pytest.mark.parametrize("command", ["CLIENT PAUSE 3000 ALL", "DEBUG SLEEP 3"])
+async def test_a_redis_busy_with_itself_is_right_afterwards_f2(
+    keepsake: Keepsake, redis: RedisServer, command: str
+) -> None:
+    """Turns said while it hung by a command of its own are all there, and all in the next window."""
+    await keepsake.chat("First")
+    with redis.hanging(command):
+        answers = await asyncio.gather(*(keepsake.chat(f"Message {n}") for n in range(5)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert "session_cache" in answers[0].json()["degraded"]
+    await _check_window(keepsake, 6)
+
+
+async def _check_window(keepsake: Keepsake, turns: int) -> None:
+    """After so many turns, the next but one is warm and is given exactly the newest ten."""
     told = [turn["turn_id"] for turn in await keepsake.transcript()]
-    assert len(told) == 21
+    assert len(told) == turns
     await asyncio.sleep(redis_sessions.REST_SECONDS)
     repaired, warm = [(await keepsake.chat(text)).json() for text in ("Back", "Again")]
     assert [entry["id"] for entry in warm["context"]] == [*told, repaired["turn_id"]][-10:]
@@ -315,23 +330,28 @@ async def test_a_failed_turn_drops_its_lease(keepsake: Keepsake, model: ModelSer
         assert (await keepsake.chat("Hello", turn_id="t1")).status_code == 200
 
 
+@pytest.mark.timeout(600)  # half a minute of CPU on a machine that others use too
 async def test_500_turns_at_once_each_twice_are_500_f19(
     cosmos: LocalCosmos, model: ModelServer, redis: RedisServer, cosmos_rows: Rows
 ) -> None:
-    """Over two workers: five hundred turns in dense order, and at most two batches a turn."""
+    """All thousand requests at once, on two workers: five hundred in dense order, and at most two batches a turn.
+
+    No store is too slow for it: who must send again waited long enough, for the other send of its turn or for its own.
+    """
     watched = Watched()
     async with _workers(cosmos, model, redis, 2, wrap=watched.wrap) as workers:
         sends = [(workers[n % 2], f"t{n % 500}") for n in range(1000)]
-        gate = asyncio.Semaphore(100)
+        refused: set[str] = set()
 
         async def send(worker: Keepsake, turn_id: str) -> dict[str, Any]:
-            async with gate:
-                while (answer := await worker.chat(turn_id, turn_id=turn_id)).status_code == 503:
-                    pass  # a busy machine may pass a deadline; sending again is what the answer says
-                told: dict[str, Any] = answer.json()
-                return told
+            while (answer := await worker.chat(turn_id, turn_id=turn_id)).status_code != 200:
+                refused.add(answer.json()["error"]["code"])
+                await asyncio.sleep(1)
+            body: dict[str, Any] = answer.json()
+            return body
 
         answers = await asyncio.gather(*(send(*one) for one in sends))
+    assert refused <= {"turn_in_progress", "busy"}
     assert watched.batches <= 1000
     assert sorted(row["seq"] for row in cosmos_rows("turn")) == list(range(1, 501))
     assert len({answer["turn_id"] for answer in answers}) == 500
