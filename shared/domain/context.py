@@ -114,21 +114,29 @@ def select_history(window: Sequence[Turn], history_tokens: int, count: Count = e
     Refused turns are left out: sent again they would be refused again.
     """
     candidates = [turn for turn in window if turn.status is not TurnStatus.REFUSED]
-    if sum(_tokens_of(turn, estimate_tokens) for turn in candidates) <= history_tokens * SURELY_WITHIN:
-        count = estimate_tokens
-    kept: list[Turn] = []
-    tokens = messages = 0
-    for turn in reversed(candidates):
-        tokens += _tokens_of(turn, count)
-        messages += len(turn.messages)
-        if kept and (tokens > history_tokens or messages > MAX_HISTORY_MESSAGES):
-            break
-        kept.append(turn)
+    kept, estimate = _newest_within(candidates, history_tokens, estimate_tokens)
+    if count is not estimate_tokens and estimate > history_tokens * SURELY_WITHIN:
+        kept, _ = _newest_within(candidates, history_tokens, count)
     return tuple(reversed(kept))
 
 
+def _newest_within(turns: Sequence[Turn], history_tokens: int, count: Count) -> tuple[list[Turn], int]:
+    """The newest turns that fit, newest first, and what all that were looked at count."""
+    kept: list[Turn] = []
+    tokens = messages = 0
+    for turn in reversed(turns):
+        messages += len(turn.messages)
+        if kept and messages > MAX_HISTORY_MESSAGES:
+            break
+        tokens += _tokens_of(turn, count)
+        if kept and tokens > history_tokens:
+            break
+        kept.append(turn)
+    return kept, tokens
+
+
 def _tokens_of(turn: Turn, count: Count) -> int:
-    return sum(count(text) for message in turn.messages for text in message.texts)
+    return sum(count(text) for message in turn.messages for text in message.texts if text)
 
 
 def pair_tools(messages: Sequence[Message]) -> tuple[Message, ...]:
