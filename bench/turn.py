@@ -2,8 +2,8 @@
 
 Whole turns go through the application (ASGI, no socket) with an instant scripted model in a process of its own; its
 milliseconds are shown apart. The floor is what no turn can go below: the same two scripts, two point reads and one
-batch on the same servers, through the same SDKs, and nothing else. Both are measured in one run, in turns, so ratios
-hold on a busy machine; milliseconds do not.
+batch on the same servers, through the same SDKs, and nothing else. Both are measured by turns in many short rounds, all
+lengths in each, so ratios hold on a busy machine; milliseconds do not.
 """
 
 import argparse
@@ -14,12 +14,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
+from fastapi import FastAPI
+from starlette.types import Message
 
 from local.children import child, first_line
 from local.cosmos import LocalCosmos
@@ -32,6 +34,7 @@ from shared.adapters.cosmos_users import CosmosUsers
 from shared.adapters.redis_sessions import RedisSessions
 from shared.adapters.system_clock import SystemClock
 from shared.domain.ids import Gen, SessionId, TurnId, UserId
+from shared.domain.turns import MAX_WINDOW_TURNS
 from shared.ports import Committed, LeaseRequest
 from tests.support.app import ModelAt, running
 from tests.support.build import a_turn
@@ -41,26 +44,53 @@ CONTAINERS = json.loads((Path(__file__).parent.parent / "infra" / "containers.js
 ADA = UserId("ada")
 LENGTHS = (10, 100, 1000)
 CLIENTS = (1, 16)
+PIECES = 2  # of a round
+Operation = Callable[[SessionId], Awaitable[tuple[float, float]]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sample:
-    """Milliseconds of each operation, of the model in the middle one, and CPU milliseconds of one on average."""
+    """Milliseconds of each operation, of the model in them, and CPU seconds of all."""
 
-    times: Sequence[float]
-    model: float
-    cpu: float
+    times: list[float] = field(default_factory=list)
+    models: list[float] = field(default_factory=list)
+    cpu_seconds: float = 0.0
+
+    @property
+    def cpu(self) -> float:
+        """CPU milliseconds of one operation on average."""
+        return self.cpu_seconds * 1000 / len(self.times)
+
+    @property
+    def model(self) -> float:
+        """The model's milliseconds in the middle operation."""
+        return statistics.median(self.models)
 
     def quantile(self, share: float) -> float:
         """The time that so many stay below."""
         return sorted(self.times)[min(len(self.times) - 1, int(share * len(self.times)))]
+
+    async def add(self, operation: Operation, sessions: Sequence[SessionId], each: int) -> None:
+        """Every session does so many, one after the other, beside the other sessions."""
+
+        async def work(session: SessionId) -> list[tuple[float, float]]:
+            return [await operation(session) for _ in range(each)]
+
+        start = time.process_time()
+        for whole, model in chain.from_iterable(await asyncio.gather(*map(work, sessions))):
+            self.times.append(whole)
+            self.models.append(model)
+        self.cpu_seconds += time.process_time() - start
+
+
+Round = tuple[Sample, Sample]  # of whole turns, and of the floor
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
     """The application and the bare stores it stands on."""
 
-    client: httpx.AsyncClient
+    api: FastAPI
     containers: CosmosContainers
     cache: RedisSessions
 
@@ -81,8 +111,8 @@ class Bench:
     async def turn(self, session: SessionId) -> tuple[float, float]:
         """One whole turn: its milliseconds, and the model's among them."""
         start = time.perf_counter()
-        answer = await self.client.post("/chat", json={"message": "Hello", "session_id": session.value})
-        return (time.perf_counter() - start) * 1000, float(answer.json()["timings_ms"]["model"])
+        answer = await _post(self.api, {"message": "Hello", "session_id": session.value})
+        return (time.perf_counter() - start) * 1000, float(json.loads(answer)["timings_ms"]["model"])
 
     async def floor(self, session: SessionId) -> tuple[float, float]:
         """The bare calls of one warm turn: their milliseconds, and none of a model."""
@@ -107,43 +137,54 @@ class Bench:
         return (time.perf_counter() - start) * 1000, 0.0
 
 
-async def measure(
-    operation: Callable[[SessionId], Awaitable[tuple[float, float]]], sessions: Sequence[SessionId], each: int
-) -> Sample:
-    """Every session does so many, one after the other, beside the other sessions."""
+async def _post(api: FastAPI, body: dict[str, str]) -> bytes:
+    """One request to /chat by bare ASGI: a caller's HTTP client is no part of a turn."""
+    raw, answer = json.dumps(body).encode(), bytearray()
+    headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json"), (b"x-user-id", ADA.value.encode())]
+    scope = {"type": "http", "method": "POST", "path": "/api/chat", "query_string": b"", "headers": headers}
 
-    async def work(session: SessionId) -> list[tuple[float, float]]:
-        return [await operation(session) for _ in range(each)]
+    async def receive() -> Message:
+        return {"type": "http.request", "body": raw}
 
-    start = time.process_time()
-    pairs = [pair for some in await asyncio.gather(*map(work, sessions)) for pair in some]
-    cpu = (time.process_time() - start) * 1000 / len(pairs)
-    return Sample([whole for whole, _ in pairs], statistics.median(model for _, model in pairs), cpu)
+    async def send(message: Message) -> None:
+        assert message.get("status", 200) == 200  # noqa: PLR2004
+        answer.extend(message.get("body", b""))
+
+    await api(scope, receive, send)
+    return bytes(answer)
+
+
+async def measure(bench: Bench, clients: int, length: int, number: int, each: int) -> Round:
+    """One round: a few whole turns, a few bare ones, and again, so that a busy moment meets both."""
+    name = f"{clients}-{length}-{number if length < MAX_WINDOW_TURNS else 0}"  # a short session would soon be long
+    sessions, bare = ([SessionId(f"{kind}-{name}-{n}") for n in range(clients)] for kind in ("turn", "floor"))
+    if number == 0 or length < MAX_WINDOW_TURNS:
+        for session in chain(sessions, bare):
+            await bench.seed(session, length)
+            await bench.turn(session)
+    turns, floors = Sample(), Sample()
+    for _ in range(PIECES):
+        await floors.add(bench.floor, bare, max(1, each // PIECES // clients))
+        await turns.add(bench.turn, sessions, max(1, each // PIECES // clients))
+    return turns, floors
 
 
 async def run(bench: Bench, each: int, rounds: int) -> None:
-    """Measure and print everything."""
+    """Measure and print everything: every figure is the median over rounds, every ratio that of one round's."""
     print("clients length |    p50    p95    p99   model    CPU | floor p50    CPU | p50/floor  without model")
-    cpu: dict[tuple[int, int], float] = {}
     for clients in CLIENTS:
+        measured: dict[int, list[Round]] = {length: [] for length in LENGTHS}
+        for number in range(rounds):
+            for length in LENGTHS[number % len(LENGTHS) :] + LENGTHS[: number % len(LENGTHS)]:
+                measured[length].append(await measure(bench, clients, length, number, each))
         for length in LENGTHS:
-            sessions = [SessionId(f"{clients}-{length}-{n}") for n in range(clients)]
-            for session in sessions:
-                await bench.seed(session, length)
-                await bench.turn(session)
-            pairs = []
-            for _ in range(rounds):
-                per_session = max(2, each // clients)
-                floor = await measure(bench.floor, sessions, per_session)
-                pairs.append((await measure(bench.turn, sessions, per_session), floor))
-            cpu[clients, length] = statistics.median(whole.cpu for whole, _ in pairs)
-            _print_row(clients, length, pairs)
-    for clients in CLIENTS:
-        ratio = cpu[clients, LENGTHS[-1]] / cpu[clients, LENGTHS[0]]
+            _print_row(clients, length, measured[length])
+        pairs = zip(measured[LENGTHS[-1]], measured[LENGTHS[0]], strict=True)
+        ratio = statistics.median(long.cpu / short.cpu for (long, _), (short, _) in pairs)
         print(f"CPU of a turn at {LENGTHS[-1]} turns / at {LENGTHS[0]}, {clients} clients: {ratio:.2f} (target 1.10)")
 
 
-def _print_row(clients: int, length: int, pairs: Sequence[tuple[Sample, Sample]]) -> None:
+def _print_row(clients: int, length: int, pairs: Sequence[Round]) -> None:
     turns, floors = zip(*pairs, strict=True)
     shown = [statistics.median(turn.quantile(share) for turn in turns) for share in (0.5, 0.95, 0.99)]
     shown += [statistics.median(turn.model for turn in turns), statistics.median(turn.cpu for turn in turns)]
@@ -157,8 +198,8 @@ def _print_row(clients: int, length: int, pairs: Sequence[tuple[Sample, Sample]]
 async def main() -> None:
     """Start the servers, measure, stop them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--each", type=int, default=100, help="turns a round, over all clients")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds; medians are over these")
+    parser.add_argument("--each", type=int, default=16, help="turns a round, over all clients")
+    parser.add_argument("--rounds", type=int, default=30, help="rounds; medians are over these")
     arguments = parser.parse_args()
     cosmos = LocalCosmos.open(None, CONTAINERS)
     command = (sys.executable, "-m", "local.model")
@@ -166,11 +207,11 @@ async def main() -> None:
         log = Path(folder) / "model.log"
         async with child(*command, log=log) as process:
             url = await first_line(process, log)
-            async with running(cosmos, ModelAt(url), redis_socket=str(redis.socket)) as app, app.client() as client:
+            async with running(cosmos, ModelAt(url), redis_socket=str(redis.socket)) as app:
                 services = await app.composition.services()
                 containers = next(one for one in services.clients if isinstance(one, CosmosContainers))
                 cache = next(one for one in services.clients if isinstance(one, RedisSessions))
-                await run(Bench(client, containers, cache), arguments.each, arguments.rounds)
+                await run(Bench(app.api, containers, cache), arguments.each, arguments.rounds)
     cosmos.close()
 
 
