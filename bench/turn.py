@@ -202,7 +202,7 @@ async def main() -> None:
     parser.add_argument("--rounds", type=int, default=30, help="rounds; medians are over these")
     arguments = parser.parse_args()
     cosmos = LocalCosmos.open(None, CONTAINERS)
-    command = (sys.executable, "-m", "local.model")
+    command = (sys.executable, "-m", "bench.instant_model")
     with tempfile.TemporaryDirectory() as folder, RedisServer() as redis:
         log = Path(folder) / "model.log"
         async with child(*command, log=log) as process:

@@ -1,0 +1,46 @@
+"""`python -m bench.instant_model`: a model that answers at once, so that what is measured around it is not its server's.
+
+It reads a request and writes the same completion each time, without a web framework. Its first line is its address.
+"""
+
+import asyncio
+import json
+import signal
+
+COMPLETION = {
+    "id": "chatcmpl-instant",
+    "object": "chat.completion",
+    "created": 0,
+    "model": "instant",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello."}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 100, "completion_tokens": 2, "total_tokens": 102},
+}
+BODY = json.dumps(COMPLETION).encode()
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(BODY), BODY)
+LENGTH = b"content-length:"
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer the requests of one connection until it is closed."""
+    try:
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            await reader.readexactly(int(head.split(LENGTH)[1].split(b"\r\n")[0]) if LENGTH in head else 0)
+            writer.write(ANSWER)
+            await writer.drain()
+    except (asyncio.IncompleteReadError, ConnectionError):
+        writer.close()
+
+
+async def serve() -> None:
+    """Serve until a signal."""
+    done = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, done.set)
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
+        await done.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())
