@@ -1,4 +1,4 @@
-"""`python -m bench.instant_model`: a model that answers at once, so that what is measured around it is not its server's.
+"""`python -m bench.instant_model`: a model that answers at once, so that what is measured around it is not its own.
 
 It reads a request and writes the same completion each time, without a web framework. Its first line is its address.
 """

@@ -1,34 +1,53 @@
-"""`python -m infra.emulator`, after `docker compose up`: waits for the emulator, then makes what is missing."""
+"""`python -m infra.emulator`, after `docker compose up`: waits for the emulators, then makes what is missing."""
 
+import argparse
+import contextlib
 import json
 import sys
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.cosmos import CosmosClient, PartitionKey
+from azure.storage.queue import QueueServiceClient
 
 ROOT = Path(__file__).parents[2]
 DECLARED = json.loads((ROOT / "infra" / "containers.json").read_text())
+QUEUES = json.loads((ROOT / "infra" / "queues.json").read_text())["queues"]
 EXAMPLE = json.loads((ROOT / "local.settings.example.json").read_text())["Values"]  # with the emulator's known key
 START_SECONDS = 120.0  # the image starts a database of its own first
 
 
-def main(endpoint: str = EXAMPLE["COSMOS_ENDPOINT"], wait: float = START_SECONDS) -> None:
-    """Make the containers. Twice is harmless."""
+def main() -> None:
+    """Make queues and, unless asked for `--queues` alone, containers. Twice is harmless."""
+    parser = argparse.ArgumentParser(prog="python -m infra.emulator", description=__doc__)
+    parser.add_argument("--queues", action="store_true", help="only Azurite's queues: the database is in Azure")
+    made = make_queues(EXAMPLE["QUEUE_ENDPOINT"])
+    if not parser.parse_args().queues:
+        made = chain(made, make_containers(EXAMPLE["COSMOS_ENDPOINT"]))
+    for name in made:
+        sys.stdout.write(f"{name}\n")
+
+
+def make_containers(endpoint: str, wait: float = START_SECONDS) -> Iterator[str]:
+    """Make what is missing of database and containers; yield the names of all. Twice is harmless."""
     with _connected(endpoint, wait) as client:
-        for name in make_containers(client):
-            sys.stdout.write(f"{name}\n")
+        database = client.create_database_if_not_exists(DECLARED["database"])
+        for container in DECLARED["containers"]:
+            key = PartitionKey(path=container["partitionKey"]["paths"][0])
+            database.create_container_if_not_exists(container["id"], key, default_ttl=container["defaultTtl"])
+            yield f"{DECLARED['database']}/{container['id']}"
 
 
-def make_containers(client: CosmosClient) -> Iterator[str]:
-    """Make what is missing of database and containers; yield the names of all."""
-    database = client.create_database_if_not_exists(DECLARED["database"])
-    for container in DECLARED["containers"]:
-        key = PartitionKey(path=container["partitionKey"]["paths"][0])
-        database.create_container_if_not_exists(container["id"], key, default_ttl=container["defaultTtl"])
-        yield f"{DECLARED['database']}/{container['id']}"
+def make_queues(endpoint: str) -> Iterator[str]:
+    """Make what is missing of the queues and of those for poison; yield the names of all. Twice is harmless."""
+    with QueueServiceClient(endpoint, credential=EXAMPLE["QUEUE_KEY"]) as client:
+        for name in (full for queue in QUEUES for full in (queue, f"{queue}-poison")):
+            with contextlib.suppress(ResourceExistsError):
+                client.create_queue(name)
+            yield name
 
 
 def _connected(endpoint: str, wait: float) -> CosmosClient:

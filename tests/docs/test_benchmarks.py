@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.ledger import Ledger, Told
+from tests.support.azurite import can_run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCUMENT = (ROOT / "docs" / "benchmarks.md").read_text()
@@ -64,6 +65,16 @@ def test_coldstart_prints_its_table() -> None:
     table = run_bench("bench.coldstart", "--quick", "--here")
     assert re.search(r"import and index, CPU ms +[\d.]+ +[\d.]+ +[\d.]+ +<= 1\.25 x", table)
     assert re.search(r"resident after the first answer, MB +[\d.]+", table)
+
+
+@pytest.mark.skipif(not can_run(), reason="no Azurite (npm was not there): the timer is not measured")
+def test_consolidate_prints_its_tables() -> None:
+    """A few sessions and a small queue: what is old costs nothing, and all that is due is queued."""
+    table = run_bench("bench.consolidate", "--quick")
+    costs = re.findall(r"^ +(\d+) +10 +(\d+) +[\d.]+ +1$", table, re.MULTILINE)
+    assert [turns for turns, _ in costs] == ["10", "100", "1000"]
+    assert len({requests for _, requests in costs}) == 1
+    assert re.search(r"1500 due sessions: 1500 queued in \d+ s \(\d+/s\), 1500 wait there", table)
 
 
 @slow

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # it brings no types
 
-from infra.emulator.__main__ import main
+from infra.emulator.__main__ import make_containers, make_queues
 from tests.infra.conftest import Started
+from tests.support.azurite import Azurite, can_run
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -62,8 +63,8 @@ def emulator() -> Iterator[tuple[str, dict[str, Any]]]:
 def test_the_emulator_gets_the_containers_that_are_declared(emulator: tuple[str, dict[str, Any]]) -> None:
     """Keys and times to live are those of infra/containers.json; doing it twice changes nothing."""
     endpoint, made = emulator
-    main(endpoint, wait=5)
-    main(endpoint, wait=5)
+    names = [list(make_containers(endpoint, wait=5)) for _ in range(2)]
+    assert names[0] == names[1]
     declared = json.loads((ROOT / "infra" / "containers.json").read_text())
     containers = {path: body for path, body in made.items() if "/colls/" in path}
     assert set(made) - set(containers) == {f"/dbs/{declared['database']}"}
@@ -73,12 +74,23 @@ def test_the_emulator_gets_the_containers_that_are_declared(emulator: tuple[str,
     ]
 
 
+@pytest.mark.skipif(not can_run(), reason="no Azurite (npm was not there): its queues are NOT tested")
+def test_azurite_gets_the_queues_that_are_declared() -> None:
+    """Those of infra/queues.json with their poison queues, by the key of the example; twice changes nothing."""
+    with Azurite() as azurite:
+        azurite.queue("consolidate-session").delete_queue()
+        made = [list(make_queues(azurite.endpoint)) for _ in range(2)]
+        assert made[0] == made[1] == ["consolidate-session", "consolidate-session-poison"]
+        assert azurite.queue("consolidate-session").get_queue_properties().approximate_message_count == 0
+
+
 def test_the_example_leads_to_what_compose_starts(started_with: Started) -> None:
     """The addresses of local.settings.example.json are published by compose.yaml, and it is valid."""
     settings = started_with(EXAMPLE)
     address = re.sub(r"^https?://", "", settings.cosmos_endpoint).rstrip("/")
     assert address in PORTS
     assert settings.redis_host is None or f"{settings.redis_host}:{settings.redis_port}" in PORTS
+    assert str(settings.queue_endpoint).removeprefix("http://").split("/")[0] in PORTS
     assert EXAMPLE["AzureWebJobsStorage"] == "UseDevelopmentStorage=true"
     assert {f"127.0.0.1:{port}" for port in (10000, 10001, 10002)} <= PORTS  # Azurite's, which that stands for
 
