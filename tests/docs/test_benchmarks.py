@@ -14,7 +14,7 @@ from tests.support.azurite import can_run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCUMENT = (ROOT / "docs" / "benchmarks.md").read_text()
-SUPPORT = {"__init__", "environment", "ledger", "locustfile", "slow_model", "stack", "worker_probe"}
+SUPPORT = {"__init__", "environment", "instant_model", "ledger", "locustfile", "slow_model", "stack", "worker_probe"}
 NO_ENVIRONMENT = 2  # the exit code of a benchmark that cannot install what it measures with
 NEEDS_LINUX = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="CPU and memory are read from /proc")
 slow = pytest.mark.skipif(not os.environ.get("KEEPSAKE_SLOW"), reason="builds an environment: KEEPSAKE_SLOW=1")
@@ -65,6 +65,14 @@ def test_coldstart_prints_its_table() -> None:
     table = run_bench("bench.coldstart", "--quick", "--here")
     assert re.search(r"import and index, CPU ms +[\d.]+ +[\d.]+ +[\d.]+ +<= 1\.25 x", table)
     assert re.search(r"resident after the first answer, MB +[\d.]+", table)
+
+
+def test_turn_prints_its_table() -> None:
+    """One round at each length of session, and the ratios."""
+    table = run_bench("bench.turn", "--rounds", "1")
+    rows = re.findall(r"^ +(\d+) +(\d+) \|", table, re.MULTILINE)
+    assert rows == [(clients, length) for clients in ("1", "16") for length in ("10", "100", "1000")]
+    assert table.count("(target 1.10)") == 2
 
 
 @pytest.mark.skipif(not can_run(), reason="no Azurite (npm was not there): the timer is not measured")
