@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     redis_socket: str | None = Field(None, pattern=r"^/.", description="A Unix socket instead of `REDIS_HOST`")
 
     queue_endpoint: Url | None = Field(
-        None, description="The queue service of a storage account, which takes sessions to summarise"
+        None, description="The queue service of a storage account, for sessions to summarise; needed but by `make run`"
     )
     queue_key: Secret | None = Field(None, description="For Azurite; without it the managed identity is used")
 
