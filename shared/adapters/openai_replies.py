@@ -1,12 +1,11 @@
 """Replies of a chat model, read with distrust: what is no answer, or could not be stored, is refused."""
 
 import re
-from collections.abc import Sequence
-from typing import Any
 
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCallFunction
 from openai.types.completion_usage import CompletionUsage
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.domain.errors import ContentFiltered, ModelUnavailable
 from shared.domain.turns import MAX_REPLY_BYTES, FunctionCall, TokenUsage, ToolCall
@@ -16,18 +15,62 @@ DEFAULT_RETRY_AFTER = 2.0
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # NUL cannot be stored, the others are sixfold in JSON
 
 
-def read_completion(completion: ChatCompletion) -> ChatReply:
-    """The reply of a completion.
+def read_completion(completion: object) -> ChatReply:
+    """The reply of a completion, as parsed from JSON.
 
     Raises:
         ContentFiltered, ModelUnavailable: as the port says.
     """
-    choices: Sequence[Any] = getattr(completion, "choices", None) or ()
-    if not choices:
+    try:
+        return _reply_of(_Completion.model_validate(completion))
+    except ValidationError as unfit:
+        raise unavailable("The model sent an answer that is no completion") from unfit
+
+
+def _reply_of(completion: "_Completion") -> ChatReply:
+    if not completion.choices:
         raise unavailable("The model sent an answer without choices")
-    message = choices[0].message
-    calls = tuple(_tool_call(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ())
-    return _checked(message.content or "", calls, choices[0].finish_reason or "stop", completion.usage)
+    choice = completion.choices[0]
+    calls = tuple(
+        _tool_call(call.id, call.function.name, call.function.arguments) for call in choice.message.tool_calls or ()
+    )
+    return _checked(choice.message.content or "", calls, choice.finish_reason or "stop", completion.usage)
+
+
+class _Lenient(BaseModel):
+    """What is read of an answer; whatever else it says is passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
+
+
+class _Function(_Lenient):
+    name: str
+    arguments: str
+
+
+class _Call(_Lenient):
+    id: str
+    function: _Function
+
+
+class _Said(_Lenient):
+    content: str | None = None
+    tool_calls: tuple[_Call, ...] | None = None
+
+
+class _Choice(_Lenient):
+    message: _Said
+    finish_reason: str | None = None
+
+
+class _Usage(_Lenient):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class _Completion(_Lenient):
+    choices: tuple[_Choice, ...] | None = None
+    usage: _Usage | None = None
 
 
 class StreamedReply:
@@ -86,7 +129,7 @@ def filtered() -> ContentFiltered:
     return ContentFiltered("The model's provider refused this message; the turn is kept as refused")
 
 
-def _checked(text: str, calls: tuple[ToolCall, ...], reason: str, usage: CompletionUsage | None) -> ChatReply:
+def _checked(text: str, calls: tuple[ToolCall, ...], reason: str, usage: CompletionUsage | _Usage | None) -> ChatReply:
     if reason == "content_filter":
         raise filtered()
     if not text and not calls:
