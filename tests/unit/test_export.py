@@ -10,7 +10,8 @@ from importlib import import_module
 import pytest
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from shared.telemetry.export import BATCH, FLUSH_SECONDS, QUEUE, Destinations, Export
+from shared.telemetry import names
+from shared.telemetry.export import BATCH, FLUSH_SECONDS, QUEUE, Destinations, Export, OwnSpans
 
 EXPORTERS_THAT_DRAW = (
     "opentelemetry.exporter.otlp.common.http",
@@ -45,17 +46,17 @@ def export(closed_port: str) -> Iterator[Export]:
 @pytest.mark.parametrize("count", [QUEUE * 4])
 def test_what_waits_is_bounded_f43(export: Export, count: int) -> None:
     """However much is told to a receiver that is away, a queue's worth is kept and a batch is under way."""
-    tracer = export.tracers.get_tracer("test")
+    tracer = export.tracers.get_tracer(names.SCOPE)
     for _ in range(count):
         tracer.start_span("chat").end()
-    (queue,) = export.tracers._active_span_processor._span_processors
+    queue = span_queue(export)
     assert isinstance(queue, BatchSpanProcessor)
     assert BATCH < len(queue._batch_processor._queue) <= QUEUE
 
 
 def test_the_end_is_not_waited_for_f43(export: Export) -> None:
     """What cannot be sent is given up; ten times the time allowed would be a hang."""
-    tracer = export.tracers.get_tracer("test")
+    tracer = export.tracers.get_tracer(names.SCOPE)
     for _ in range(QUEUE):
         tracer.start_span("chat").end()
     start = time.monotonic()
@@ -64,11 +65,26 @@ def test_the_end_is_not_waited_for_f43(export: Export) -> None:
     assert time.monotonic() - start < FLUSH_SECONDS * 10
 
 
+def test_spans_of_others_are_not_kept_f36(export: Export) -> None:
+    """A library that makes spans of its own makes them for nobody."""
+    export.tracers.get_tracer("fastapi").start_span("GET /canary").end()
+    queue = span_queue(export)
+    assert isinstance(queue, BatchSpanProcessor)
+    assert len(queue._batch_processor._queue) == 0
+
+
+def span_queue(export: Export) -> object:
+    """The queue behind what lets our own spans through."""
+    (own,) = export.tracers._active_span_processor._span_processors
+    assert isinstance(own, OwnSpans)
+    return own._processor
+
+
 def test_application_insights_is_a_destination_too() -> None:
     """A connection string alone makes an export, on Microsoft's exporter."""
     text = "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://127.0.0.1:1/"
     export = Export(Destinations("keepsake", "", text))
-    (queue,) = export.tracers._active_span_processor._span_processors
+    queue = span_queue(export)
     assert isinstance(queue, BatchSpanProcessor)
     assert type(queue.span_exporter).__name__ == "AzureMonitorTraceExporter"
     export.close()

@@ -1,8 +1,10 @@
 """The real worker with a telemetry receiver that listens."""
 
+import gzip
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
@@ -20,13 +22,10 @@ USER = {"x-functions-key": FUNCTION_KEY, "x-user-id": "watched"}
 
 def test_the_first_request_of_a_cold_worker_has_its_span(worker_settings: dict[str, str]) -> None:
     """It comes while the exporter is being imported: its span begins before all that it did, and is their parent."""
-    with _collector() as (address, spans):
-        settings = worker_settings | {"OTEL_EXPORTER_OTLP_ENDPOINT": address}
-        with program("-W", "error", "-m", "local.functions", "--port", "0", settings=settings) as running:
-            with httpx.Client(base_url=running.first_line(), headers=USER, timeout=20) as client:
-                assert client.post("/api/chat", json={"message": "Hello"}).status_code == 200
-            running.process.terminate()
-            running.wait()
+    with _collector() as receiver:
+        with _watched(worker_settings, receiver) as client:
+            assert client.post("/api/chat", json={"message": "Hello"}).status_code == 200
+        spans = receiver.spans()
     (request,) = [span for span in spans.values() if span.kind == Span.SPAN_KIND_SERVER]
     of_request = [span for span in spans.values() if span.trace_id == request.trace_id]
     assert request.name == "chat"
@@ -34,18 +33,58 @@ def test_the_first_request_of_a_cold_worker_has_its_span(worker_settings: dict[s
     assert min(of_request, key=lambda span: span.start_time_unix_nano) == request
 
 
+def test_nothing_of_a_request_leaves_the_worker_f36(worker_settings: dict[str, str]) -> None:
+    """Not what stands in its path, its query or its body, nor its key: the worker's own web server makes spans too."""
+    with _collector() as receiver:
+        with _watched(worker_settings, receiver) as client:
+            client.get("/api/health/ready").raise_for_status()  # from here on everything is there that makes spans
+            for path in (
+                "/api/sessions/canary-1?limit=3&code=canary-2",
+                "/api/canary-3",
+                "/api/user/usage?day=canary-4",
+            ):
+                client.get(path, headers={"x-user-id": "canary-5", "x-functions-key": FUNCTION_KEY})
+            client.post("/api/chat", json={"message": "canary-6"}).raise_for_status()
+        assert {"read_session", "chat"} <= {span.name for span in receiver.spans().values()}
+        assert {path for path, _ in receiver.received} == {"/v1/traces", "/v1/metrics", "/v1/logs"}
+        assert [path for path, body in receiver.received if b"canary" in body or FUNCTION_KEY.encode() in body] == []
+
+
 @contextmanager
-def _collector() -> Iterator[tuple[str, dict[bytes, Span]]]:
-    """A receiver of OTLP over HTTP: its address, and the spans by their ids, since an exporter may send them twice."""
-    spans: dict[bytes, Span] = {}
+def _watched(settings: dict[str, str], receiver: "_Receiver") -> Iterator[httpx.Client]:
+    """The app in the real worker, sending its telemetry there until it has ended."""
+    settings = settings | {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.address}
+    with program("-W", "error", "-m", "local.functions", "--port", "0", settings=settings) as running:
+        with httpx.Client(base_url=running.first_line(), headers=USER, timeout=20) as client:
+            yield client
+        running.process.terminate()
+        running.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class _Receiver:
+    """A receiver of OTLP over HTTP, and what it was sent."""
+
+    address: str
+    received: list[tuple[str, bytes]]
+
+    def spans(self) -> dict[bytes, Span]:
+        """The spans by their ids, since an exporter may send them twice."""
+        sent = [ExportTraceServiceRequest.FromString(body) for path, body in self.received if path == "/v1/traces"]
+        scopes = [scope for request in sent for one in request.resource_spans for scope in one.scope_spans]
+        return {span.span_id: span for scope in scopes for span in scope.spans}
+
+
+@contextmanager
+def _collector() -> Iterator[_Receiver]:
+    """Listens while the block runs."""
+    received: list[tuple[str, bytes]] = []
 
     class Receive(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            if self.path == "/v1/traces":
-                sent = ExportTraceServiceRequest.FromString(body)
-                scopes = [scope for one in sent.resource_spans for scope in one.scope_spans]
-                spans.update((span.span_id, span) for scope in scopes for span in scope.spans)
+            plain = gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body
+            received.append((self.path, plain))
             self.send_response(200)
             self.end_headers()
 
@@ -54,5 +93,5 @@ def _collector() -> Iterator[tuple[str, dict[bytes, Span]]]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Receive) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", spans
+        yield _Receiver(f"http://127.0.0.1:{server.server_port}", received)
         server.shutdown()
