@@ -29,7 +29,7 @@ from shared.adapters.system_clock import SystemClock
 from shared.composition import Composition, Services
 from shared.domain.ids import Gen, SessionId, UserId
 from shared.metering import start_meter
-from shared.ports import ConsolidationJob
+from shared.ports.jobs import ConsolidationJob
 from shared.settings import Settings
 from tests.support.app import ModelAt, local_settings
 from tests.support.azurite import Azurite, can_run

@@ -35,7 +35,8 @@ from shared.adapters.redis_sessions import RedisSessions
 from shared.adapters.system_clock import SystemClock
 from shared.domain.ids import Gen, SessionId, TurnId, UserId
 from shared.domain.turns import MAX_WINDOW_TURNS
-from shared.ports import Committed, LeaseRequest
+from shared.ports.cache import LeaseRequest
+from shared.ports.commits import Committed
 from tests.support.app import ModelAt, running
 from tests.support.build import a_turn
 from tests.support.redis_server import RedisServer

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from shared.adapters.job_messages import write_job
-from shared.ports import ConsolidationJob
+from shared.ports.jobs import ConsolidationJob
 
 MAX_DELIVERIES = 5
 RETRY_SECONDS = 30.0  # as visibilityTimeout of host.json

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from shared.composition import Composition
 from shared.domain.errors import KeepsakeError
-from shared.ports import ParkedSession, QueueUnavailable
+from shared.ports.jobs import QueueUnavailable
+from shared.ports.summaries import ParkedSession
 from shared.services.idle_sessions import IdleSessions
 from shared.settings import SettingsError, load_settings
 

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import SecretStr
 
-from shared.ports import Clock, JobQueue, Pingable, SessionCache
+from shared.ports.cache import SessionCache
+from shared.ports.clock import Clock
+from shared.ports.health import Pingable
+from shared.ports.jobs import JobQueue
 from shared.services.consolidation import Consolidation
 from shared.services.conversation import Conversation, Retention
 from shared.services.health import Health

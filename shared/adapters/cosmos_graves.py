@@ -11,7 +11,8 @@ from shared.adapters.cosmos_users import MEMORY
 from shared.domain.errors import Contended, StoreUnavailable
 from shared.domain.ids import Gen, SessionId, UserId
 from shared.domain.turns import Header
-from shared.ports import CommitOutcome, Committed, Grave, HeaderMoved, OutcomeUnknown
+from shared.ports.commits import CommitOutcome, Committed, HeaderMoved, OutcomeUnknown
+from shared.ports.graves import Grave
 
 DUE_AT_A_TIME = 1000  # one page: the timer comes again
 

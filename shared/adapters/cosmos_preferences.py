@@ -11,7 +11,8 @@ from shared.adapters.cosmos_items import last_time_item, last_time_of, read_time
 from shared.domain.errors import Contended
 from shared.domain.ids import UserId
 from shared.domain.preferences import Preferences
-from shared.ports import Clock, StoredPreferences
+from shared.ports.clock import Clock
+from shared.ports.preferences import StoredPreferences
 
 PREFERENCES = "preferences"
 

@@ -12,7 +12,8 @@ from shared.domain.errors import Contended
 from shared.domain.ids import DataName, UserId
 from shared.domain.turns import Header
 from shared.metering import current_meter
-from shared.ports import Clock, SessionValue
+from shared.ports.clock import Clock
+from shared.ports.values import SessionValue
 
 
 class CosmosSessionValues:

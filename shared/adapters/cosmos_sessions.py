@@ -15,7 +15,8 @@ from shared.adapters.cosmos_users import MEMORY, USER_ID, CosmosUsers
 from shared.domain.errors import Contended, StoreUnavailable
 from shared.domain.ids import Gen, SessionId, UserId
 from shared.domain.turns import Header
-from shared.ports import Clock, HeaderChange, HeaderCursor
+from shared.ports.clock import Clock
+from shared.ports.sessions import HeaderChange, HeaderCursor
 
 
 class CosmosSessions:

@@ -15,7 +15,9 @@ from shared.domain.errors import Contended
 from shared.domain.ids import SessionId, UserId
 from shared.domain.summaries import Summary
 from shared.domain.turns import Header
-from shared.ports import Clock, ConsolidationJob, DueSession, Failure, ParkedSession
+from shared.ports.clock import Clock
+from shared.ports.jobs import ConsolidationJob
+from shared.ports.summaries import DueSession, Failure, ParkedSession
 
 PAGE = 1000  # sessions read at once, and then queued before the next are read
 

@@ -22,7 +22,7 @@ from shared.domain.errors import Contended, StoreUnavailable
 from shared.domain.ids import Gen, SessionId, TurnId, UserId
 from shared.domain.turns import MAX_WINDOW_BYTES, MAX_WINDOW_TURNS, Header, Turn
 from shared.metering import current_meter
-from shared.ports import AlreadyThere, CommitOutcome, Committed, HeaderMoved, OutcomeUnknown
+from shared.ports.commits import AlreadyThere, CommitOutcome, Committed, HeaderMoved, OutcomeUnknown
 
 MAX_PAGE_BYTES = 1_048_576  # of turns in one answer; the rest is behind its next_link
 

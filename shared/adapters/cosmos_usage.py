@@ -8,7 +8,7 @@ from shared.adapters.cosmos_client import CosmosContainers
 from shared.adapters.cosmos_items import write_time
 from shared.adapters.cosmos_users import MEMORY
 from shared.domain.ids import UserId
-from shared.ports import Used
+from shared.ports.usage import Used
 
 
 class CosmosUsage:

@@ -4,7 +4,7 @@ import json
 
 from shared.domain.errors import InvalidId
 from shared.domain.ids import SessionId, UserId
-from shared.ports import ConsolidationJob
+from shared.ports.jobs import ConsolidationJob
 
 FIELDS = {"user_id", "session_id"}
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from shared.domain.ids import SessionId, TurnId, UserId
 from shared.domain.turns import Turn
-from shared.ports import CachedSession, LeaseRequest, OpenedTurn
+from shared.ports.cache import CachedSession, LeaseRequest, OpenedTurn
 
 
 class NoSessionCache:

@@ -25,7 +25,7 @@ from openai.types.chat import ChatCompletionChunk
 from shared.adapters.openai_replies import StreamedReply, filtered, read_completion, unavailable
 from shared.domain.turns import Message
 from shared.metering import current_meter
-from shared.ports import ChatReply, ChatRequest
+from shared.ports.model import ChatReply, ChatRequest
 from shared.telemetry.signals import ModelCall, model_call
 
 PATH = "/chat/completions"

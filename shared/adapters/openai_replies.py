@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.domain.errors import ContentFiltered, ModelUnavailable
 from shared.domain.turns import MAX_REPLY_BYTES, FunctionCall, TokenUsage, ToolCall
-from shared.ports import ChatReply
+from shared.ports.model import ChatReply
 
 DEFAULT_RETRY_AFTER = 2.0
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # NUL cannot be stored, the others are sixfold in JSON

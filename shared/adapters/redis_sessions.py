@@ -16,7 +16,7 @@ from shared.domain.errors import InvalidId
 from shared.domain.ids import Gen, SessionId, TurnId, UserId, digest_of
 from shared.domain.turns import MAX_WINDOW_BYTES, MAX_WINDOW_TURNS, Turn
 from shared.metering import current_meter
-from shared.ports import CachedSession, CacheUnavailable, LeaseConflict, LeaseHeld, LeaseRequest, OpenedTurn
+from shared.ports.cache import CachedSession, CacheUnavailable, LeaseConflict, LeaseHeld, LeaseRequest, OpenedTurn
 from shared.telemetry.signals import count_redis_away, store_call
 
 CALL_SECONDS = 1.0  # one script with its one retry

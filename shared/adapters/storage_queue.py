@@ -12,7 +12,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.queue.aio import QueueClient
 
 from shared.adapters.job_messages import write_job
-from shared.ports import ConsolidationJob, QueueUnavailable
+from shared.ports.jobs import ConsolidationJob, QueueUnavailable
 
 QUEUE = "consolidate-session"  # as in infra/queues.json
 POISON = f"{QUEUE}-poison"  # where the host puts what failed five times

@@ -28,7 +28,8 @@ from shared.domain.preferences import Preferences
 from shared.domain.sessions import Strategy
 from shared.domain.turns import MAX_MESSAGE_BYTES, Header, Message, ToolCall, Turn, TurnStatus
 from shared.metering import Meter
-from shared.ports import SessionValue, Used
+from shared.ports.usage import Used
+from shared.ports.values import SessionValue
 from shared.services.turn_stream import Answer
 from shared.services.usage import UserUsage
 

@@ -9,15 +9,9 @@ from weakref import WeakValueDictionary
 from shared.domain.errors import SessionErased, StoreUnavailable, TurnConflict
 from shared.domain.ids import Gen, SessionId, UserId
 from shared.domain.turns import Header, Turn
-from shared.ports import (
-    AlreadyThere,
-    CommitOutcome,
-    Committed,
-    HeaderMoved,
-    OutcomeUnknown,
-    SessionStore,
-    TranscriptStore,
-)
+from shared.ports.commits import AlreadyThere, CommitOutcome, Committed, HeaderMoved, OutcomeUnknown
+from shared.ports.sessions import SessionStore
+from shared.ports.transcript import TranscriptStore
 from shared.telemetry.signals import count_conflict
 
 MAX_JITTER = 0.25  # seconds between two tries to commit; the request's deadline ends the tries

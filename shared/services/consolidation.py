@@ -7,16 +7,12 @@ from shared.domain.errors import Busy, KeepsakeError, ModelUnavailable, NotFound
 from shared.domain.ids import SessionId, UserId
 from shared.domain.pieces import cut_piece
 from shared.domain.turns import Header
-from shared.ports import (
-    Clock,
-    ConsolidationJob,
-    Failure,
-    JobQueue,
-    PreferenceStore,
-    SessionStore,
-    SummaryStore,
-    TranscriptStore,
-)
+from shared.ports.clock import Clock
+from shared.ports.jobs import ConsolidationJob, JobQueue
+from shared.ports.preferences import PreferenceStore
+from shared.ports.sessions import SessionStore
+from shared.ports.summaries import Failure, SummaryStore
+from shared.ports.transcript import TranscriptStore
 from shared.services.last_times import LastTimes
 from shared.services.summariser import Summariser
 from shared.telemetry import digest, log_event, log_failure

@@ -19,17 +19,10 @@ from shared.domain.errors import (
 )
 from shared.domain.ids import UserId
 from shared.domain.turns import MAX_TURN_BYTES, Message, TokenUsage, Turn, TurnStatus, search_text, stored_size
-from shared.ports import (
-    ChatModel,
-    ChatReply,
-    ChatRequest,
-    Clock,
-    ConsolidationJob,
-    JobQueue,
-    PreferenceStore,
-    QueueUnavailable,
-    TokenCount,
-)
+from shared.ports.clock import Clock
+from shared.ports.jobs import ConsolidationJob, JobQueue, QueueUnavailable
+from shared.ports.model import ChatModel, ChatReply, ChatRequest, TokenCount
+from shared.ports.preferences import PreferenceStore
 from shared.prompts import read_prompt
 from shared.services.commits import STORE_SECONDS, Settled
 from shared.services.questions import Question

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.ports import Pingable
+from shared.ports.health import Pingable
 
 PING_SECONDS = 1.0
 CACHE_SECONDS = 5.0  # a probe storm costs one round of pings

@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from shared.ports import Clock, DueSession, JobQueue, ParkedSession, SessionStore, SummaryStore
+from shared.ports.clock import Clock
+from shared.ports.jobs import JobQueue
+from shared.ports.sessions import SessionStore
+from shared.ports.summaries import DueSession, ParkedSession, SummaryStore
 from shared.telemetry import log_event
 
 RUN_SECONDS = 240.0  # of one run of the timer, which comes every five minutes

@@ -8,7 +8,9 @@ from shared.domain.ids import Gen, SessionId, UserId
 from shared.domain.preferences import Preferences
 from shared.domain.summaries import LastTime, with_time, without_gen
 from shared.domain.turns import Header
-from shared.ports import Clock, PreferenceStore, SessionStore, StoredPreferences
+from shared.ports.clock import Clock
+from shared.ports.preferences import PreferenceStore, StoredPreferences
+from shared.ports.sessions import SessionStore
 
 WRITE_TRIES = 5
 

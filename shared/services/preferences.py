@@ -10,7 +10,9 @@ from pydantic import JsonValue
 from shared.domain.errors import Conflict, PreconditionFailed
 from shared.domain.ids import UserId
 from shared.domain.preferences import Preferences
-from shared.ports import Clock, PreferenceStore, StoredPreferences, UserStore
+from shared.ports.clock import Clock
+from shared.ports.preferences import PreferenceStore, StoredPreferences
+from shared.ports.users import UserStore
 
 WRITE_TRIES = 5
 

@@ -8,7 +8,9 @@ from pydantic import JsonValue
 from shared.domain.errors import Conflict, NotFound, TooLarge
 from shared.domain.ids import DataName, SessionId, UserId
 from shared.domain.turns import Header
-from shared.ports import Clock, SessionStore, SessionValue, SessionValues
+from shared.ports.clock import Clock
+from shared.ports.sessions import SessionStore
+from shared.ports.values import SessionValue, SessionValues
 
 MAX_VALUE_BYTES = 131_072  # a tool's result, not a file
 WRITE_TRIES = 5

@@ -8,19 +8,13 @@ from shared.domain.errors import Conflict, NotFound, PreconditionFailed, StoreUn
 from shared.domain.ids import Gen, SessionId, UserId
 from shared.domain.sessions import SessionPatch, session_etag
 from shared.domain.turns import Header, Turn
-from shared.ports import (
-    CacheUnavailable,
-    Clock,
-    Committed,
-    Grave,
-    HeaderChange,
-    HeaderCursor,
-    SessionCache,
-    SessionGraves,
-    SessionStore,
-    TranscriptStore,
-    UserStore,
-)
+from shared.ports.cache import CacheUnavailable, SessionCache
+from shared.ports.clock import Clock
+from shared.ports.commits import Committed
+from shared.ports.graves import Grave, SessionGraves
+from shared.ports.sessions import HeaderChange, HeaderCursor, SessionStore
+from shared.ports.transcript import TranscriptStore
+from shared.ports.users import UserStore
 from shared.services.last_times import LastTimes
 from shared.telemetry import log_failure
 

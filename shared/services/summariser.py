@@ -11,7 +11,8 @@ from shared.domain.extractive import extract, extract_title
 from shared.domain.pieces import Piece, told
 from shared.domain.summaries import Summary
 from shared.domain.turns import Message
-from shared.ports import ChatModel, ChatRequest, Clock
+from shared.ports.clock import Clock
+from shared.ports.model import ChatModel, ChatRequest
 from shared.prompts import read_prompt
 from shared.prompts.summarise import PROMPT, SummaryAnswer, answer_schema
 

@@ -15,19 +15,18 @@ from shared.domain.ids import SessionId, TurnId, UserId
 from shared.domain.preferences import Preferences
 from shared.domain.summaries import LastTime, newest_times
 from shared.domain.turns import Header, Turn, fit_window, newest_run
-from shared.ports import (
+from shared.ports.cache import (
     CachedSession,
     CacheUnavailable,
     LeaseConflict,
     LeaseHeld,
     LeaseRequest,
     OpenedTurn,
-    PreferenceStore,
     SessionCache,
-    SessionStore,
-    StoredPreferences,
-    TranscriptStore,
 )
+from shared.ports.preferences import PreferenceStore, StoredPreferences
+from shared.ports.sessions import SessionStore
+from shared.ports.transcript import TranscriptStore
 from shared.services.commits import Commits, Settled, conflict, erased, replay
 from shared.telemetry.signals import append_span
 

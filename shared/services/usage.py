@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
 from shared.domain.ids import UserId
-from shared.ports import Clock, UsageStore, Used, UserStore
+from shared.ports.clock import Clock
+from shared.ports.usage import UsageStore, Used
+from shared.ports.users import UserStore
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)  # earlier than anything that is kept
 

@@ -7,7 +7,7 @@ import pytest
 from local.cosmos import LocalCosmos
 from shared.domain.errors import KeepsakeError
 from shared.domain.ids import SessionId
-from shared.ports import ConsolidationJob
+from shared.ports.jobs import ConsolidationJob
 from tests.support.app import Keepsake, running
 from tests.support.ask import ADA
 from tests.support.faulty import Countdown, FailingTransport, MortalTransport, ProcessDied

@@ -11,7 +11,7 @@ from local.cosmos import Fault, LocalCosmos
 from local.model import Behaviour
 from shared.adapters.cosmos_items import read_time
 from shared.domain.ids import SessionId
-from shared.ports import ConsolidationJob
+from shared.ports.jobs import ConsolidationJob
 from tests.conftest import Rows
 from tests.support.app import BEN, Keepsake, running
 from tests.support.ask import ADA

@@ -11,7 +11,7 @@ from local.cosmos import Fault, LocalCosmos
 from shared.adapters.cosmos_items import empty_header, write_time
 from shared.domain.errors import KeepsakeError
 from shared.domain.ids import Gen, SessionId, UserId
-from shared.ports import ConsolidationJob, QueueUnavailable
+from shared.ports.jobs import ConsolidationJob, QueueUnavailable
 from shared.services.idle_sessions import MAX_WAITING
 from tests.support.app import Keepsake, running
 from tests.support.ask import ADA

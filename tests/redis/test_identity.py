@@ -17,7 +17,7 @@ from shared.adapters.redis_client import RedisServer as Server
 from shared.adapters.redis_client import connect, object_id
 from shared.adapters.redis_sessions import RedisSessions
 from shared.domain.ids import SessionId, TurnId, UserId
-from shared.ports import CachedSession, LeaseRequest
+from shared.ports.cache import CachedSession, LeaseRequest
 from tests.support.app import running
 from tests.support.cutting_proxy import TlsProxy
 from tests.support.identity import ManagedIdentity

@@ -9,7 +9,7 @@ import pytest
 
 from local.cosmos import LocalCosmos
 from shared.adapters import redis_sessions
-from shared.ports import LeaseRequest
+from shared.ports.cache import LeaseRequest
 from shared.services import turn_protocol
 from tests.conftest import Rows
 from tests.support.app import Keepsake, running

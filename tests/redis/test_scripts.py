@@ -9,7 +9,7 @@ from shared.adapters.redis_client import connect
 from shared.adapters.redis_sessions import RedisSessions
 from shared.domain.ids import TurnId
 from shared.domain.turns import MAX_WINDOW_BYTES, MAX_WINDOW_TURNS
-from shared.ports import CachedSession, LeaseConflict, LeaseHeld, LeaseRequest
+from shared.ports.cache import CachedSession, LeaseConflict, LeaseHeld, LeaseRequest
 from tests.support.build import ADA, GEN, SESSION, a_message, a_turn
 from tests.support.redis_server import RedisServer
 

@@ -13,7 +13,7 @@ from shared.http.principal import CurrentUser
 from shared.http.schemas import SessionIdText, SessionPage, SessionPatchBody, SessionView
 from shared.http.strict_json import StrictRoute
 from shared.http.wiring import CurrentServices
-from shared.ports import HeaderCursor
+from shared.ports.sessions import HeaderCursor
 
 router = APIRouter(tags=["sessions"], route_class=StrictRoute, prefix="/sessions")
 IfMatch = Annotated[str | None, Header(max_length=200, description="An ETag: refuse if it has changed")]

@@ -1,0 +1,13 @@
+"""The user's own document."""
+
+from typing import Protocol
+
+from shared.domain.ids import UserId
+
+
+class UserStore(Protocol):
+    """The user's own document: the epoch that fences what was made before an erase."""
+
+    async def read_epoch(self, user: UserId) -> int:
+        """The user's epoch; 0 of a user who has none yet."""
+        ...
