@@ -9,9 +9,10 @@ from urllib.parse import quote, urlencode
 from fastapi import Query
 
 from shared.domain.errors import InvalidRequest
-from shared.http.schemas import MAX_PAGE
 
 Value = TypeVar("Value", str, int)
+
+MAX_PAGE = 100
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many at most")]
 Cursor = Annotated[str | None, Query(max_length=1000, description="From a next_link; do not make one")]
 

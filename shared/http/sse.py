@@ -10,7 +10,7 @@ from fastapi.sse import format_sse_event
 
 from shared.domain.errors import KeepsakeError
 from shared.http.errors import describe, describe_unexpected
-from shared.http.schemas import ChatAnswer, ContextView
+from shared.http.schemas.chat import ChatAnswer, ContextView
 from shared.metering import Meter
 from shared.services.turn_stream import Delta, Finished, Started, StreamEvent, TurnStream
 from shared.telemetry.notes import current_notes

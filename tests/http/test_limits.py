@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.domain.turns import MAX_MESSAGE_BYTES
 from shared.http.edge import MAX_BODY_BYTES
-from shared.http.schemas import MAX_INSTRUCTIONS_BYTES
+from shared.http.schemas.fields import MAX_INSTRUCTIONS_BYTES
 from tests.conftest import Rows
 from tests.support.app import Keepsake
 from tests.support.model_server import ModelServer

@@ -10,7 +10,7 @@ from shared.domain import errors
 from shared.domain.ids import SessionId, TurnId, UserId
 from shared.http.errors import error_responses
 from shared.http.principal import CurrentUser
-from shared.http.schemas import ChatAnswer, ChatBody
+from shared.http.schemas.chat import ChatAnswer, ChatBody
 from shared.http.sse import stream_events
 from shared.http.strict_json import StrictRoute
 from shared.http.wiring import CurrentServices, CurrentSettings

@@ -8,7 +8,8 @@ from shared.domain import errors
 from shared.domain.ids import DataName, SessionId
 from shared.http.errors import error_responses
 from shared.http.principal import CurrentUser
-from shared.http.schemas import ID_SCHEMA, SessionIdText, ValueBody, ValueView
+from shared.http.schemas.fields import ID_SCHEMA, SessionIdText
+from shared.http.schemas.values import ValueBody, ValueView
 from shared.http.strict_json import StrictRoute
 from shared.http.wiring import CurrentServices
 

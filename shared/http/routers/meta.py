@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 
 from shared.domain import errors
 from shared.http.errors import document_errors
-from shared.http.schemas import CheckView, HealthView, ReadinessView
+from shared.http.schemas.health import CheckView, HealthView, ReadinessView
 from shared.http.wiring import CurrentServices
 
 router = APIRouter(tags=["service"])

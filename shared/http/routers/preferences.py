@@ -7,7 +7,7 @@ from shared.domain.preferences import Preferences
 from shared.http.errors import error_responses
 from shared.http.principal import CurrentUser
 from shared.http.routers.sessions import IfMatch, bare_etag
-from shared.http.schemas import PreferencesBody, PreferencesPatchBody, PreferencesView
+from shared.http.schemas.preferences import PreferencesBody, PreferencesPatchBody, PreferencesView
 from shared.http.strict_json import StrictRoute
 from shared.http.wiring import CurrentServices
 

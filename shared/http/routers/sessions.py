@@ -10,7 +10,8 @@ from shared.domain.sessions import SessionPatch, session_etag
 from shared.http.errors import error_responses
 from shared.http.paging import Cursor, Limit, next_link, read_cursor
 from shared.http.principal import CurrentUser
-from shared.http.schemas import SessionIdText, SessionPage, SessionPatchBody, SessionView
+from shared.http.schemas.fields import SessionIdText
+from shared.http.schemas.sessions import SessionPage, SessionPatchBody, SessionView
 from shared.http.strict_json import StrictRoute
 from shared.http.wiring import CurrentServices
 from shared.ports.sessions import HeaderCursor

@@ -12,7 +12,8 @@ from shared.domain.turns import body_hash
 from shared.http.errors import error_responses
 from shared.http.paging import Cursor, Limit, next_link, read_cursor
 from shared.http.principal import CurrentUser
-from shared.http.schemas import ID_SCHEMA, SessionIdText, TurnBody, TurnPage, TurnView
+from shared.http.schemas.fields import ID_SCHEMA, SessionIdText
+from shared.http.schemas.turns import TurnBody, TurnPage, TurnView
 from shared.http.strict_json import StrictRoute
 from shared.http.wiring import CurrentServices
 from shared.services.commits import STORE_SECONDS

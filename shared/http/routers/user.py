@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from shared.domain import errors
 from shared.http.errors import error_responses
 from shared.http.principal import CurrentUser
-from shared.http.schemas import UserUsageView
+from shared.http.schemas.usage import UserUsageView
 from shared.http.strict_json import StrictRoute
 from shared.http.wiring import CurrentServices
 

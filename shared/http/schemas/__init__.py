@@ -1,0 +1,1 @@
+"""The shapes on the wire, by noun: snake_case, closed, every string bounded."""

@@ -1,0 +1,38 @@
+"""Preferences on the wire."""
+
+from datetime import datetime
+from typing import Self
+
+from pydantic import BaseModel, Field, JsonValue
+
+from shared.domain.preferences import Preferences
+from shared.http.schemas.fields import Closed, Flag
+
+
+class PreferencesView(BaseModel):
+    """A user's preferences; a user who has set none has `{}`."""
+
+    preferences: dict[str, JsonValue]
+    memory_enabled: bool
+    updated_at: datetime | None = None
+
+    @classmethod
+    def of(cls, stored: Preferences) -> Self:
+        """The preferences on the wire."""
+        return cls(
+            preferences=dict(stored.preferences), memory_enabled=stored.memory_enabled, updated_at=stored.updated_at
+        )
+
+
+class PreferencesBody(Closed):
+    """The whole object; what is left out goes back to its default."""
+
+    preferences: dict[str, JsonValue] = Field(default={})
+    memory_enabled: Flag = True
+
+
+class PreferencesPatchBody(Closed):
+    """A JSON merge patch (RFC 7396) of the object: null removes a key."""
+
+    preferences: dict[str, JsonValue] | None = None
+    memory_enabled: Flag | None = None

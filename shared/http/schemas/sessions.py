@@ -1,0 +1,66 @@
+"""Sessions on the wire."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import BaseModel, Field
+
+from shared.domain.sessions import Strategy
+from shared.domain.turns import Header
+from shared.http.schemas.fields import Closed, Name, Whole
+
+
+class SummaryView(BaseModel):
+    """Text that stands for turns `from_seq` to `to_seq`."""
+
+    text: str
+    from_seq: int
+    to_seq: int
+    extractive: bool
+
+
+class SessionView(BaseModel):
+    """A session without its turns."""
+
+    session_id: str
+    title: str | None = None
+    agent_id: str | None = None
+    strategy: str | None = None
+    ttl_seconds: int | None = None
+    turn_count: int
+    consolidated_seq: int
+    summary: SummaryView | None = None
+    last_active_at: datetime
+    created_at: datetime
+
+    @classmethod
+    def of(cls, header: Header) -> Self:
+        """The header on the wire."""
+        return cls(
+            session_id=header.session_id.value,
+            title=header.shown_title,
+            agent_id=header.agent_id,
+            strategy=header.strategy,
+            ttl_seconds=header.ttl_seconds,
+            turn_count=header.turn_count,
+            consolidated_seq=header.consolidated_seq,
+            summary=SummaryView(**header.summary.model_dump(exclude={"title"})) if header.summary else None,
+            last_active_at=header.last_active_at,
+            created_at=header.created_at,
+        )
+
+
+class SessionPatchBody(Closed):
+    """A merge patch: fields left out stay, null clears."""
+
+    title: Name | None = None
+    strategy: Strategy | None = None
+    ttl_seconds: Annotated[Whole, Field(ge=60, le=315_360_000)] | None = None
+
+
+class SessionPage(BaseModel):
+    """Sessions, newest first; `next_link` while there may be more."""
+
+    value: Sequence[SessionView]
+    next_link: str | None = None
