@@ -25,9 +25,10 @@ from shared.ports.model import ChatModel, ChatReply, ChatRequest, TokenCount
 from shared.ports.preferences import PreferenceStore
 from shared.prompts import read_prompt
 from shared.services.commits import STORE_SECONDS, Settled
+from shared.services.openings import Asked, Opened
 from shared.services.questions import Question
 from shared.services.timings import Timings
-from shared.services.turn_protocol import Asked, Opened, TurnProtocol
+from shared.services.turn_protocol import TurnProtocol
 from shared.services.turn_stream import Answer, Delta, Finished, Started, TurnStream
 from shared.telemetry.signals import count_turn, time_retrieval
 

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from shared.domain.ids import SessionId, TurnId
 from shared.domain.turns import Message, body_hash
-from shared.services.turn_protocol import Asked
+from shared.services.openings import Asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,13 @@ docs/turn-protocol.md is the specification, model-checked; names here follow it.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from uuid import uuid4
 
 from shared.domain.errors import StoreUnavailable, TurnInProgress
-from shared.domain.ids import SessionId, TurnId, UserId
-from shared.domain.preferences import Preferences
-from shared.domain.summaries import LastTime, newest_times
+from shared.domain.ids import UserId
 from shared.domain.turns import Header, Turn, fit_window, newest_run
 from shared.ports.cache import (
-    CachedSession,
     CacheUnavailable,
     LeaseConflict,
     LeaseHeld,
@@ -24,10 +20,11 @@ from shared.ports.cache import (
     OpenedTurn,
     SessionCache,
 )
-from shared.ports.preferences import PreferenceStore, StoredPreferences
+from shared.ports.preferences import PreferenceStore
 from shared.ports.sessions import SessionStore
 from shared.ports.transcript import TranscriptStore
 from shared.services.commits import Commits, Settled, conflict, erased, replay
+from shared.services.openings import CACHE_AWAY, Asked, Opened, Reading
 from shared.telemetry.signals import append_span
 
 TAIL_READS = 3  # a tail that does not reach the header's count is read again, then the turn goes without
@@ -36,45 +33,7 @@ MAX_OPENING = 16  # turns of a worker that read at once; a burst of more queues 
 WAIT_SECONDS = 8.0  # a duplicate waits so long for the request that works on its turn
 MIN_POLL, MAX_POLL = 0.1, 1.0  # seconds between two looks at the lease, ever longer
 LEASE_MARGIN = 2.0  # a lease outlives its turn's deadline by this
-CACHE_AWAY, WINDOW_SHORT = "session_cache", "window"
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Which turn of which session is asked for, what makes a resend the same, and who asks, until when."""
-
-    session: SessionId
-    turn_id: TurnId
-    body_hash: str
-    seconds: float
-    agent_id: str | None = None
-    owner: str = field(default_factory=lambda: uuid4().hex)
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A turn that is not committed yet: the header it saw, the window that fits it, the user's preferences.
-
-    A cold turn read its window from Cosmos DB, and gives it to the cache when it is committed.
-    """
-
-    header: Header
-    window: Sequence[Turn]
-    cold: bool
-    preferences: Preferences
-    preferences_expire_at: datetime | None
-    last_times: Sequence[LastTime]
-    degraded: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """The answers to the three reads that every turn begins with."""
-
-    header: Header
-    preferences: StoredPreferences
-    cached: OpenedTurn | None  # None: the cache is away
-    now: datetime
+WINDOW_SHORT = "window"
 
 
 class TurnProtocol:
@@ -149,7 +108,7 @@ class TurnProtocol:
             await self._release(user, asked)
             raise
 
-    async def _read(self, user: UserId, asked: Asked, now: datetime) -> _Read:
+    async def _read(self, user: UserId, asked: Asked, now: datetime) -> Reading:
         opening = asyncio.create_task(self._open_cached(user, asked))
         try:
             header, stored = await asyncio.gather(
@@ -157,7 +116,7 @@ class TurnProtocol:
             )
         finally:
             cached = await opening  # a lease that is still on its way could not be released
-        return _Read(header or await self._begin_session(user, asked, now), stored, cached, now)
+        return Reading(header or await self._begin_session(user, asked, now), stored, cached, now)
 
     async def _begin_session(self, user: UserId, asked: Asked, now: datetime) -> Header:
         await self._sessions.open_session(user, asked.session, asked.agent_id, now)
@@ -166,34 +125,33 @@ class TurnProtocol:
             raise erased()
         return header
 
-    async def _read_window(self, user: UserId, asked: Asked, read: _Read) -> Opened | Settled:
-        header = read.header
-        cached = _usable(read.cached, header, read.now)
+    async def _read_window(self, user: UserId, asked: Asked, read: Reading) -> Opened | Settled:
+        cached = read.usable_turns()
         mine = next((turn for turn in cached if turn.turn_id == asked.turn_id), None)
         if mine:
             return replay(mine, asked.body_hash)
-        if _is_exact(read.cached, cached, header):
-            return _opened(read, header, cached, cold=False)
-        if header.turn_count == 0:
-            return _opened(read, header, (), cold=True)
+        if read.is_exact(cached):
+            return read.opened(cached, cold=False)
+        if read.header.turn_count == 0:
+            return read.opened((), cold=True)
         return await self._read_cold(user, asked, read)
 
-    async def _read_cold(self, user: UserId, asked: Asked, read: _Read) -> Opened | Settled:
-        header = read.header
+    async def _read_cold(self, user: UserId, asked: Asked, read: Reading) -> Opened | Settled:
         for _ in range(TAIL_READS):
             tail, mine = await asyncio.gather(
-                self._transcript.read_tail(user, header),
-                self._transcript.read_turn(user, asked.session, header.gen, asked.turn_id),
+                self._transcript.read_tail(user, read.header),
+                self._transcript.read_turn(user, asked.session, read.header.gen, asked.turn_id),
             )
             if mine:
                 settled = replay(mine, asked.body_hash)
                 await self._close(user, asked, mine, None)
                 return settled
-            window = newest_run(tail, upto=header.turn_count)
+            window = newest_run(tail, upto=read.header.turn_count)
             if window:
-                return _opened(read, header, fit_window(window), cold=True)
-            header = await self._reread(user, header)
-        return replace(_opened(read, header, (), cold=True), degraded=(*_away(read), WINDOW_SHORT))  # ADR 7
+                return read.opened(fit_window(window), cold=True)
+            read = replace(read, header=await self._reread(user, read.header))
+        opened = read.opened((), cold=True)
+        return replace(opened, degraded=(*opened.degraded, WINDOW_SHORT))  # ADR 7
 
     async def _open_cached(self, user: UserId, asked: Asked) -> OpenedTurn | None:
         request = LeaseRequest(asked.turn_id, asked.owner, asked.body_hash, asked.seconds + LEASE_MARGIN)
@@ -230,38 +188,6 @@ class TurnProtocol:
         if header is None or header.gen != seen.gen:
             raise erased()
         return header
-
-
-def _usable(cached: OpenedTurn | None, header: Header, now: datetime) -> Sequence[Turn]:
-    """Cached turns of the header's incarnation that have not expired; of a stale or empty cache none."""
-    if not isinstance(cached, CachedSession) or cached.gen != header.gen:
-        return ()
-    return tuple(turn for turn in cached.turns if turn.expires_at > now)
-
-
-def _is_exact(cached: OpenedTurn | None, turns: Sequence[Turn], header: Header) -> bool:
-    """Whether these turns are, without a gap, the newest of the transcript as the header counts it."""
-    counted = isinstance(cached, CachedSession) and cached.count == header.turn_count
-    return counted and 0 < len(turns) == len(newest_run(turns, upto=header.turn_count))
-
-
-def _opened(read: _Read, header: Header, window: Sequence[Turn], *, cold: bool) -> Opened:
-    """What was read, without preferences from before an erase."""
-    stored = read.preferences
-    fresh = stored.epoch == header.epoch
-    return Opened(
-        header=header,
-        window=window,
-        cold=cold,
-        preferences=stored.preferences if fresh else Preferences(),
-        preferences_expire_at=stored.expires_at if fresh else None,
-        last_times=newest_times(stored.last_times, read.now, apart_from=header.session_id) if fresh else (),
-        degraded=_away(read),
-    )
-
-
-def _away(read: _Read) -> tuple[str, ...]:
-    return () if read.cached else (CACHE_AWAY,)
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from shared.http.schemas.turns import TurnBody, TurnPage, TurnView
 from shared.http.strict_json import StrictRoute
 from shared.http.wiring import CurrentServices
 from shared.services.commits import STORE_SECONDS
-from shared.services.turn_protocol import Asked
+from shared.services.openings import Asked
 
 router = APIRouter(tags=["sessions"], route_class=StrictRoute, prefix="/sessions/{session_id}/turns")
 TurnIdText = Annotated[str, Path(json_schema_extra=ID_SCHEMA, description="The caller's name for the turn")]
