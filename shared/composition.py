@@ -16,7 +16,8 @@ from shared.ports.clock import Clock
 from shared.ports.health import Pingable
 from shared.ports.jobs import JobQueue
 from shared.services.consolidation import Consolidation
-from shared.services.conversation import Conversation, Retention
+from shared.services.conversation import Conversation
+from shared.services.drafts import Retention
 from shared.services.health import Health
 from shared.services.idle_sessions import IdleSessions
 from shared.services.last_times import LastTimes

@@ -1,35 +1,28 @@
 """A conversation: one turn at a time, answered by the model or recorded from elsewhere."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from typing import Any, TypeVar
 
-from shared.domain.context import ContextEntry, Known, Prompt, build_prompt
-from shared.domain.errors import (
-    Busy,
-    ContentFiltered,
-    InvalidRequest,
-    ModelUnavailable,
-    StoreUnavailable,
-    TooLarge,
-    TurnInProgress,
-)
+from shared.domain.context import ContextEntry, Prompt, build_prompt
+from shared.domain.errors import Busy, ContentFiltered, InvalidRequest, StoreUnavailable, TooLarge, TurnInProgress
 from shared.domain.ids import UserId
-from shared.domain.turns import MAX_TURN_BYTES, Message, TokenUsage, Turn, TurnStatus, search_text, stored_size
+from shared.domain.turns import MAX_TURN_BYTES, Message, TurnStatus, stored_size
 from shared.ports.clock import Clock
 from shared.ports.jobs import ConsolidationJob, JobQueue, QueueUnavailable
-from shared.ports.model import ChatModel, ChatReply, ChatRequest, TokenCount
+from shared.ports.model import ChatModel, ChatRequest, TokenCount
 from shared.ports.preferences import PreferenceStore
 from shared.prompts import read_prompt
 from shared.services.commits import STORE_SECONDS, Settled
+from shared.services.drafts import Retention, draft_turn
+from shared.services.hearing import Hear, Heard, Retelling, hear_in_time
 from shared.services.openings import Asked, Opened
 from shared.services.questions import Question
 from shared.services.timings import Timings
 from shared.services.turn_protocol import TurnProtocol
-from shared.services.turn_stream import Answer, Delta, Finished, Started, TurnStream
+from shared.services.turn_stream import Answer, TurnStream
 from shared.telemetry.signals import count_turn, time_retrieval
 
 Result = TypeVar("Result")
@@ -39,29 +32,6 @@ STREAM_SECONDS = 180.0  # the whole of a turn that is read as it is written
 FIRST_TOKEN_SECONDS = 15.0  # of a stream
 CONSOLIDATED_EVERY = 10  # turns of a session that goes on: what leaves the history is in its summary by then
 RENEW_AFTER = timedelta(days=1)  # preferences live on with use, written at most daily
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """How long things are kept: `turns` and preferences by default, `unremembered` with memory switched off.
-
-    A session is due for consolidation when it was idle for `due_after`.
-    """
-
-    turns: timedelta
-    unremembered: timedelta
-    due_after: timedelta
-
-
-Hear = Callable[[ChatRequest, Sequence[ContextEntry]], Awaitable["Heard"]]
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What came of asking the model; without a reply it was refused."""
-
-    reply: ChatReply | None
-    status: TurnStatus
 
 
 class Conversation:
@@ -128,40 +98,8 @@ class Conversation:
             if isinstance(opened, Settled):
                 return _counted(opened)
             async with self._protocol.holding(user, asked):
-                turn = self._draft(asked, opened, messages, TurnStatus.DONE)
-                return _counted(await self._commit(user, asked, opened, turn))
-
-    async def _ask(self, user: UserId, question: Question) -> Answer:
-        async def hear(request: ChatRequest, _: Sequence[ContextEntry]) -> Heard:
-            return Heard(await self._model.reply(request), TurnStatus.DONE)
-
-        return await self._take(user, question, TURN_SECONDS, hear)
-
-    async def _run_stream(self, user: UserId, question: Question, stream: TurnStream) -> None:
-        pieces: list[str] = []
-
-        async def hear(request: ChatRequest, context: Sequence[ContextEntry]) -> Heard:
-            async with stream.hearing(), aclosing(self._model.stream(request)) as parts:
-                async for part in parts:
-                    if isinstance(part, ChatReply):
-                        return Heard(part, TurnStatus.DONE)
-                    if not pieces:
-                        await stream.send(Started(context))
-                    pieces.append(part)
-                    await stream.send(Delta(part))
-            if not pieces:
-                raise ModelUnavailable("Nobody waited for the answer, and none had come; send the same request again")
-            return Heard(ChatReply("".join(pieces), "interrupted"), TurnStatus.INTERRUPTED)
-
-        try:
-            answer = await self._take(user, question, STREAM_SECONDS, hear)
-            if not pieces:
-                await stream.send(Started(answer.context))
-                await stream.send(Delta(answer.turn.reply))
-            streamed = "".join(pieces) or answer.turn.reply
-            await stream.send(Finished(answer, replaced=streamed != answer.turn.reply))
-        except Exception as failed:  # noqa: BLE001 - the reader gets it, whatever it is
-            await stream.send(failed)
+                unheard = Heard(None, TurnStatus.DONE)
+                return _counted(await self._commit(user, asked, opened, messages, unheard))
 
     async def drain(self, seconds: float) -> None:
         """Let turns that nobody waits for come to their end, or end them after so long; a resend completes those."""
@@ -170,6 +108,19 @@ class Conversation:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+
+    async def _ask(self, user: UserId, question: Question) -> Answer:
+        async def hear(request: ChatRequest, _: Sequence[ContextEntry]) -> Heard:
+            return Heard(await self._model.reply(request), TurnStatus.DONE)
+
+        return await self._take(user, question, TURN_SECONDS, hear)
+
+    async def _run_stream(self, user: UserId, question: Question, stream: TurnStream) -> None:
+        retelling = Retelling(self._model, stream)
+        try:
+            await retelling.finish(await self._take(user, question, STREAM_SECONDS, retelling.hear))
+        except Exception as failed:  # noqa: BLE001 - the reader gets it, whatever it is
+            await stream.send(failed)
 
     def _start(self, work: Coroutine[None, None, Result]) -> asyncio.Task[Result]:
         """Run it to its end whoever waits for it; a task nobody holds may vanish."""
@@ -192,12 +143,25 @@ class Conversation:
                     return await self._take_opened(user, question, asked, opened, hear, timings)
 
     async def _take_opened(
-        self, user: UserId, question: Question, asked: Asked, opened: Opened, hear: Hear, timings: "Timings"
+        self, user: UserId, question: Question, asked: Asked, opened: Opened, hear: Hear, timings: Timings
     ) -> Answer:
         said = question.said(self._clock.now())
+        prompt = self._prompt(question, opened, said)
+        time_retrieval(timings.seconds, cold=opened.cold)
+        seconds = asked.seconds - STORE_SECONDS
+        request = ChatRequest(prompt.messages, question.tools, question.model, FIRST_TOKEN_SECONDS, seconds)
+        with timings.stage("model"):
+            heard = await hear_in_time(hear, request, prompt.context)
+        with timings.stage("commit"):
+            committing = self._commit(user, asked, opened, said, heard)
+            settled, _ = await asyncio.gather(committing, self._renew(user, opened))
+        return _answer(settled, prompt.context, timings)
+
+    def _prompt(self, question: Question, opened: Opened, said: Sequence[Message]) -> Prompt:
+        texts = [read_prompt("chat.v1"), question.instructions]
         prompt = build_prompt(
-            system=self._system(question),
-            known=_known(opened),
+            system=[Message(role="system", content=text, at=self._clock.now()) for text in texts if text],
+            known=opened.known(),
             window=opened.window,
             asked=said,
             history_tokens=question.history_tokens,
@@ -206,74 +170,14 @@ class Conversation:
         if said[-1] not in prompt.messages:
             message = "No tool call of the turn before has this tool_call_id; send the results of its calls"
             raise InvalidRequest(message, target="messages")
-        time_retrieval(timings.seconds, cold=opened.cold)
-        with timings.stage("model"):
-            heard = await self._hear(hear, question, asked, prompt)
-        turn = self._turn(asked, opened, said, heard)
-        with timings.stage("commit"):
-            settled, _ = await asyncio.gather(self._commit(user, asked, opened, turn), self._renew(user, opened))
-        return _answer(settled, prompt.context, timings)
+        return prompt
 
-    async def _hear(self, hear: Hear, question: Question, asked: Asked, prompt: Prompt) -> Heard:
-        seconds = asked.seconds - STORE_SECONDS
-        request = ChatRequest(prompt.messages, question.tools, question.model, FIRST_TOKEN_SECONDS, seconds)
-        try:
-            async with asyncio.timeout(seconds):
-                return await hear(request, prompt.context)
-        except ContentFiltered:
-            return Heard(None, TurnStatus.REFUSED)
-        except TimeoutError as late:
-            raise ModelUnavailable("The model took too long; send the same request again", retry_after=2) from late
-
-    def _system(self, question: Question) -> list[Message]:
-        texts = [read_prompt("chat.v1"), question.instructions]
-        return [Message(role="system", content=text, at=self._clock.now()) for text in texts if text]
-
-    def _turn(self, asked: Asked, opened: Opened, said: Sequence[Message], heard: Heard) -> Turn:
-        reply = heard.reply
-        if reply is None:
-            return self._draft(asked, opened, said, heard.status)
-        at = self._clock.now()
-        answered = Message(role="assistant", content=reply.text, tool_calls=reply.tool_calls, at=at)
-        return self._draft(asked, opened, [*said, answered], heard.status, reply.finish_reason, reply.usage)
-
-    def _draft(
-        self,
-        asked: Asked,
-        opened: Opened,
-        messages: Sequence[Message],
-        status: TurnStatus,
-        finish_reason: str | None = None,
-        usage: TokenUsage | None = None,
-    ) -> Turn:
-        now = self._clock.now()
+    async def _commit(
+        self, user: UserId, asked: Asked, opened: Opened, said: Sequence[Message], heard: Heard
+    ) -> Settled:
+        turn = draft_turn(asked, opened, said, heard, self._clock.now(), self._retention.lifetime(opened))
         remembered = opened.preferences.memory_enabled
-        return Turn(
-            session_id=asked.session,
-            gen=opened.header.gen,
-            epoch=opened.header.epoch,
-            turn_id=asked.turn_id,
-            seq=opened.header.turn_count + 1,
-            saw_seq=opened.header.turn_count,
-            body_hash=asked.body_hash,
-            status=status,
-            messages=tuple(messages),
-            finish_reason=finish_reason,
-            usage=usage or TokenUsage(),
-            text=search_text(messages) if remembered else None,
-            created_at=now,
-            expires_at=now + self._lifetime(opened),
-        )
-
-    def _lifetime(self, opened: Opened) -> timedelta:
-        if not opened.preferences.memory_enabled:
-            return self._retention.unremembered
-        own = opened.header.ttl_seconds
-        return timedelta(seconds=own) if own else self._retention.turns
-
-    async def _commit(self, user: UserId, asked: Asked, opened: Opened, turn: Turn) -> Settled:
-        remembered = opened.preferences.memory_enabled
-        due_at: datetime | None = turn.created_at + self._retention.due_after if remembered else None
+        due_at = turn.created_at + self._retention.due_after if remembered else None
         settled = await self._protocol.commit(user, asked, opened, turn, due_at)
         new_turns = settled.turn.seq - opened.header.consolidated_seq
         if remembered and not settled.replayed and new_turns % CONSOLIDATED_EVERY == 0:
@@ -299,13 +203,6 @@ async def _deadline(seconds: float) -> AsyncIterator[None]:
             yield
     except TimeoutError as late:
         raise Busy("The turn could not be stored in time; send the same request again", retry_after=1) from late
-
-
-def _known(opened: Opened) -> Known:
-    """What the model is told of the user; of what was remembered nothing, where the user wants nothing remembered."""
-    if not opened.preferences.memory_enabled:
-        return Known(opened.preferences)
-    return Known(opened.preferences, opened.header.summary, opened.last_times)
 
 
 def _counted(settled: Settled) -> Settled:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import uuid4
 
+from shared.domain.context import Known
 from shared.domain.ids import SessionId, TurnId
 from shared.domain.preferences import Preferences
 from shared.domain.summaries import LastTime, newest_times
@@ -41,6 +42,12 @@ class Opened:
     preferences_expire_at: datetime | None
     last_times: Sequence[LastTime]
     degraded: Sequence[str]
+
+    def known(self) -> Known:
+        """What the model is told of the user; of what was remembered nothing, if nothing is to be remembered."""
+        if not self.preferences.memory_enabled:
+            return Known(self.preferences)
+        return Known(self.preferences, self.header.summary, self.last_times)
 
 
 @dataclass(frozen=True, slots=True)
