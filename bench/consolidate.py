@@ -105,7 +105,7 @@ async def _print_cost(services: Services, age: int) -> None:
 
 async def _seed(services: Services, user: UserId, length: int) -> ConsolidationJob:
     """A session of so many turns, of which all but the last ten are consolidated, as if they had been said."""
-    containers = next(one for one in services.clients if isinstance(one, CosmosContainers))
+    containers = services.clients.containers
     now, gen, session = SystemClock().now(), Gen(uuid4().hex), SessionId("s")
     expires_at = now + timedelta(days=1)
     header = empty_header(user, session, gen, 0, None, now) | {
@@ -140,7 +140,7 @@ async def _print_timer(due: int) -> None:
         settings = local_settings(ModelAt("http://127.0.0.1:9/v1"), **queue)
         composition = Composition(settings, cosmos_transport=cosmos.transport())
         services = await composition.services()
-        containers = next(one for one in services.clients if isinstance(one, CosmosContainers))
+        containers = services.clients.containers
         for number in range(0, due, PER_PARTITION):
             await _write(containers, UserId(f"user-{number}"), min(PER_PARTITION, due - number))
         before, start = _peak_mb(), time.perf_counter()

@@ -210,9 +210,9 @@ async def main() -> None:
             url = await first_line(process, log)
             async with running(cosmos, ModelAt(url), redis_socket=str(redis.socket)) as app:
                 services = await app.composition.services()
-                containers = next(one for one in services.clients if isinstance(one, CosmosContainers))
-                cache = next(one for one in services.clients if isinstance(one, RedisSessions))
-                await run(Bench(app.api, containers, cache), arguments.each, arguments.rounds)
+                cache = services.clients.redis
+                assert cache
+                await run(Bench(app.api, services.clients.containers, cache), arguments.each, arguments.rounds)
     cosmos.close()
 
 

@@ -152,7 +152,7 @@ async def _send_others(keepsake: Keepsake) -> list[httpx.Response]:
 
 async def _damage(keepsake: Keepsake, stored: dict[str, Any]) -> None:
     services = await keepsake.composition.services()
-    containers: Any = next(client for client in services.clients if client.name == "cosmos")
+    containers = services.clients.containers
     async with containers.call("preferences") as container:
         await container.upsert_item({"id": stored["id"], "user_id": stored["user_id"], "preferences": "canary-wish"})
 

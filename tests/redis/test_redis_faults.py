@@ -379,7 +379,8 @@ async def _lease(keepsake: Keepsake, seconds: float) -> None:
     """What a worker leaves that died while it asked the model for the turn t1 with the message Hello."""
     asked = a_question(turn="t1").asked(60)
     services = await keepsake.composition.services()
-    (cache,) = (client for client in services.clients if isinstance(client, redis_sessions.RedisSessions))
+    cache = services.clients.redis
+    assert cache
     request = LeaseRequest(asked.turn_id, asked.owner, asked.body_hash, seconds)
     await cache.open_turn(ADA, asked.session, request)
 

@@ -6,7 +6,6 @@ from typing import Any, Self
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from redis.asyncio import UnixDomainSocketConnection
 
-from shared.adapters.redis_sessions import RedisSessions
 from tests.support.app import Keepsake, Transport
 
 
@@ -203,7 +202,7 @@ class _MeanwhileTransport(WrappedTransport):
 async def make_redis_mortal(worker: Keepsake, countdown: Countdown) -> None:
     """Let a worker die at its calls of Redis too, if it has one, and send nothing there when it is dead."""
     services = await worker.composition.services()
-    for cache in (client for client in services.clients if isinstance(client, RedisSessions)):
+    if cache := services.clients.redis:
         pool = cache._client.connection_pool
         pool.connection_class = _MortalConnection
         pool.connection_kwargs["countdown"] = countdown
