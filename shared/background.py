@@ -18,7 +18,7 @@ async def sweep_deleted_sessions(composition: Composition) -> None:
     """Sweep sessions deleted five minutes ago once more. Twice is harmless."""
     async with _observed("sweep_deleted_sessions"):
         services = await composition.services()
-        await services.sessions.sweep_due()
+        await services.deletions.sweep_due()
 
 
 async def summarise_idle_sessions(composition: Composition) -> None:

@@ -14,6 +14,7 @@ from shared.ports.clock import Clock
 from shared.ports.jobs import JobQueue
 from shared.services.consolidation import Consolidation
 from shared.services.conversation import Conversation
+from shared.services.deletions import Deletions
 from shared.services.drafts import Retention
 from shared.services.health import Health
 from shared.services.idle_sessions import IdleSessions
@@ -42,6 +43,7 @@ class Services:
 
     conversation: Conversation
     sessions: Sessions
+    deletions: Deletions
     session_data: SessionData
     preferences: UserPreferences
     consolidation: Consolidation
@@ -151,9 +153,8 @@ def _wire(settings: Settings, clients: Clients, clock: Clock) -> Services:
     last_times = LastTimes(stores.preferences, stores.sessions, clock, kept)
     return Services(
         conversation=_make_conversation(settings, clients, stores, clock),
-        sessions=Sessions(
-            stores.sessions, stores.graves, stores.transcript, stores.users, stores.cache, last_times, clock, kept
-        ),
+        sessions=Sessions(stores.sessions, stores.transcript, stores.users),
+        deletions=Deletions(stores.sessions, stores.graves, stores.cache, last_times, clock),
         session_data=SessionData(stores.sessions, stores.values, clock, kept),
         preferences=UserPreferences(stores.preferences, stores.users, clock, kept),
         consolidation=_make_consolidation(settings, clients, stores, last_times, clock),

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from shared.domain.errors import PreconditionFailed
 from shared.domain.turns import Header
 
 Strategy = Literal["discrete", "summary", "preferences", "custom"]
@@ -32,3 +33,13 @@ def session_etag(header: Header) -> str:
     """A digest of what a user sees of the session."""
     seen = repr((header.gen.value, header.turn_count, header.consolidated_seq, header.title, header.strategy))
     return hashlib.sha256(f"{seen}{header.ttl_seconds}".encode()).hexdigest()[:32]
+
+
+def check_etag(header: Header, if_match: str | None) -> None:
+    """Let pass what the user saw, or who does not say.
+
+    Raises:
+        PreconditionFailed: the session has changed since.
+    """
+    if if_match not in {None, "*", session_etag(header)}:
+        raise PreconditionFailed("The session has changed; read it again", target="If-Match")

@@ -176,9 +176,9 @@ async def test_graves_are_swept_once_more_by_the_timer(
     async with keepsake.client() as client:
         await client.delete("/sessions/s")
     services = await keepsake.composition.services()
-    assert await services.sessions.sweep_due() == 0
+    assert await services.deletions.sweep_due() == 0
     cosmos.clock.advance(301)
-    assert await services.sessions.sweep_due() == 1
+    assert await services.deletions.sweep_due() == 1
     assert cosmos_rows("grave") == []
     assert len(cosmos_rows("turn")) == 1
 

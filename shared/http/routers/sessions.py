@@ -93,7 +93,7 @@ async def delete_session(
     session_id: SessionIdText, user: CurrentUser, services: CurrentServices, if_match: IfMatch = None
 ) -> None:
     """Forget a session and all its turns. What is not there is deleted already."""
-    await services.sessions.delete(user, SessionId(session_id), bare_etag(if_match))
+    await services.deletions.delete(user, SessionId(session_id), bare_etag(if_match))
 
 
 @router.post(
