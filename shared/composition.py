@@ -189,8 +189,7 @@ def _make_consolidation(
         stores.preferences,
         stores.summaries,
         last_times,
-        Summariser(model, clock),
+        Summariser(model, clock, settings.summary_piece_tokens),
         clients.jobs,
         clock,
-        settings.summary_piece_tokens,
     )

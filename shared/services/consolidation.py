@@ -5,7 +5,6 @@ from datetime import timedelta
 
 from shared.domain.errors import Busy, KeepsakeError, ModelUnavailable, NotFound, SessionErased, StoreUnavailable
 from shared.domain.ids import SessionId, UserId
-from shared.domain.pieces import cut_piece
 from shared.domain.turns import Header
 from shared.ports.clock import Clock
 from shared.ports.jobs import ConsolidationJob, JobQueue
@@ -42,9 +41,8 @@ class Consolidation:
         summariser: Summariser,
         jobs: JobQueue,
         clock: Clock,
-        piece_tokens: int,
     ) -> None:
-        """Take the ports, the summariser, and how many tokens it takes in at once."""
+        """Take the ports and the summariser."""
         self._sessions = sessions
         self._transcript = transcript
         self._preferences = preferences
@@ -53,7 +51,6 @@ class Consolidation:
         self._summariser = summariser
         self._jobs = jobs
         self._clock = clock
-        self._piece_tokens = piece_tokens
 
     async def consolidate(self, user: UserId, session: SessionId) -> Header:
         """Consolidate now; the header as it is then, behind its turns if a minute was not enough.
@@ -122,7 +119,7 @@ class Consolidation:
         """Summarise what comes next and commit it; the header afterwards."""
         after, gen = header.consolidated_seq, header.gen
         turns = await self._transcript.list_turns(user, header.session_id, gen, after, TURNS_AT_A_TIME)
-        piece = cut_piece(turns, self._clock.now(), upto=upto, tokens=self._piece_tokens)
+        piece = self._summariser.cut(turns, upto)
         summary = await self._summariser.summarise(header.summary, piece, after + 1)
         for _ in range(WRITE_TRIES):
             if await self._summaries.keep(user, header, summary, piece.upto):

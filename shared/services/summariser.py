@@ -8,9 +8,9 @@ from pydantic import JsonValue, ValidationError
 from shared.domain.context import render_data
 from shared.domain.errors import ContentFiltered, ModelUnavailable
 from shared.domain.extractive import extract, extract_title
-from shared.domain.pieces import Piece, told
+from shared.domain.pieces import Piece, cut_piece, told
 from shared.domain.summaries import Summary
-from shared.domain.turns import Message
+from shared.domain.turns import Message, Turn
 from shared.ports.clock import Clock
 from shared.ports.model import ChatModel, ChatRequest
 from shared.prompts import read_prompt
@@ -31,10 +31,15 @@ class SummaryModel:
 class Summariser:
     """Makes a summary of the one before and what is new. Nothing is stored here, so doing it twice only costs."""
 
-    def __init__(self, model: SummaryModel | None, clock: Clock) -> None:
-        """Take the model; without one every summary is extractive."""
+    def __init__(self, model: SummaryModel | None, clock: Clock, piece_tokens: int) -> None:
+        """Take the model, without one every summary is extractive, and how many tokens are taken in at once."""
         self._model = model
         self._clock = clock
+        self._piece_tokens = piece_tokens
+
+    def cut(self, turns: Sequence[Turn], upto: int) -> Piece:
+        """As much of these turns, up to this seq, as is summarised at once."""
+        return cut_piece(turns, self._clock.now(), upto=upto, tokens=self._piece_tokens)
 
     async def summarise(self, earlier: Summary | None, piece: Piece, from_seq: int) -> Summary | None:
         """The summary of everything up to the piece's end; the earlier one if there is nothing to tell.
