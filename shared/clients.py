@@ -29,7 +29,6 @@ SDKS = (
     "shared.adapters.redis_client",
     "shared.adapters.redis_sessions",
     "shared.adapters.storage_queue",
-    "openai.resources.chat.completions",
     "openai.resources.models",
 )
 

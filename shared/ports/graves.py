@@ -38,7 +38,7 @@ class SessionGraves(Protocol):
         ...
 
     async def find_due(self, now: datetime) -> Sequence[Grave]:
-        """Graves of all users that are due, at most 1,000 at a time: one of the two reads that cross partitions."""
+        """Graves of all users that are due, at most 1,000 at a time: one of the reads that cross partitions."""
         ...
 
     async def close(self, grave: Grave) -> None:

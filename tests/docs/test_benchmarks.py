@@ -17,7 +17,7 @@ DOCUMENT = (ROOT / "docs" / "benchmarks.md").read_text()
 SUPPORT = {"__init__", "environment", "instant_model", "ledger", "locustfile", "slow_model", "stack", "worker_probe"}
 NO_ENVIRONMENT = 2  # the exit code of a benchmark that cannot install what it measures with
 NEEDS_LINUX = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="CPU and memory are read from /proc")
-slow = pytest.mark.skipif(not os.environ.get("KEEPSAKE_SLOW"), reason="builds an environment: KEEPSAKE_SLOW=1")
+slow = pytest.mark.skipif(not os.environ.get("KEEPSAKE_SLOW"), reason="takes its time: KEEPSAKE_SLOW=1")
 
 
 def run_bench(*arguments: str) -> str:
@@ -67,6 +67,7 @@ def test_coldstart_prints_its_table() -> None:
     assert re.search(r"resident after the first answer, MB +[\d.]+", table)
 
 
+@slow
 def test_turn_prints_its_table() -> None:
     """One round at each length of session, and the ratios."""
     table = run_bench("bench.turn", "--rounds", "1")
