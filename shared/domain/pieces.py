@@ -32,7 +32,7 @@ def cut_piece(turns: Sequence[Turn], now: datetime, *, upto: int, tokens: int) -
     reached, used = upto if not turns else 0, 0
     for turn in turns:
         if turn.seq > upto:
-            break
+            return Piece(tuple(taken), upto)  # what is missing before it is gone for good
         if is_tellable(turn, now):
             used += estimate_tokens(" ".join(str(line["content"]) for line in told(turn)))
             if taken and used > tokens:

@@ -113,6 +113,12 @@ def test_turns_that_are_gone_are_passed_over() -> None:
     assert cut_piece([], LATER, upto=7, tokens=500).upto == 7
 
 
+@pytest.mark.parametrize("left", [[], [1]], ids=["none left", "some left"])
+def test_turns_that_are_gone_are_passed_over_though_more_was_said_meanwhile(left: list[int]) -> None:
+    """What came later does not send the summary back over what it covers."""
+    assert cut_piece([a_turn(seq) for seq in (*left, 5)], LATER, upto=3, tokens=500).upto == 3
+
+
 def test_what_came_later_is_left_for_later() -> None:
     """A piece ends where the run began to look."""
     assert cut_piece([a_turn(1), a_turn(2)], LATER, upto=1, tokens=500).upto == 1
