@@ -11,7 +11,7 @@ from shared.domain.turns import Turn
 MAX_EXTRACT_CHARS = 700  # at most about 200 tokens, also where words are short
 MAX_SENTENCE_CHARS = 220  # a longer one is a pasted text
 MIN_WORDS = 3
-_BREAK = re.compile(r"(?<=[.!?\u2026])\s+|\s*\n+\s*")
+_BREAK = re.compile(r"(?<=[.!?\u2026])\s+|\n+")  # spaces around a line are stripped: \s*\n would take quadratic time
 _WORD = re.compile(r"\w[\w'\u2019-]*")
 _FIRST_PERSON = re.compile(r"\b(i|i'm|i\u2019m|i've|i\u2019ve|i'd|i\u2019d|my|mine|me|we|our|us)\b", re.IGNORECASE)
 _LASTING = re.compile(

@@ -79,6 +79,11 @@ def test_sentences_end_where_they_end() -> None:
     assert split("One is 3.5 m. Two!\nThree? Four") == ["One is 3.5 m.", "Two!", "Three?", "Four"]
 
 
+def test_a_message_of_spaces_holds_nobody_up() -> None:
+    """The work grows with the text, not with its square: this one would take an hour."""
+    assert split(f"One{' ' * 1_000_000}two.{' ' * 1_000_000}\n \r\n Three") == [f"One{' ' * 1_000_000}two.", "Three"]
+
+
 @given(st.lists(st.integers(1, 2000), min_size=1, max_size=30), st.integers(500, 2000))
 def test_pieces_cover_a_transcript_without_gap_or_overlap(sizes: list[int], tokens: int) -> None:
     """Piece after piece, each turn is in exactly one, in order."""
