@@ -111,6 +111,10 @@ def _extracted(earlier: Summary | None, piece: Piece, begins: int) -> Summary | 
 
 
 def _faults(why: ValidationError) -> str:
-    """What is wrong, by field and rule; never what was in it."""
+    """What is wrong, by the schema's own fields and the rule; never a word of what was in it (F31)."""
     errors = why.errors(include_input=False, include_url=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, error['loc'])) or 'the text'}: {error['type']}" for error in errors[:5])
+    return "; ".join(f"{_field_of(error['loc'])}: {error['type']}" for error in errors[:5])
+
+
+def _field_of(place: Sequence[int | str]) -> str:
+    return str(place[0]) if place and place[0] in SummaryAnswer.model_fields else "the object"
