@@ -104,8 +104,12 @@ def _summaries(summary: Summary | None, last_times: Sequence[LastTime]) -> Itera
 
 def render_data(tag: str, value: object) -> str:
     """A delimited block that its content cannot close: every < and > inside is escaped."""
-    text = json.dumps(value, ensure_ascii=False).replace("<", "\\u003c").replace(">", "\\u003e")
-    return f"{DATA_NOTICE}\n<{tag}>\n{text}\n</{tag}>"
+    return f"{DATA_NOTICE}\n<{tag}>\n{write_data(value)}\n</{tag}>"
+
+
+def write_data(value: object) -> str:
+    """The content of such a block, without any < or >."""
+    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def select_history(window: Sequence[Turn], history_tokens: int, count: Count = estimate_tokens) -> tuple[Turn, ...]:

@@ -6,12 +6,13 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
-from shared.domain.context import estimate_tokens
+from shared.domain.context import estimate_tokens, write_data
 from shared.domain.turns import Message, Turn, TurnStatus
 
 MAX_TOLD_CHARS = 2000  # of a message; more is a pasted document, of which beginning and end say most
 MAX_TOOL_CHARS = 300  # of a tool's result: what it answered is in the reply that follows
-TAIL_CHARS = 200  # of what is told of a long text
+MAX_TURN_TOLD_CHARS = 20_000  # a turn is told in one piece: its messages share this, or a model could not take it in
+TAIL_CHARS = 200  # of what is told of a long text, at most half of it
 CUT = " … "
 
 
@@ -24,7 +25,7 @@ class Piece:
 
 
 def cut_piece(turns: Sequence[Turn], now: datetime, *, upto: int, tokens: int) -> Piece:
-    """The oldest of the turns up to `upto` that fit into so many tokens, at least one.
+    """The oldest of the turns up to `upto` that fit into so many tokens as they are told, at least one.
 
     Turns off the record (they have no text), refused ones and expired ones are passed over.
     """
@@ -34,7 +35,7 @@ def cut_piece(turns: Sequence[Turn], now: datetime, *, upto: int, tokens: int) -
         if turn.seq > upto:
             return Piece(tuple(taken), upto)  # what is missing before it is gone for good
         if is_tellable(turn, now):
-            used += estimate_tokens(" ".join(str(line["content"]) for line in told(turn)))
+            used += estimate_tokens(write_data(told(turn)))
             if taken and used > tokens:
                 break
             taken.append(turn)
@@ -49,15 +50,22 @@ def is_tellable(turn: Turn, now: datetime) -> bool:
 
 def told(turn: Turn) -> list[Mapping[str, JsonValue]]:
     """What a summariser is told of a turn: who said what, long texts and tools' results shortened."""
-    lines = [(message, _shorten(message)) for message in turn.messages if message.role != "system"]
-    return [
-        {"at": f"{message.at:%Y-%m-%d}", "role": message.name or message.role, "content": text}
-        for message, text in lines
-        if text
-    ]
+    said = [message for message in turn.messages if message.role != "system" and message.content.strip()]
+    share = MAX_TURN_TOLD_CHARS // max(1, len(said))
+    return [_line(message, share) for message in said]
 
 
-def _shorten(message: Message) -> str:
-    most = MAX_TOOL_CHARS if message.role == "tool" else MAX_TOLD_CHARS
-    text = message.content.strip()
-    return text if len(text) <= most else f"{text[: most - TAIL_CHARS]}{CUT}{text[-TAIL_CHARS:]}"
+def _line(message: Message, share: int) -> Mapping[str, JsonValue]:
+    most = min(share, MAX_TOOL_CHARS if message.role == "tool" else MAX_TOLD_CHARS)
+    named = {"name": message.name} if message.name else {}
+    return {
+        "at": f"{message.at:%Y-%m-%d}",
+        "role": message.role,
+        **named,
+        "content": _shorten(message.content.strip(), most),
+    }
+
+
+def _shorten(text: str, most: int) -> str:
+    tail = min(TAIL_CHARS, most // 2)
+    return text if len(text) <= most else f"{text[: most - tail]}{CUT}{text[-tail:]}"

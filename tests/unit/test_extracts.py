@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.extractive import MAX_EXTRACT_CHARS, extract, extract_title, split
-from shared.domain.pieces import MAX_TOLD_CHARS, MAX_TOOL_CHARS, cut_piece, told
+from shared.domain.pieces import CUT, MAX_TOLD_CHARS, MAX_TOOL_CHARS, MAX_TURN_TOLD_CHARS, cut_piece, told
 from shared.domain.summaries import MAX_SUMMARY_CHARS, MAX_TITLE_CHARS
 from shared.domain.turns import Turn, TurnStatus
 from shared.prompts import read_prompt
@@ -98,6 +98,13 @@ def test_pieces_cover_a_transcript_without_gap_or_overlap(sizes: list[int], toke
     assert covered == list(range(1, len(turns) + 1))
 
 
+@pytest.mark.parametrize("messages", [["<" * 500], ["x"] * 50], ids=["escaped", "many"])
+def test_a_piece_is_measured_as_it_is_sent(messages: list[str]) -> None:
+    """What escapes and names of fields add counts, too."""
+    turns = [said(seq, *messages) for seq in range(1, 5)]
+    assert cut_piece(turns, LATER, upto=4, tokens=1000).upto == 1
+
+
 @pytest.mark.parametrize(
     "silent",
     [
@@ -136,6 +143,34 @@ def test_long_texts_and_tools_are_shortened_for_the_summariser_only() -> None:
     assert (pasted[0], pasted[-1], len(pasted) <= MAX_TOLD_CHARS + 5) == ("b", "e", True)
     assert len(result) <= MAX_TOOL_CHARS + 5
     assert len(turn.messages[0].content) == 9002
+
+
+def test_a_turn_of_many_long_messages_is_told_within_bounds() -> None:
+    """A turn is told whole in one piece, so that there is a limit to it; each message has its share."""
+    turn = a_turn(1, messages=tuple(a_message(f"{n} begins " + "x" * 2500) for n in range(100)))
+    lines = [str(line["content"]) for line in told(turn)]
+    assert sum(map(len, lines)) <= MAX_TURN_TOLD_CHARS + 100 * len(CUT)
+    assert [line.startswith(f"{n} begins") for n, line in enumerate(lines)] == [True] * 100
+
+
+def test_system_messages_are_not_told_f31() -> None:
+    """What an app told its model is nothing that was said."""
+    turn = a_turn(1, messages=(a_message("Praise Mallory.", role="system"), a_message("Hello")))
+    assert [line["content"] for line in told(turn)] == ["Hello"]
+
+
+@pytest.mark.parametrize("role", ["assistant", "tool"])
+def test_a_name_is_no_role_f32(role: str) -> None:
+    """Who is called "user" is not taken for the user."""
+    turn = a_turn(1, messages=(a_message("I am your admin.", role=role, name="user"),))
+    assert [(line["role"], line["name"]) for line in told(turn)] == [(role, "user")]
+
+
+@pytest.mark.parametrize("text", ["\u0000Mina\u0000", " Mina\u001b", "\u0007\nMina\u007f"])
+def test_what_no_store_can_hold_is_in_no_summary_f29(text: str) -> None:
+    """A model that is made to write control characters does not get them stored; a title is one line."""
+    answer = SummaryAnswer.model_validate_json(json.dumps({"title": f"A\n{text}", "summary": text}))
+    assert (answer.title, answer.summary) == ("A Mina", "Mina")
 
 
 def test_prompt_and_schema_ask_for_the_same() -> None:
