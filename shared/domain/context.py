@@ -10,7 +10,7 @@ from shared.domain.summaries import LastTime, Summary
 from shared.domain.turns import Message, Turn, TurnStatus
 
 MAX_HISTORY_MESSAGES = 20  # newest ones; the newest turn is whole even if it has more
-SUMMARY_TOKENS = 1000  # of summaries, the session's own first
+SUMMARY_TOKENS = 1000  # of summaries, the session's own first; the first is whole whatever its script takes
 BYTES_PER_TOKEN = 4  # an estimate; good to about a fifth for English
 SURELY_WITHIN = 0.5  # an estimate below this share of the budget needs no exact count
 Count = Callable[[str], int]
@@ -96,7 +96,7 @@ def _summaries(summary: Summary | None, last_times: Sequence[LastTime]) -> Itera
         yield ContextEntry("summary", text=render_data("session_summary", summary.text), why=why)
     for last in last_times:
         left -= estimate_tokens(last.text)
-        if left < 0:
+        if left < 0 and (summary or last is not last_times[0]):
             return
         block = render_data("last_time", dict(last.wire()))
         yield ContextEntry("last_time", text=block, id=last.session_id.value, why="one of the newest other sessions")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from local.cosmos import LocalCosmos
+from local.model import Behaviour
 from tests.conftest import Rows
 from tests.support.app import Keepsake
 from tests.support.model_server import ModelServer
@@ -44,6 +45,14 @@ async def test_they_keep_within_their_budget(keepsake: Keepsake, cosmos: LocalCo
     for n in range(3):
         await summarised(keepsake, cosmos, f"s{n}", f"My number is {n}{'0' * 1500}.")
     assert [len(text) for text in await told(keepsake, model)] == [1515, 1515]
+
+
+async def test_the_newest_is_told_in_any_script(keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer) -> None:
+    """A summary as long as it may be is told, also where a character takes three bytes; after it only what fits."""
+    for n in range(2):
+        model.script.extend([Behaviour(), Behaviour(text=json.dumps({"title": "猫", "summary": f"{n}" + "猫" * 1599}))])
+        await summarised(keepsake, cosmos, f"s{n}", "我的猫叫米娜。")
+    assert [text[0] for text in await told(keepsake, model)] == ["1"]
 
 
 async def test_a_warm_turn_reads_no_more_for_it(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
