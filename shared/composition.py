@@ -153,7 +153,7 @@ def _wire(settings: Settings, clients: Clients, clock: Clock) -> Services:
     last_times = LastTimes(stores.preferences, stores.sessions, clock, kept)
     return Services(
         conversation=_make_conversation(settings, clients, stores, clock),
-        sessions=Sessions(stores.sessions, stores.transcript, stores.users),
+        sessions=Sessions(stores.sessions, stores.transcript, stores.users, last_times),
         deletions=Deletions(stores.sessions, stores.graves, stores.cache, last_times, clock),
         session_data=SessionData(stores.sessions, stores.values, clock, kept),
         preferences=UserPreferences(stores.preferences, stores.users, clock, kept),

@@ -43,8 +43,13 @@ class LastTime:
 
 def newest_times(times: Sequence[LastTime], now: datetime, *, apart_from: SessionId) -> tuple[LastTime, ...]:
     """The newest of another session that have not expired, newest first."""
-    known = [one for one in times if one.expires_at > now and one.session_id != apart_from]
+    known = [one for one in unexpired(times, now) if one.session_id != apart_from]
     return tuple(sorted(known, key=lambda one: one.at, reverse=True)[:LAST_TIMES_SHOWN])
+
+
+def unexpired(times: Sequence[LastTime], now: datetime) -> tuple[LastTime, ...]:
+    """These without what lived as long as it may."""
+    return tuple(one for one in times if one.expires_at > now)
 
 
 def with_time(times: Sequence[LastTime], latest: LastTime) -> tuple[LastTime, ...]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from shared.domain.errors import Busy
 from shared.domain.ids import Gen, SessionId, UserId
 from shared.domain.preferences import Preferences
-from shared.domain.summaries import LastTime, with_time, without_gen
+from shared.domain.summaries import LastTime, unexpired, with_time, without_gen
 from shared.domain.turns import Header
 from shared.ports.clock import Clock
 from shared.ports.preferences import PreferenceStore, StoredPreferences
@@ -47,7 +47,7 @@ class LastTimes:
             if latest is None:
                 return
             known = stored.last_times if stored.epoch == header.epoch else ()
-            times = with_time(known, latest)
+            times = with_time(unexpired(known, self._clock.now()), latest)
             if tuple(known) == times or await self._write(user, stored, header.epoch, times):
                 return
         raise _lost_races()
@@ -60,7 +60,8 @@ class LastTimes:
         """
         for _ in range(WRITE_TRIES):
             stored = await self._preferences.read(user)
-            if await self._write(user, stored, stored.epoch, without_gen(stored.last_times, gen)):
+            kept = unexpired(stored.last_times, self._clock.now())
+            if await self._write(user, stored, stored.epoch, without_gen(kept, gen)):
                 return
         raise _lost_races()
 

@@ -11,6 +11,7 @@ from shared.domain.turns import Header, Turn
 from shared.ports.sessions import HeaderChange, HeaderCursor, SessionStore
 from shared.ports.transcript import TranscriptStore
 from shared.ports.users import UserStore
+from shared.services.last_times import LastTimes
 
 WRITE_TRIES = 5
 
@@ -18,11 +19,14 @@ WRITE_TRIES = 5
 class Sessions:
     """What a user may do with sessions; all of it is confined to the user's own partition."""
 
-    def __init__(self, store: SessionStore, transcript: TranscriptStore, users: UserStore) -> None:
-        """Take the ports."""
+    def __init__(
+        self, store: SessionStore, transcript: TranscriptStore, users: UserStore, last_times: LastTimes
+    ) -> None:
+        """Take the ports, and what other sessions are told."""
         self._store = store
         self._transcript = transcript
         self._users = users
+        self._last_times = last_times
 
     async def list(self, user: UserId, after: HeaderCursor | None, limit: int) -> Sequence[Header]:
         """Sessions with turns, newest first; none from before the user was erased."""
@@ -76,3 +80,4 @@ class Sessions:
             end = header.last_active_at + timedelta(seconds=header.ttl_seconds)
             if end < header.expires_at:
                 await self._store.shorten(user, header, end)
+            await self._last_times.publish(user, header.session_id)

@@ -113,15 +113,38 @@ async def test_a_summary_goes_with_the_newest_turn_it_covers(
 ) -> None:
     """Rewritten on day 80, gone on day 90: headers, summaries, and what others are told, by the store's clock."""
     await keepsake.chat("My cat is called Mina.", session_id="s")
+    await keepsake.chat("I live in Oslo.", session_id="renamed")
     cosmos.clock.advance(80 * DAY)
     async with keepsake.client() as client:
-        await client.patch("/sessions/s", json={"title": "Cats"})
         await client.post("/sessions/s/consolidate")
+        await client.patch("/sessions/renamed", json={"title": "Oslo"})
     assert await told(keepsake, model) == ["My cat is called Mina."]
     cosmos.clock.advance(10 * DAY + 60)
     assert await told(keepsake, model) == []
     assert [row["session_id"] for row in live_rows("session")] == ["now"]
     assert [row["session_id"] for row in live_rows("turn")] == ["now", "now"]
+
+
+async def test_a_shorter_life_of_a_session_holds_for_what_others_are_told(
+    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer
+) -> None:
+    """Shortened after it was summarised, it is told no longer than it lives."""
+    await summarised(keepsake, cosmos, "s", "My cat is called Mina.")
+    async with keepsake.client() as client:
+        assert (await client.patch("/sessions/s", json={"ttl_seconds": 3600})).status_code == 200
+    assert await told(keepsake, model) == ["My cat is called Mina."]
+    cosmos.clock.advance(3600)
+    assert await told(keepsake, model) == []
+
+
+async def test_what_expired_is_not_kept_beside_the_preferences(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+    """The next summary takes its place, though there would be room for both."""
+    await summarised(keepsake, cosmos, "s", "My cat is called Mina.")
+    async with keepsake.client() as client:
+        await client.patch("/sessions/s", json={"ttl_seconds": 3600})
+    cosmos.clock.advance(3600)
+    await summarised(keepsake, cosmos, "t", "I live in Oslo.")
+    assert "Mina" not in str(cosmos.rows("preferences"))
 
 
 async def test_a_turn_rewritten_on_day_eighty_is_gone_on_day_ninety(
