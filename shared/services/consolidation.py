@@ -109,7 +109,8 @@ class Consolidation:
     async def _consolidate_all(self, user: UserId, header: Header) -> None:
         """Piece by piece what was said by now, unless the user wants nothing remembered."""
         upto = header.turn_count
-        if (await self._preferences.read(user)).preferences.memory_enabled:
+        stored = await self._preferences.read(user)
+        if stored.preferences.memory_enabled or stored.epoch != header.epoch:
             while header.consolidated_seq < upto:
                 header = await self._consolidate_piece(user, header, upto)
         elif header.due_at:

@@ -13,6 +13,7 @@ from tests.support.app import Keepsake, running
 from tests.support.ask import ADA
 from tests.support.faulty import Meanwhile
 from tests.support.model_server import ModelServer
+from tests.support.rows import bump_epoch
 
 pytestmark = pytest.mark.anyio
 
@@ -156,3 +157,15 @@ async def test_what_is_off_the_record_is_in_no_summary(
     session = await keepsake.get("/sessions/s")
     assert (session["summary"]["text"], session["consolidated_seq"]) == ("My cat is called Mina.", 2)
     assert "42" not in str(model.requests[-1])
+
+
+async def test_preferences_from_before_an_erase_switch_nothing_off(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+    """A user who is erased begins with memory on, and is summarised."""
+    async with keepsake.client() as client:
+        await client.put("/preferences", json={"memory_enabled": False})
+        await keepsake.chat("Hello", session_id="before")
+    await bump_epoch(cosmos, "ada")
+    await keepsake.chat("My cat is called Mina.")
+    async with keepsake.client() as client:
+        session = (await client.post("/sessions/s/consolidate")).json()
+    assert session["summary"]["text"] == "My cat is called Mina."
