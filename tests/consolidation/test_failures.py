@@ -119,15 +119,18 @@ async def test_a_model_that_fails_is_tried_later_and_later_then_given_up_f15(
 
 
 async def test_parked_sessions_are_listed_and_revived(
-    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer
+    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer, live_rows: Rows
 ) -> None:
-    """An operator sees what was given up and why, and has it tried anew."""
+    """An operator sees what was given up and why, and has it tried anew, as often as a new one."""
     await parked(keepsake, cosmos, model)
     services = await keepsake.composition.services()
     job = ConsolidationJob(ADA, SessionId("s"))
     assert [(one.job, one.reason) for one in await services.idle_sessions.list_parked()] == [(job, "model_unavailable")]
     assert (await services.idle_sessions.revive(), await services.idle_sessions.revive()) == (1, 0)
+    model.fail_next(500)
     await keepsake.tick()
+    assert live_rows("session")[0]["attempts"] == 1
+    await rest(keepsake, cosmos)
     assert (await keepsake.get("/sessions/s"))["consolidated_seq"] == 1
     assert await services.idle_sessions.list_parked() == []
 
