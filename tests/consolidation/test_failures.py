@@ -12,6 +12,7 @@ from local.model import Behaviour
 from shared.adapters.cosmos_items import read_time
 from shared.domain.ids import SessionId
 from shared.ports.jobs import ConsolidationJob
+from shared.services import consolidation
 from tests.conftest import Rows
 from tests.support.app import BEN, Keepsake, running
 from tests.support.ask import ADA
@@ -179,11 +180,11 @@ async def test_a_session_that_kills_its_process_is_given_up_too_f24(
     """A message's last delivery counts before the work begins, so that what ends the process is not tried for ever."""
     async with running(cosmos, model) as keepsake:
         await keepsake.chat("My cat is called Mina.")
-        consolidation = (await keepsake.composition.services()).consolidation
+        service = (await keepsake.composition.services()).consolidation
         for _ in range(5):
             model.script.append(Behaviour(delay=5))
             asked = len(model.requests)
-            work = asyncio.create_task(consolidation.run(ConsolidationJob(ADA, SessionId("s")), last_delivery=True))
+            work = asyncio.create_task(service.run(ConsolidationJob(ADA, SessionId("s")), last_delivery=True))
             await model.wait_for_requests(asked + 1)
             work.cancel()
             await asyncio.wait({work})
@@ -191,15 +192,55 @@ async def test_a_session_that_kills_its_process_is_given_up_too_f24(
     assert (header["parked"], header["attempts"], header["due_at"]) == ("delivered_too_often", 5, None)
 
 
+async def test_a_last_delivery_that_fails_counts_once_f24(
+    keepsake: Keepsake, model: ModelServer, live_rows: Rows
+) -> None:
+    """It was counted beforehand."""
+    await keepsake.chat("My cat is called Mina.")
+    model.fail_next(500)
+    service = (await keepsake.composition.services()).consolidation
+    await service.run(ConsolidationJob(ADA, SessionId("s")), last_delivery=True)
+    assert live_rows("session")[0]["attempts"] == 1
+
+
+async def test_a_run_without_time_left_goes_on_in_another(
+    cosmos: LocalCosmos, model: ModelServer, live_rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is committed stays, what is left is queued again, and neither is a failure."""
+    monkeypatch.setattr(consolidation, "RUN_SECONDS", 2.0)
+    async with running(cosmos, model, summary_piece_tokens=500) as keepsake:
+        for n in range(2):
+            await keepsake.chat(f"My number is {n}. {'x' * 1500}")
+        model.script.extend([Behaviour(), Behaviour(delay=60)])
+        await (await keepsake.composition.services()).consolidation.run(ConsolidationJob(ADA, SessionId("s")))
+        (header,) = live_rows("session")
+        assert (header["consolidated_seq"], header["attempts"], await keepsake.jobs.length()) == (1, 0, 1)
+        await keepsake.work()
+    assert live_rows("session")[0]["consolidated_seq"] == 2
+
+
+async def test_a_run_in_which_nothing_is_done_is_a_failure_f15(
+    cosmos: LocalCosmos, model: ModelServer, live_rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a session that is always too slow would be tried for ever."""
+    monkeypatch.setattr(consolidation, "RUN_SECONDS", 0.5)
+    async with running(cosmos, model) as keepsake:
+        await keepsake.chat("My cat is called Mina.")
+        model.script.append(Behaviour(delay=60))
+        await (await keepsake.composition.services()).consolidation.run(ConsolidationJob(ADA, SessionId("s")))
+        assert (live_rows("session")[0]["attempts"], await keepsake.jobs.length()) == (1, 0)
+
+
+@pytest.mark.parametrize("kind", [None, "query", "patch"])
 async def test_a_store_that_is_away_is_no_failure_of_the_session_f9(
-    keepsake: Keepsake, cosmos: LocalCosmos, live_rows: Rows
+    keepsake: Keepsake, cosmos: LocalCosmos, live_rows: Rows, kind: str | None
 ) -> None:
     """The message is delivered again; nothing is counted against the session, and in the end it is summarised."""
     await keepsake.chat("My cat is called Mina.")
     cosmos.clock.advance(IDLE)
     services = await keepsake.composition.services()
     await services.idle_sessions.queue_due()
-    cosmos.faults.add(Fault(status=503, times=3))
+    cosmos.faults.add(Fault(status=503, kind=kind, times=3))
     await keepsake.work()
     (header,) = live_rows("session")
     assert (header["consolidated_seq"], header["attempts"]) == (1, 0)

@@ -7,8 +7,11 @@ import pytest
 
 from local.cosmos import LocalCosmos
 from local.model import Behaviour
+from shared.domain.ids import SessionId
+from shared.ports import ConsolidationJob
 from tests.conftest import Rows
 from tests.support.app import Keepsake
+from tests.support.ask import ADA
 from tests.support.model_server import ModelServer
 from tests.support.rows import bump_epoch
 
@@ -78,6 +81,29 @@ async def test_an_erased_user_is_not_told(keepsake: Keepsake, cosmos: LocalCosmo
     await summarised(keepsake, cosmos, "s", "My cat is called Mina.")
     await bump_epoch(cosmos, "ada")
     assert await told(keepsake, model) == []
+
+
+async def test_what_was_erased_is_not_carried_over(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+    """The first summary after an erase begins anew; one of before, that is late, does not come in again."""
+    await summarised(keepsake, cosmos, "s", "My cat is called Mina.")
+    await bump_epoch(cosmos, "ada")
+    await summarised(keepsake, cosmos, "new", "I live in Oslo.")
+    await (await keepsake.composition.services()).consolidation.run(ConsolidationJob(ADA, SessionId("s")))
+    beside = str(cosmos.rows("preferences"))
+    assert ("Oslo" in beside, "Mina" in beside) == (True, False)
+
+
+async def test_an_old_session_that_is_summarised_late_displaces_no_newer_one(
+    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer
+) -> None:
+    """Newest is what was said last, not what was summarised last."""
+    await keepsake.chat("I am late.", session_id="late")
+    cosmos.clock.advance(60)
+    for n in range(4):
+        await summarised(keepsake, cosmos, f"s{n}", f"My number is {n}.")
+    async with keepsake.client() as client:
+        await client.post("/sessions/late/consolidate")
+    assert await told(keepsake, model, "s3") == ["My number is 2.", "My number is 1.", "My number is 0."]
 
 
 async def test_with_memory_off_nothing_is_told(keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer) -> None:

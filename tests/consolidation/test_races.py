@@ -89,6 +89,22 @@ async def test_two_consolidations_at_once_make_one_summary_f21(cosmos: LocalCosm
     assert await while_consolidating(cosmos, model, run, check) >= 9
 
 
+async def test_what_was_consolidated_meanwhile_stands_f21(cosmos: LocalCosmos, model: ModelServer) -> None:
+    """A summary by other means, made at any moment before the last write, is the one that is kept."""
+    kept: list[bool] = []
+
+    async def extract(_: Keepsake) -> None:
+        async with running(cosmos, model, summariser="extractive", **PIECE) as extracting:
+            await run(extracting)
+
+    async def check(keepsake: Keepsake) -> None:
+        kept.append((await keepsake.get("/sessions/s"))["summary"]["extractive"])
+
+    await while_consolidating(cosmos, model, extract, check)
+    assert kept == sorted(kept, reverse=True)
+    assert set(kept) == {True, False}
+
+
 async def test_a_session_deleted_in_the_middle_leaves_nothing(
     cosmos: LocalCosmos, model: ModelServer, live_rows: Rows
 ) -> None:
