@@ -15,7 +15,7 @@ LAST_TIMES_KEPT = LAST_TIMES_SHOWN + 1  # one of them may be the session's own
 
 
 class Summary(BaseModel):
-    """What was said from one turn to another. Extractive: in sentences that were said, not in a model's words."""
+    """What was said from one turn to another. Extractive: in sentences chosen from what was said and the one before."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 

@@ -106,7 +106,7 @@ def _extracted(earlier: Summary | None, piece: Piece, begins: int) -> Summary | 
     text = extract(earlier.text if earlier else None, piece.turns)
     title = (earlier.title if earlier else None) or extract_title(piece.turns)
     if not text:
-        return earlier and earlier.model_copy(update={"to_seq": piece.upto})
+        return earlier and earlier.model_copy(update={"to_seq": piece.upto, "extractive": True})
     return Summary(text=text, title=title, from_seq=begins, to_seq=piece.upto, extractive=True)
 
 

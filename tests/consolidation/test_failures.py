@@ -203,6 +203,16 @@ async def test_a_last_delivery_that_fails_counts_once_f24(
     assert live_rows("session")[0]["attempts"] == 1
 
 
+async def test_a_last_delivery_that_finds_nothing_to_do_counts_nothing_f24(keepsake: Keepsake, live_rows: Rows) -> None:
+    """A session that is summarised does not become due by it."""
+    await keepsake.chat("My cat is called Mina.")
+    service = (await keepsake.composition.services()).consolidation
+    for last in (False, True):
+        await service.run(ConsolidationJob(ADA, SessionId("s")), last_delivery=last)
+    (header,) = live_rows("session")
+    assert (header["attempts"], header["due_at"]) == (0, None)
+
+
 async def test_a_run_without_time_left_goes_on_in_another(
     cosmos: LocalCosmos, model: ModelServer, live_rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:

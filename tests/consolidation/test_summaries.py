@@ -7,6 +7,7 @@ import pytest
 
 from local.cosmos import LocalCosmos
 from local.model import Behaviour
+from shared.prompts.summarise import answer_schema
 from tests.conftest import Rows
 from tests.support.app import BEN, Keepsake, running
 from tests.support.model_server import ModelServer
@@ -122,3 +123,30 @@ async def test_what_the_provider_refuses_is_summarised_without_it_f16(keepsake: 
     async with keepsake.client() as client:
         session = (await client.post("/sessions/s/consolidate")).json()
     assert session["summary"]["extractive"] is True
+
+
+async def test_a_summary_outlives_a_piece_that_nothing_can_be_chosen_from_f16(
+    keepsake: Keepsake, model: ModelServer
+) -> None:
+    """What was known stays as it is, and says that no model took in what came after."""
+    notes = f"The user's cat is called Mina{' and so on' * 30}."
+    refusal = json.dumps({"error": {"code": "content_filter", "message": "no"}})
+    async with keepsake.client() as client:
+        await keepsake.chat("Thanks!")
+        model.script.append(Behaviour(text=json.dumps({"title": "A cat", "summary": notes})))
+        await client.post("/sessions/s/consolidate")
+        await keepsake.chat("Thanks!")
+        model.script.append(Behaviour(status=400, body=refusal))
+        session = (await client.post("/sessions/s/consolidate")).json()
+    assert session["summary"] == {"text": notes, "from_seq": 1, "to_seq": 2, "extractive": True}
+
+
+async def test_a_summary_is_asked_of_its_own_model_by_its_schema(cosmos: LocalCosmos, model: ModelServer) -> None:
+    """SUMMARY_MODEL, and nothing but title and summary in the answer; no tools."""
+    async with running(cosmos, model, summary_model="small") as keepsake:
+        await keepsake.chat("My cat is called Mina.")
+        async with keepsake.client() as client:
+            await client.post("/sessions/s/consolidate")
+    asked = model.requests[-1]
+    assert (asked["model"], "tools" in asked) == ("small", False)
+    assert asked["response_format"]["json_schema"]["schema"] == answer_schema()
