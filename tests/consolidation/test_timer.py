@@ -12,6 +12,8 @@ from shared.adapters.cosmos_items import empty_header, write_time
 from shared.domain.errors import KeepsakeError
 from shared.domain.ids import Gen, SessionId, UserId
 from shared.ports.jobs import ConsolidationJob, QueueUnavailable
+from shared.ports import ConsolidationJob, QueueUnavailable
+from shared.services import idle_sessions
 from shared.services.idle_sessions import MAX_WAITING
 from tests.support.app import Keepsake, running
 from tests.support.ask import ADA
@@ -61,6 +63,19 @@ async def test_a_full_queue_is_left_alone(
         with caplog.at_level(logging.INFO):
             assert await services.idle_sessions.queue_due() == queued
     assert re.search(f"due_sessions queued={queued} waiting={waiting} oldest_seconds=18[0-9]{{2}}\n", caplog.text)
+
+
+async def test_what_a_run_has_no_time_for_is_left_to_the_next(
+    cosmos: LocalCosmos, model: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is out of time ends without an error, and the next finds everything."""
+    await due(cosmos, 2, users=1)
+    async with running(cosmos, model) as keepsake:
+        services = await keepsake.composition.services()
+        with monkeypatch.context() as short:
+            short.setattr(idle_sessions, "RUN_SECONDS", 0.0)
+            assert await services.idle_sessions.queue_due() == 0
+        assert await services.idle_sessions.queue_due() == 2
 
 
 async def test_sessions_that_are_not_due_are_left_alone(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
