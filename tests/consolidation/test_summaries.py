@@ -150,3 +150,17 @@ async def test_a_summary_is_asked_of_its_own_model_by_its_schema(cosmos: LocalCo
     asked = model.requests[-1]
     assert (asked["model"], "tools" in asked) == ("small", False)
     assert asked["response_format"]["json_schema"]["schema"] == answer_schema()
+
+
+@pytest.mark.parametrize(("remembered", "queued"), [(True, 1), (False, 0)])
+async def test_a_tenth_turn_is_queued_if_it_is_remembered(
+    keepsake: Keepsake,
+    remembered: bool,  # noqa: FBT001 - a table's column
+    queued: int,
+) -> None:
+    """Every tenth, not the ones around it; off the record none."""
+    async with keepsake.client() as client:
+        await client.put("/preferences", json={"memory_enabled": remembered})
+        for _ in range(12):
+            await keepsake.chat("My cat is called Mina.")
+    assert await keepsake.jobs.length() == queued
