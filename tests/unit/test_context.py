@@ -15,9 +15,11 @@ from shared.domain.context import (
     render_data,
     select_history,
 )
+from shared.domain.ids import SessionId
 from shared.domain.preferences import Preferences
+from shared.domain.summaries import LastTime, Summary
 from shared.domain.turns import Message, Turn, TurnStatus
-from tests.support.build import NOON, a_call, a_message, a_result, a_turn
+from tests.support.build import GEN, NOON, a_call, a_message, a_result, a_turn
 
 
 @given(st.lists(st.integers(1, 2000), min_size=1, max_size=40), st.integers(0, 3000))
@@ -83,6 +85,17 @@ def test_the_prompt_says_what_it_is_made_of() -> None:
         ("history", "turn 7 of this session"),
     ]
     assert prompt.messages[-1].content == "Hi"
+
+
+def test_the_summaries_share_one_budget() -> None:
+    """The session's own counts first, then other sessions', newest first, as long as they fit."""
+    own = Summary(text="x" * 2400, from_seq=1, to_seq=9, extractive=False)
+    times = [
+        LastTime(session_id=SessionId(f"s{n}"), gen=GEN, text="x" * 1600, at=NOON, expires_at=NOON) for n in range(2)
+    ]
+    known = Known(Preferences(), own, times)
+    prompt = build_prompt(system=[], known=known, window=[a_turn(10)], asked=[a_message("Hi")], history_tokens=8000)
+    assert [entry.section for entry in prompt.context] == ["summary", "last_time", "history"]
 
 
 def _fits(turns: list[Turn] | tuple[Turn, ...], budget: int) -> bool:

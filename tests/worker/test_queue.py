@@ -85,7 +85,10 @@ def test_every_tenth_turn_is_consolidated_at_once(worker: httpx.Client, queues: 
     wait_until(lambda: waiting(queues, QUEUE) == 0)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"user_id": "ada"}', '{"user_id": "a b", "session_id": "s"}', "\x00"])
+OTHER = ['{"user_id": "ada"}', '{"user_id": "a b", "session_id": "s"}', '{"user_id": "a", "session_id": "s", "x": 1}']
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\x00", *OTHER])
 def test_what_is_no_job_becomes_poison_f25(worker: httpx.Client, queues: Azurite, text: str) -> None:
     """A message that nobody wrote is tried five times and put aside; others go on meanwhile."""
     send(queues, text)
