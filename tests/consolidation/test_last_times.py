@@ -8,7 +8,7 @@ import pytest
 from local.cosmos import LocalCosmos
 from local.model import Behaviour
 from shared.domain.ids import SessionId
-from shared.ports import ConsolidationJob
+from shared.ports.jobs import ConsolidationJob
 from tests.conftest import Rows
 from tests.support.app import Keepsake
 from tests.support.ask import ADA

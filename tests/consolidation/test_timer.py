@@ -12,7 +12,6 @@ from shared.adapters.cosmos_items import empty_header, write_time
 from shared.domain.errors import KeepsakeError
 from shared.domain.ids import Gen, SessionId, UserId
 from shared.ports.jobs import ConsolidationJob, QueueUnavailable
-from shared.ports import ConsolidationJob, QueueUnavailable
 from shared.services import idle_sessions
 from shared.services.idle_sessions import MAX_WAITING
 from tests.support.app import Keepsake, running
