@@ -71,9 +71,9 @@ def empty_header(user: UserId, session: SessionId, gen: Gen, epoch: int, agent_i
     }
 
 
-def header_of(item: Mapping[str, Any]) -> Header:
-    """The header an item holds."""
-    summary = item.get("summary")
+def header_of(item: Mapping[str, Any], now: datetime) -> Header:
+    """The header an item holds, without a summary that has expired."""
+    summary = Summary.model_validate(item["summary"]) if item.get("summary") else None
     return Header(
         session_id=SessionId(item["session_id"]),
         gen=Gen(item["gen"]),
@@ -83,7 +83,7 @@ def header_of(item: Mapping[str, Any]) -> Header:
         title=item.get("title"),
         agent_id=item.get("agent_id"),
         strategy=item.get("strategy"),
-        summary=Summary.model_validate(summary) if summary else None,
+        summary=summary if summary and summary.expires_at > now else None,
         ttl_seconds=item.get("ttl_seconds"),
         created_at=read_time(item["created_at"]),
         last_active_at=read_time(item["last_active_at"]),

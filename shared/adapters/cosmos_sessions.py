@@ -35,7 +35,7 @@ class CosmosSessions:
                 item = await container.read_item(header_id(session), user.value)
         except ItemMissing:
             return None
-        return header_of(item) if item["session_id"] == session.value else None
+        return header_of(item, self._clock.now()) if item["session_id"] == session.value else None
 
     async def open_session(self, user: UserId, session: SessionId, agent_id: str | None, now: datetime) -> None:
         """Make an empty header of a fresh gen, fenced by the user's epoch, unless there is one.
@@ -65,7 +65,7 @@ class CosmosSessions:
             pages = container.query_items(
                 sql.squeeze(text), parameters=sql.named(parameters), partition_key=user.value, max_item_count=limit
             )
-            return [header_of(item) async for item in pages]
+            return [header_of(item, self._clock.now()) async for item in pages]
 
     async def change_header(self, user: UserId, header: Header, change: HeaderChange) -> Header | None:
         """Set the changeable fields if the header is still at this etag."""
@@ -85,7 +85,7 @@ class CosmosSessions:
                 )
         except (ItemChanged, ItemMissing, Contended):
             return None
-        return header_of(item)
+        return header_of(item, self._clock.now())
 
     async def shorten(self, user: UserId, header: Header, expires_at: datetime) -> None:
         """A hundred documents at a time until a query finds none that lives longer; then the header."""

@@ -44,7 +44,7 @@ class CosmosSummaries:
         """Set summary and `consolidated_seq`, which ends all attempts; nothing is due when that is everything."""
         fields = {
             "consolidated_seq": upto,
-            "summary": summary.model_dump() if summary else None,
+            "summary": summary.model_dump(mode="json") if summary else None,
             "attempts": 0,
             "parked": None,
         }

@@ -15,7 +15,10 @@ LAST_TIMES_KEPT = LAST_TIMES_SHOWN + 1  # one of them may be the session's own
 
 
 class Summary(BaseModel):
-    """What was said from one turn to another. Extractive: in sentences chosen from what was said and the one before."""
+    """What was said from one turn to another. Extractive: in sentences that were said, not in a model's words.
+
+    It goes with the newest turn it tells of, at `expires_at`, even if its session lives on.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
@@ -24,6 +27,7 @@ class Summary(BaseModel):
     from_seq: int
     to_seq: int
     extractive: bool
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,7 +80,7 @@ def _last_time(header: Header) -> LastTime | None:
         gen=header.gen,
         text=header.summary.text,
         at=header.last_active_at,
-        expires_at=header.expires_at,
+        expires_at=min(header.expires_at, header.summary.expires_at),
     )
 
 

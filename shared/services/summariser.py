@@ -51,17 +51,16 @@ class Summariser:
         """
         if not piece.turns:
             return earlier
-        begins = earlier.from_seq if earlier else from_seq
         if self._model:
             try:
                 answer = await self._ask(self._model, earlier, piece)
             except ContentFiltered:
                 pass
             else:
-                return Summary(
-                    text=answer.summary, title=answer.title, from_seq=begins, to_seq=piece.upto, extractive=False
-                )
-        return _extracted(earlier, piece, begins)
+                return _summary(earlier, piece, from_seq, answer.summary, answer.title, extractive=False)
+        text = extract(earlier.text if earlier else None, piece.turns)
+        title = (earlier.title if earlier else None) or extract_title(piece.turns)
+        return _summary(earlier, piece, from_seq, text, title, extractive=True)
 
     async def _ask(self, model: SummaryModel, earlier: Summary | None, piece: Piece) -> SummaryAnswer:
         turns: list[JsonValue] = [
@@ -102,12 +101,21 @@ class Summariser:
             raise ModelUnavailable("The model's summary does not fit its schema") from still
 
 
-def _extracted(earlier: Summary | None, piece: Piece, begins: int) -> Summary | None:
-    text = extract(earlier.text if earlier else None, piece.turns)
-    title = (earlier.title if earlier else None) or extract_title(piece.turns)
-    if not text:
-        return earlier and earlier.model_copy(update={"to_seq": piece.upto, "extractive": True})
-    return Summary(text=text, title=title, from_seq=begins, to_seq=piece.upto, extractive=True)
+def _summary(
+    earlier: Summary | None, piece: Piece, from_seq: int, text: str, title: str | None, *, extractive: bool
+) -> Summary | None:
+    """With its range, for as long as the newest turn it tells of lives; without a text it is the earlier one's."""
+    if not text and earlier is None:
+        return None
+    newest = max(turn.expires_at for turn in piece.turns)
+    return Summary(
+        text=text or (earlier.text if earlier else ""),
+        title=title,
+        from_seq=earlier.from_seq if earlier else from_seq,
+        to_seq=piece.upto,
+        extractive=extractive,
+        expires_at=max(newest, earlier.expires_at) if earlier else newest,
+    )
 
 
 def _faults(why: ValidationError) -> str:

@@ -98,4 +98,5 @@ async def _outcome(keepsake: Keepsake, cosmos: LocalCosmos, session: str) -> dic
     kept: dict[str, Any] = {
         name: header.get(name) for name in ("consolidated_seq", "summary", "due_at", "attempts", "parked")
     }
+    del kept["summary"]["expires_at"]  # that of its newest turn, which was said at another time
     return kept | {"told": told, "turns": [turn["turn_id"] for turn in await keepsake.transcript(session)]}

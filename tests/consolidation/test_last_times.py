@@ -185,3 +185,19 @@ async def test_a_turn_rewritten_on_day_eighty_is_gone_on_day_ninety(
     assert len(live_rows("turn")) == 1
     cosmos.clock.advance(2 * DAY)
     assert (live_rows("turn"), live_rows("session")) == ([], [])
+
+
+async def test_a_session_that_lives_on_outlives_its_summary(
+    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer
+) -> None:
+    """What a summary tells of is gone on day 90, even if the session was kept alive by what it does not tell of."""
+    await summarised(keepsake, cosmos, "s", "My cat is called Mina.")
+    cosmos.clock.advance(30 * DAY)
+    refusal = json.dumps({"error": {"code": "content_filter", "message": "no"}})
+    model.script.append(Behaviour(status=400, body=refusal))
+    assert (await keepsake.chat("Refused", session_id="s")).status_code == 422
+    cosmos.clock.advance(61 * DAY)
+    assert "summary" not in await keepsake.get("/sessions/s")
+    await keepsake.chat("Hello", session_id="s")
+    assert "Mina" not in str(model.requests[-1])
+    assert await told(keepsake, model) == []

@@ -89,7 +89,7 @@ def test_the_prompt_says_what_it_is_made_of() -> None:
 
 def test_the_summaries_share_one_budget() -> None:
     """The session's own counts first, then other sessions', newest first, as long as they fit."""
-    own = Summary(text="x" * 2400, from_seq=1, to_seq=9, extractive=False)
+    own = Summary(text="x" * 2400, from_seq=1, to_seq=9, extractive=False, expires_at=NOON)
     times = [
         LastTime(session_id=SessionId(f"s{n}"), gen=GEN, text="x" * 1600, at=NOON, expires_at=NOON) for n in range(2)
     ]

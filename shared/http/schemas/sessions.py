@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, Field
 
 from shared.domain.sessions import Strategy
+from shared.domain.summaries import Summary
 from shared.domain.turns import Header
 from shared.http.schemas.fields import Closed, Name, Whole
 
@@ -18,6 +19,11 @@ class SummaryView(BaseModel):
     from_seq: int
     to_seq: int
     extractive: bool
+
+    @classmethod
+    def of(cls, summary: Summary) -> Self:
+        """The summary on the wire."""
+        return cls(**summary.model_dump(include=set(cls.model_fields)))
 
 
 class SessionView(BaseModel):
@@ -45,7 +51,9 @@ class SessionView(BaseModel):
             ttl_seconds=header.ttl_seconds,
             turn_count=header.turn_count,
             consolidated_seq=header.consolidated_seq,
-            summary=SummaryView(**header.summary.model_dump(exclude={"title"})) if header.summary else None,
+            summary=SummaryView(**header.summary.model_dump(exclude={"title", "expires_at"}))
+            if header.summary
+            else None,
             last_active_at=header.last_active_at,
             created_at=header.created_at,
         )
