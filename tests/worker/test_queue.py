@@ -78,10 +78,10 @@ def test_the_timer_fills_the_queue_and_the_queue_is_worked_off(
 
 def test_every_tenth_turn_is_consolidated_at_once(worker: httpx.Client, queues: Azurite) -> None:
     """No timer is needed while a session goes on."""
-    user = {"x-user-id": "talker"}
+    user = {"x-user-id": "queue-talker"}
     for n in range(10):
         worker.put(f"/api/sessions/s/turns/t{n}", json=TURN, headers=user).raise_for_status()
-    wait_until(lambda: is_summarised(worker, "talker"), 20)
+    wait_until(lambda: is_summarised(worker, "queue-talker"), 20)
     wait_until(lambda: waiting(queues, QUEUE) == 0)
 
 
@@ -92,19 +92,19 @@ OTHER = ['{"user_id": "ada"}', '{"user_id": "a b", "session_id": "s"}', '{"user_
 def test_what_is_no_job_becomes_poison_f25(worker: httpx.Client, queues: Azurite, text: str) -> None:
     """A message that nobody wrote is tried five times and put aside; others go on meanwhile."""
     send(queues, text)
-    say(worker, "beside-poison")
-    send(queues, json.dumps({"user_id": "beside-poison", "session_id": "s"}))
+    say(worker, "queue-beside")
+    send(queues, json.dumps({"user_id": "queue-beside", "session_id": "s"}))
     wait_until(lambda: waiting(queues, POISON) == 1, 20)
-    wait_until(lambda: is_summarised(worker, "beside-poison"))
+    wait_until(lambda: is_summarised(worker, "queue-beside"))
     assert waiting(queues, QUEUE) == 0
 
 
 def test_a_message_for_nothing_is_done_with(worker: httpx.Client, queues: Azurite) -> None:
     """A session that was deleted, or never was, is no failure."""
-    say(worker, "leaver")
-    worker.delete("/api/sessions/s", headers={"x-user-id": "leaver"}).raise_for_status()
+    say(worker, "queue-leaver")
+    worker.delete("/api/sessions/s", headers={"x-user-id": "queue-leaver"}).raise_for_status()
     for session in ("s", "never"):
-        send(queues, json.dumps({"user_id": "leaver", "session_id": session}))
+        send(queues, json.dumps({"user_id": "queue-leaver", "session_id": session}))
     wait_until(lambda: waiting(queues, QUEUE) == 0)
     assert waiting(queues, POISON) == 0
 
@@ -123,11 +123,11 @@ def test_two_runners_and_two_messages_make_one_summary_f21(
     worker: httpx.Client, second_worker: httpx.Client, queues: Azurite, model: ModelServer
 ) -> None:
     """The same job twice over, at two processes, while more is said: every turn is summarised once."""
-    user = {"x-user-id": "twice"}
+    user = {"x-user-id": "queue-twice"}
     for n in range(4):
         worker.put(f"/api/sessions/s/turns/t{n}", json=TURN, headers=user).raise_for_status()
         for _ in range(2):
-            send(queues, json.dumps({"user_id": "twice", "session_id": "s"}))
+            send(queues, json.dumps({"user_id": "queue-twice", "session_id": "s"}))
     assert second_worker.get("/api/health").status_code == 200
     wait_until(lambda: waiting(queues, QUEUE) == 0, 20)
     assert worker.post("/api/sessions/s/consolidate", headers=user).status_code == 200
