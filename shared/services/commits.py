@@ -64,7 +64,7 @@ class Commits:
                         raise _unknown()
                     case HeaderMoved():
                         count_conflict()
-                        header = await self._reread(user, draft)
+                        header = await reread_header(self._sessions, user, draft)
                 tries += 1
                 await asyncio.sleep(random.uniform(0, min(MAX_JITTER, 0.005 * 2**tries)))  # noqa: S311 - jitter
 
@@ -86,11 +86,17 @@ class Commits:
             raise erased()
         return replay(mine, turn.body_hash)
 
-    async def _reread(self, user: UserId, draft: Turn) -> Header:
-        header = await self._sessions.read_header(user, draft.session_id)
-        if header is None or header.gen != draft.gen:
-            raise erased()
-        return header
+
+async def reread_header(sessions: SessionStore, user: UserId, seen: Header | Turn) -> Header:
+    """The header as it is now, of the same incarnation as what was seen.
+
+    Raises:
+        SessionErased: it is gone, or the session began anew.
+    """
+    header = await sessions.read_header(user, seen.session_id)
+    if header is None or header.gen != seen.gen:
+        raise erased()
+    return header
 
 
 def replay(stored: Turn, body_hash: str) -> Settled:

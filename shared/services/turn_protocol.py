@@ -23,7 +23,7 @@ from shared.ports.cache import (
 from shared.ports.preferences import PreferenceStore
 from shared.ports.sessions import SessionStore
 from shared.ports.transcript import TranscriptStore
-from shared.services.commits import Commits, Settled, conflict, erased, replay
+from shared.services.commits import Commits, Settled, conflict, erased, replay, reread_header
 from shared.services.openings import CACHE_AWAY, Asked, Opened, Reading
 from shared.telemetry.signals import append_span
 
@@ -149,7 +149,7 @@ class TurnProtocol:
             window = newest_run(tail, upto=read.header.turn_count)
             if window:
                 return read.opened(fit_window(window), cold=True)
-            read = replace(read, header=await self._reread(user, read.header))
+            read = replace(read, header=await reread_header(self._sessions, user, read.header))
         opened = read.opened((), cold=True)
         return replace(opened, degraded=(*opened.degraded, WINDOW_SHORT))  # ADR 7
 
@@ -182,12 +182,6 @@ class TurnProtocol:
             await self._cache.release(user, asked.session, asked.turn_id, asked.owner)
         except CacheUnavailable:
             return  # the lease runs out by itself
-
-    async def _reread(self, user: UserId, seen: Header | Turn) -> Header:
-        header = await self._sessions.read_header(user, seen.session_id)
-        if header is None or header.gen != seen.gen:
-            raise erased()
-        return header
 
 
 @asynccontextmanager
