@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared.http.errors import ErrorEnvelope
+from shared.http.errors import describe_answer, error_schemas
 from shared.http.principal import USER_HEADER
 
 UNUSED_SCHEMAS = ("HTTPValidationError", "ValidationError")  # FastAPI's own error form; ours is ErrorEnvelope
@@ -49,8 +49,8 @@ def complete(document: Document) -> None:
     components["headers"] = {
         name: {"description": text, "schema": {"type": "string"}} for name, text in HEADERS.items()
     }
-    for name in UNUSED_SCHEMAS:
-        components["schemas"].pop(name, None)
+    schemas = {name: one for name, one in components["schemas"].items() if name not in UNUSED_SCHEMAS}
+    components["schemas"] = dict(sorted((schemas | error_schemas()).items()))
     for item in document["paths"].values():
         for operation in item.values():
             _complete_operation(operation)
@@ -60,7 +60,7 @@ def _complete_operation(operation: Document) -> None:
     operation["security"] = _security(operation)
     responses = operation["responses"]
     _drop_default_422(responses)
-    responses["500"] = _broken()
+    responses["500"] = describe_answer("internal_error")
     for status, response in responses.items():
         response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in _headers(operation, status)}
 
@@ -75,11 +75,6 @@ def _headers(operation: Document, status: str) -> list[str]:
     if status < "400" or operation["operationId"] == "read_readiness":
         return ["x-ms-request-id"]
     return ["x-ms-request-id", "x-ms-error-code"] + (["Retry-After"] if status in {"409", "503"} else [])
-
-
-def _broken() -> Document:
-    schema = {"$ref": f"#/components/schemas/{ErrorEnvelope.__name__}"}
-    return {"description": "internal_error", "content": {"application/json": {"schema": schema}}}
 
 
 def _drop_default_422(responses: Document) -> None:
