@@ -95,13 +95,14 @@ def local_settings(model: HasUrl, **changed: Any) -> Settings:
 
 @dataclass(frozen=True, slots=True)
 class _StoreClock:
-    """The application's clock follows the store's, which a test may move."""
+    """The application's clock follows the store's, which a test may move; it may be so many seconds ahead of it."""
 
     cosmos: LocalCosmos
+    ahead: float
 
     def now(self) -> datetime:
-        """The store's time."""
-        return datetime.fromtimestamp(self.cosmos.clock.now(), UTC)
+        """The time of this worker."""
+        return datetime.fromtimestamp(self.cosmos.clock.now() + self.ahead, UTC)
 
 
 @asynccontextmanager
@@ -110,18 +111,19 @@ async def running(
     model: HasUrl,
     *,
     wrap: Callable[[Transport], Transport] = lambda inner: inner,
+    clock_ahead: float = 0.0,
     **settings: Any,
 ) -> AsyncIterator[Keepsake]:
     """A worker on these stores; `wrap` may put a faulty transport between the SDK and Cosmos DB.
 
-    Its queue is in this process, unless the settings name another.
+    Its queue is in this process, unless the settings name another; its clock may be seconds ahead of the store's.
     """
     jobs = LocalQueue()
     composition = Composition(
         local_settings(model, **settings),
         cosmos_transport=wrap(cosmos.transport()),
         jobs=None if "queue_endpoint" in settings else jobs,
-        clock=_StoreClock(cosmos),
+        clock=_StoreClock(cosmos, clock_ahead),
     )
     try:
         yield Keepsake(create_api(composition), composition, jobs)
