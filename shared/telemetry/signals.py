@@ -6,7 +6,7 @@ No span records an exception: its message may quote content (F36). Its type is t
 import time
 from asyncio import CancelledError
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypedDict
 
 from opentelemetry import metrics, trace
@@ -120,26 +120,14 @@ def mark_status(span: Span, status: int, *, failed: bool) -> None:
         _mark_failed(span, str(status))
 
 
-@contextmanager
-def append_span() -> Iterator[None]:
+def append_span() -> AbstractContextManager[None]:
     """Observe the commit of a turn."""
-    with _tracer.start_as_current_span(names.APPEND_TURN, **_QUIETLY) as span:
-        try:
-            yield
-        except BaseException as failed:
-            _mark_failed(span, type(failed).__name__)
-            raise
+    return _observed(names.APPEND_TURN, SpanKind.INTERNAL)
 
 
-@contextmanager
-def background_span(operation: str) -> Iterator[None]:
+def background_span(operation: str) -> AbstractContextManager[None]:
     """Observe a timer's or a queue's run, as a child of what the Functions worker attached."""
-    with _tracer.start_as_current_span(operation, kind=SpanKind.CONSUMER, **_QUIETLY) as span:
-        try:
-            yield
-        except BaseException as failed:
-            _mark_failed(span, type(failed).__name__)
-            raise
+    return _observed(operation, SpanKind.CONSUMER)
 
 
 @contextmanager
@@ -208,6 +196,16 @@ def count_charge(units: float, status: int) -> None:
 def count_redis_away() -> None:
     """Count a call that Redis did not answer."""
     _redis_away.add(1)
+
+
+@contextmanager
+def _observed(name: str, kind: SpanKind) -> Iterator[None]:
+    with _tracer.start_as_current_span(name, kind=kind, **_QUIETLY) as span:
+        try:
+            yield
+        except BaseException as failed:
+            _mark_failed(span, _kind_of(failed))
+            raise
 
 
 def _parent(traceparent: str | None) -> Context | None:
