@@ -26,12 +26,20 @@ Patience = Annotated[
     int | None,
     Header(alias="x-request-deadline-ms", ge=1, le=180_000, description="Milliseconds after which to stop waiting"),
 ]
+EVENT = {  # one of the stream's; before OpenAPI 3.2 there is no better place to say so
+    "type": "object",
+    "properties": {
+        "event": {"type": "string", "enum": ["context", "delta", "done", "error"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["event", "data"],
+}
 AS_EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The answer; or, asked for with `Accept: text/event-stream` or `stream`, the events "
         "`context`, `delta` (provisional until `done`), `done` (the answer, and whether it replaces what was "
         "streamed) and `error`",
-        "content": {EVENT_STREAM: {"schema": {"type": "string"}}},
+        "content": {EVENT_STREAM: {"schema": EVENT}},
     }
 }
 
