@@ -36,7 +36,7 @@ from shared.adapters.system_clock import SystemClock
 from shared.domain.ids import Gen, SessionId, TurnId, UserId
 from shared.domain.turns import MAX_WINDOW_TURNS
 from shared.ports.cache import LeaseRequest
-from shared.ports.commits import Committed
+from shared.ports.commits import Committed, Draft
 from tests.support.app import ModelAt, running
 from tests.support.build import a_turn
 from tests.support.redis_server import RedisServer
@@ -133,7 +133,7 @@ class Bench:
         turn = a_turn(
             number, session_id=session, gen=header.gen, turn_id=turn_id, created_at=now, expires_at=expires_at
         )
-        assert isinstance(await transcript.commit_turn(ADA, turn, expires_at, now), Committed)
+        assert isinstance(await transcript.commit_turn(ADA, Draft(turn, None, now), expires_at), Committed)
         await self.cache.close_turn(ADA, turn, owner, None)
         return (time.perf_counter() - start) * 1000, 0.0
 

@@ -5,9 +5,11 @@
 
 import asyncio
 import json
+import math
 import re
 import signal
 import time
+import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +23,17 @@ from starlette.routing import Route
 from local.serving import address_of, listen, serving
 
 MODEL_NAME = "scripted"
-BLOCK = re.compile(r"<(user_preferences|session_summary|last_time|conversation)>\n(.*)\n</\1>", re.DOTALL)
-SAYS = {"user_preferences": "I know what you prefer", "session_summary": "Earlier", "last_time": "Last time"}
+BLOCK = re.compile(
+    r"<(user_preferences|session_summary|last_time|recalled_turns|conversation)>\n(.*)\n</\1>", re.DOTALL
+)
+SAYS = {
+    "user_preferences": "I know what you prefer",
+    "session_summary": "Earlier",
+    "last_time": "Last time",
+    "recalled_turns": "You once said",
+}
+DIMENSIONS = 512  # of a vector, if a request does not say
+LETTERS = 3  # that are counted together: words of one stem are alike
 STATEMENT = re.compile(r"(?:I|My|We|Our)\b[^.!?\n]*[.!]")  # what a summary is made of
 
 
@@ -45,17 +56,20 @@ class Behaviour:
 
 
 class ScriptedModel:
-    """The server's application, its script, and the requests it has seen."""
+    """The server's application, its scripts, and the requests it has seen."""
 
     def __init__(self) -> None:
         """Start with an empty script."""
         self.script: deque[Behaviour] = deque()
+        self.embedding_script: deque[Behaviour] = deque()
         self.requests: list[dict[str, Any]] = []
+        self.embedding_requests: list[dict[str, Any]] = []
         self.streams_open = 0
         self.pieces_sent = 0
         self.app = Starlette(
             routes=[
                 Route("/v1/chat/completions", self._complete, methods=["POST"]),
+                Route("/v1/embeddings", self._embed, methods=["POST"]),
                 Route("/v1/models", self._list_models),
             ]
         )
@@ -94,6 +108,19 @@ class ScriptedModel:
         finally:
             self.streams_open -= 1
 
+    async def _embed(self, request: Request) -> Response:
+        asked = await request.json()
+        self.embedding_requests.append(asked)
+        behaviour = self.embedding_script.popleft() if self.embedding_script else Behaviour()
+        await asyncio.sleep(behaviour.delay)
+        if behaviour.body is not None or behaviour.status != 200:  # noqa: PLR2004
+            return Response(behaviour.body, behaviour.status, dict(behaviour.headers), "application/json")
+        vectors = [compose_vector(text, asked.get("dimensions", DIMENSIONS)) for text in asked["input"]]
+        data = [{"object": "embedding", "index": i, "embedding": vector} for i, vector in enumerate(vectors)]
+        tokens = sum(map(len, asked["input"])) // 4
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        return JSONResponse({"object": "list", "model": asked["model"], "data": data, "usage": usage})
+
     async def _list_models(self, _: Request) -> Response:
         return JSONResponse({"object": "list", "data": [{"id": MODEL_NAME, "object": "model"}]})
 
@@ -115,6 +142,16 @@ def compose_summary(messages: list[dict[str, Any]]) -> str:
     statements = [found for text in said for found in STATEMENT.findall(text)] or said[:1]
     notes = " ".join([*([given["notes"]] if given["notes"] else []), *statements])
     return json.dumps({"title": (statements or ["Silence"])[0][:80], "summary": notes[-1600:] or "Nothing was said."})
+
+
+def compose_vector(text: str, dimensions: int) -> list[float]:
+    """A vector of unit length whose angles follow from the letters that stand together in the words of the texts."""
+    vector = [0.0] * dimensions
+    for word in re.findall(r"[^\W\d_]{4,}", text.lower()):
+        for start in range(len(word) - LETTERS + 1):
+            vector[zlib.crc32(word[start : start + LETTERS].encode()) % dimensions] += 1
+    length = math.hypot(*vector) or 1.0
+    return [number / length for number in vector] if any(vector) else [1.0, *vector[1:]]
 
 
 def _completion(asked: Mapping[str, Any], text: str, behaviour: Behaviour) -> dict[str, Any]:

@@ -62,4 +62,5 @@ async def _observed(operation: str) -> AsyncIterator[None]:
                 model_calls=meter.model_calls,
                 prompt_tokens=meter.prompt_tokens,
                 completion_tokens=meter.completion_tokens,
+                embedding_tokens=meter.embedding_tokens,
             )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from azure.core.pipeline.transport import AsyncHttpTransport
     from azure.identity.aio import DefaultAzureCredential
 
-    from shared.adapters import cosmos_client, openai_chat, redis_sessions, storage_queue
+    from shared.adapters import cosmos_client, openai_chat, openai_embeddings, redis_sessions, storage_queue
 
 SDKS = (
     "jwt",
@@ -25,7 +25,9 @@ SDKS = (
     "shared.adapters.cosmos_sessions",
     "shared.adapters.cosmos_summaries",
     "shared.adapters.cosmos_transcript",
+    "shared.adapters.cosmos_turn_index",
     "shared.adapters.openai_chat",
+    "shared.adapters.openai_embeddings",
     "shared.adapters.redis_client",
     "shared.adapters.redis_sessions",
     "shared.adapters.storage_queue",
@@ -47,6 +49,7 @@ class Clients:
 
     containers: "cosmos_client.CosmosContainers"
     model: "openai_chat.OpenAIChat"
+    embeddings: "openai_embeddings.OpenAIEmbeddings | None"
     redis: "redis_sessions.RedisSessions | None"
     jobs: JobQueue
     identity: "DefaultAzureCredential | None"
@@ -72,14 +75,13 @@ def make_clients(
     identity = _make_identity(settings)
     containers = _make_containers(settings, identity, transport)
     model = _make_model(settings, identity)
+    embeddings = _make_embeddings(settings, identity)
     redis = _make_redis(settings, identity)
-    held: list[Client] = [containers, model]
-    if redis:
-        held.append(redis)
+    held: list[Client] = [containers, model, *(client for client in (embeddings, redis) if client)]
     if jobs is None:
         jobs = queue = _make_queue(settings, identity)
         held.append(queue)
-    return Clients(containers, model, redis, jobs, identity, tuple(held))
+    return Clients(containers, model, embeddings, redis, jobs, identity, tuple(held))
 
 
 def _make_identity(settings: Settings) -> "DefaultAzureCredential | None":
@@ -106,15 +108,28 @@ def _make_containers(
 
 
 def _make_model(settings: Settings, identity: "DefaultAzureCredential | None") -> "openai_chat.OpenAIChat":
-    from shared.adapters import openai_chat  # noqa: PLC0415 - see import_sdks
+    from shared.adapters import openai_chat, openai_client  # noqa: PLC0415 - see import_sdks
 
-    endpoint = openai_chat.ChatEndpoint(
-        base_url=settings.chat_base_url,
-        model=settings.chat_model,
-        credential=_reveal(settings.openai_api_key) or identity or "",
-        max_completion_tokens=settings.max_completion_tokens,
+    endpoint = openai_client.ModelEndpoint(
+        base_url=settings.chat_base_url, credential=_reveal(settings.openai_api_key) or identity or ""
     )
-    return openai_chat.OpenAIChat(endpoint)
+    return openai_chat.OpenAIChat(
+        endpoint, openai_chat.ChatDefaults(settings.chat_model, settings.max_completion_tokens)
+    )
+
+
+def _make_embeddings(
+    settings: Settings, identity: "DefaultAzureCredential | None"
+) -> "openai_embeddings.OpenAIEmbeddings | None":
+    """The embedding model, if there is one; else what was said is recalled by its words."""
+    if not settings.embedding_model:
+        return None
+    from shared.adapters import openai_client, openai_embeddings  # noqa: PLC0415 - see import_sdks
+
+    own = settings.embedding_base_url
+    key = settings.embedding_api_key if own else settings.openai_api_key
+    endpoint = openai_client.ModelEndpoint(own or settings.chat_base_url, _reveal(key) or identity or "")
+    return openai_embeddings.OpenAIEmbeddings(endpoint, settings.embedding_model)
 
 
 def _make_queue(settings: Settings, identity: "DefaultAzureCredential | None") -> "storage_queue.StorageQueue":

@@ -13,13 +13,16 @@ from shared.clients import Clients, import_sdks, make_clients
 from shared.ports.clock import Clock
 from shared.ports.jobs import JobQueue
 from shared.services.consolidation import Consolidation
+from shared.services.contexts import Contexts
 from shared.services.conversation import Conversation
 from shared.services.deletions import Deletions
 from shared.services.drafts import Retention
 from shared.services.health import Health
 from shared.services.idle_sessions import IdleSessions
 from shared.services.last_times import LastTimes
+from shared.services.missing_vectors import MissingVectors
 from shared.services.preferences import UserPreferences
+from shared.services.recall import Recall
 from shared.services.session_data import SessionData
 from shared.services.sessions import Sessions
 from shared.services.summariser import Summariser, SummaryModel
@@ -174,8 +177,9 @@ def _make_conversation(settings: Settings, clients: Clients, stores: Stores, clo
         due_after=timedelta(minutes=settings.idle_minutes),
     )
     protocol = TurnProtocol(stores.sessions, stores.transcript, stores.preferences, stores.cache)
-    tokens = token_counter.TokenCounter()
-    return Conversation(protocol, stores.preferences, clients.model, tokens, clients.jobs, clock, retention)
+    recall = Recall(stores.turn_index, clients.embeddings, clock)
+    contexts = Contexts(recall, token_counter.TokenCounter(), clock)
+    return Conversation(protocol, stores.preferences, clients.model, contexts, clients.jobs, clock, retention)
 
 
 def _make_consolidation(
@@ -190,6 +194,7 @@ def _make_consolidation(
         stores.summaries,
         last_times,
         Summariser(model, clock, settings.summary_piece_tokens),
+        MissingVectors(stores.vectors, clients.embeddings),
         clients.jobs,
         clock,
     )

@@ -14,6 +14,7 @@ class Meter:
     model_calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    embedding_tokens: int = 0
 
 
 _current: ContextVar[Meter | None] = ContextVar("meter", default=None)

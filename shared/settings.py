@@ -103,6 +103,23 @@ class Settings(BaseSettings):
         le=200_000,
         description="Tokens of the session's history the model is given, if a request does not say",
     )
+    memory_tokens: int = Field(
+        2000,
+        ge=0,
+        le=16_000,
+        description="Tokens of preferences, summaries and recalled turns the model is given, if a request does not "
+        "say; what is always given is not cut for it. 0: nothing is recalled",
+    )
+    embedding_model: str = Field(
+        "",
+        pattern=r"^\S*$",
+        description="The model that turns texts into vectors, at Azure OpenAI the name of its deployment; empty: what "
+        "was said is recalled by its words alone",
+    )
+    embedding_base_url: Url | None = Field(
+        None, description="Any server of OpenAI's API for it, if it is not where the chat model is"
+    )
+    embedding_api_key: Secret | None = Field(None, description="Its key; needed with `EMBEDDING_BASE_URL`")
 
     azure_client_id: Guid | None = Field(None, description="Which managed identity to be, where there are several")
     retention_days: int = Field(90, ge=1, le=3650, description="Days that turns and preferences are kept without use")
@@ -167,6 +184,8 @@ class Settings(BaseSettings):
             raise ValueError("Set one of AZURE_OPENAI_ENDPOINT (managed identity) and OPENAI_BASE_URL")
         if self.openai_base_url and not self.openai_api_key:
             raise ValueError("OPENAI_API_KEY is needed with OPENAI_BASE_URL; any text will do where none is asked for")
+        if self.embedding_base_url and not (self.embedding_api_key and self.embedding_model):
+            raise ValueError("EMBEDDING_BASE_URL needs EMBEDDING_MODEL, and EMBEDDING_API_KEY, which may be any text")
         return self
 
     def _azure_mark(self) -> str | None:

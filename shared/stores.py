@@ -10,9 +10,11 @@ from shared.ports.preferences import PreferenceStore
 from shared.ports.sessions import SessionStore
 from shared.ports.summaries import SummaryStore
 from shared.ports.transcript import TranscriptStore
+from shared.ports.turn_index import TurnIndex
 from shared.ports.usage import UsageStore
 from shared.ports.users import UserStore
 from shared.ports.values import SessionValues
+from shared.ports.vectors import VectorStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,8 @@ class Stores:
     sessions: SessionStore
     graves: SessionGraves
     transcript: TranscriptStore
+    turn_index: TurnIndex
+    vectors: VectorStore
     summaries: SummaryStore
     values: SessionValues
     preferences: PreferenceStore
@@ -39,8 +43,10 @@ def make_stores(clients: Clients, clock: Clock) -> Stores:
         cosmos_sessions,
         cosmos_summaries,
         cosmos_transcript,
+        cosmos_turn_index,
         cosmos_usage,
         cosmos_users,
+        cosmos_vectors,
         no_session_cache,
     )
 
@@ -51,6 +57,8 @@ def make_stores(clients: Clients, clock: Clock) -> Stores:
         sessions=cosmos_sessions.CosmosSessions(containers, users, clock),
         graves=cosmos_graves.CosmosGraves(containers),
         transcript=cosmos_transcript.CosmosTranscript(containers),
+        turn_index=cosmos_turn_index.CosmosTurnIndex(containers),
+        vectors=cosmos_vectors.CosmosVectors(containers, clock),
         summaries=cosmos_summaries.CosmosSummaries(containers, clock),
         values=cosmos_session_values.CosmosSessionValues(containers, clock),
         preferences=cosmos_preferences.CosmosPreferences(containers, clock),

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from shared.domain.ids import DataName, Gen, SessionId, TurnId, UserId, digest_of
 from shared.domain.summaries import LastTime, Summary
 from shared.domain.turns import Header, Message, TokenUsage, Turn, TurnStatus
+from shared.domain.vectors import Vector
 
 Item = dict[str, Any]
 
@@ -117,8 +118,8 @@ def last_time_of(item: Mapping[str, Any]) -> LastTime:
     )
 
 
-def turn_item(user: UserId, turn: Turn) -> Item:
-    """The item of a turn; its ttl ends when the turn expires."""
+def turn_item(user: UserId, turn: Turn, vector: Vector | None = None) -> Item:
+    """The item of a turn; its ttl ends when the turn expires. What is not there has no field."""
     item = {
         "id": turn_item_id(turn.session_id, turn.gen, turn.turn_id),
         "user_id": user.value,
@@ -138,7 +139,14 @@ def turn_item(user: UserId, turn: Turn) -> Item:
         "expires_at": write_time(turn.expires_at),
         "ttl": ttl_until(turn.expires_at, turn.created_at),
     }
-    return item if turn.text is None else item | {"text": turn.text}
+    if turn.text is not None:
+        item["text"] = turn.text
+    return item | vector_fields(vector) if vector else item
+
+
+def vector_fields(vector: Vector) -> Item:
+    """What an item has a vector in."""
+    return {"embedding": list(vector.numbers), "embedding_model": vector.model}
 
 
 def measured(item: Item, request_units: float) -> Item:

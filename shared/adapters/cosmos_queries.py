@@ -5,6 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.domain.ids import Gen
+from shared.domain.words import MAX_WORDS
+
+PLACES = 8  # that READ_AROUND looks at
+TURN = """
+c.session_id, c.gen, c.epoch, c.turn_id, c.seq, c.saw_seq, c.body_hash, c.status, c.messages, c.finish_reason, c.usage,
+c.text, c.created_at, c.expires_at
+"""  # never c.embedding: it is as long as ten messages, and nobody reads it
 
 LIST_SESSIONS = """
 SELECT TOP @limit * FROM c
@@ -19,16 +26,49 @@ WHERE c.user_id = @user_id AND c.kind = 'session' AND c.turn_count > 0
 ORDER BY c.last_active_at DESC, c.id DESC
 """
 
-READ_TAIL = """
-SELECT TOP @limit * FROM c
+READ_TAIL = f"""
+SELECT TOP @limit {TURN} FROM c
 WHERE c.user_id = @user_id AND c.kind = 'turn' AND c.session_id = @session_id AND c.gen = @gen AND c.seq <= @upto
 ORDER BY c.seq DESC
 """
 
-LIST_TURNS = """
-SELECT TOP @limit * FROM c
+LIST_TURNS = f"""
+SELECT TOP @limit {TURN} FROM c
 WHERE c.user_id = @user_id AND c.kind = 'turn' AND c.session_id = @session_id AND c.gen = @gen AND c.seq > @after
 ORDER BY c.seq ASC
+"""
+
+_FOUND = "c.session_id, c.gen, c.epoch, c.turn_id, c.seq, LEFT(c.text, @chars) AS text, c.created_at, c.expires_at"
+
+
+def _find_by_words(count: int) -> str:
+    words = ", ".join(f"@word{number}" for number in range(count))
+    return f"""
+SELECT TOP @limit {_FOUND} FROM c
+WHERE c.user_id = @user_id AND c.kind = 'turn' AND FullTextContainsAny(c.text, {words})
+ORDER BY RANK FullTextScore(c.text, {words})
+"""
+
+
+FIND_BY_WORDS = {count: _find_by_words(count) for count in range(1, MAX_WORDS + 1)}  # a word is no array element there
+
+FIND_BY_MEANING = f"""
+SELECT TOP @limit {_FOUND}, VectorDistance(c.embedding, @vector) AS similarity FROM c
+WHERE c.user_id = @user_id AND c.kind = 'turn' AND c.embedding_model = @model
+ORDER BY VectorDistance(c.embedding, @vector)
+"""
+
+_BESIDE = " OR ".join(
+    f"(c.gen = @gen{place} AND c.seq >= @from{place} AND c.seq <= @upto{place})" for place in range(PLACES)
+)
+READ_AROUND = f"""
+SELECT {_FOUND} FROM c WHERE c.user_id = @user_id AND c.kind = 'turn' AND IS_DEFINED(c.text) AND ({_BESIDE})
+"""
+
+LIST_UNEMBEDDED = """
+SELECT TOP @limit c.turn_id, c.text, c.expires_at FROM c
+WHERE c.user_id = @user_id AND c.kind = 'turn' AND c.session_id = @session_id AND c.gen = @gen AND IS_DEFINED(c.text)
+  AND (NOT IS_DEFINED(c.embedding_model) OR c.embedding_model != @model)
 """
 
 LIST_OF_GEN = """

@@ -22,7 +22,7 @@ from shared.domain.errors import Contended, StoreUnavailable
 from shared.domain.ids import Gen, SessionId, TurnId, UserId
 from shared.domain.turns import MAX_WINDOW_BYTES, MAX_WINDOW_TURNS, Header, Turn
 from shared.metering import current_meter
-from shared.ports.commits import AlreadyThere, CommitOutcome, Committed, HeaderMoved, OutcomeUnknown
+from shared.ports.commits import AlreadyThere, CommitOutcome, Committed, Draft, HeaderMoved, OutcomeUnknown
 
 MAX_PAGE_BYTES = 1_048_576  # of turns in one answer; the rest is behind its next_link
 
@@ -34,18 +34,17 @@ class CosmosTranscript:
         """Take the worker's containers."""
         self._containers = containers
 
-    async def commit_turn(
-        self, user: UserId, turn: Turn, expires_at: datetime, due_at: datetime | None
-    ) -> CommitOutcome:
+    async def commit_turn(self, user: UserId, draft: Draft, expires_at: datetime) -> CommitOutcome:
         """Create the turn, and move the header on the condition that gen and count are what the turn saw.
 
         Twice is harmless: the create comes first in the batch and is refused by its id.
         """
-        item = measured(turn_item(user, turn), current_meter().request_units)
+        turn = draft.turn
+        item = measured(turn_item(user, turn, draft.vector), current_meter().request_units)
         header = {
             "turn_count": turn.seq,
             "last_active_at": item["created_at"],
-            "due_at": write_time(due_at) if due_at else None,
+            "due_at": write_time(draft.due_at) if draft.due_at else None,
             "expires_at": write_time(expires_at),
             "ttl": ttl_until(expires_at, turn.created_at),
         }

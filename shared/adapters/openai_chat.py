@@ -1,20 +1,17 @@
 """The chat model: any OpenAI-compatible address, through the openai package; Azure by managed identity."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
-from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
 from httpx2 import HTTPError
 from openai import (
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
-    AsyncOpenAI,
     AsyncStream,
     BadRequestError,
     OpenAIError,
@@ -22,35 +19,24 @@ from openai import (
 )
 from openai.types.chat import ChatCompletionChunk
 
+from shared.adapters.openai_client import ModelEndpoint
 from shared.adapters.openai_replies import StreamedReply, filtered, read_completion, unavailable
 from shared.domain.turns import Message
 from shared.metering import current_meter
 from shared.ports.model import ChatReply, ChatRequest
+from shared.telemetry import names
 from shared.telemetry.signals import ModelCall, model_call
 
 PATH = "/chat/completions"
-AZURE_SCOPE = "https://cognitiveservices.azure.com/.default"
 MAX_RETRY_AFTER = 30.0  # seconds; a provider's hint of an hour is not passed on to a waiting person
 
 
 @dataclass(frozen=True, slots=True)
-class ChatEndpoint:
-    """Where the model is, and a key or an identity to ask it with."""
+class ChatDefaults:
+    """The model that is asked where a request names none, and how many tokens an answer may have."""
 
-    base_url: str
     model: str
-    credential: str | AsyncTokenCredential
     max_completion_tokens: int
-
-    @property
-    def provider(self) -> str:
-        """As telemetry names it; only Azure's is asked by identity."""
-        return "openai" if isinstance(self.credential, str) else "azure.ai.openai"
-
-    @property
-    def server(self) -> str:
-        """The host."""
-        return urlsplit(self.base_url).hostname or ""
 
 
 class OpenAIChat:
@@ -58,10 +44,11 @@ class OpenAIChat:
 
     name = "model"
 
-    def __init__(self, endpoint: ChatEndpoint) -> None:
+    def __init__(self, endpoint: ModelEndpoint, defaults: ChatDefaults) -> None:
         """Make the client; it connects with its first call."""
         self._endpoint = endpoint
-        self._client = AsyncOpenAI(base_url=endpoint.base_url, api_key=self._api_key(), max_retries=0)
+        self._defaults = defaults
+        self._client = endpoint.connect()
 
     async def reply(self, request: ChatRequest) -> ChatReply:
         """The model's reply, checked: it says something, and it is not larger than a turn can hold."""
@@ -104,9 +91,9 @@ class OpenAIChat:
     def _body(self, request: ChatRequest) -> dict[str, Any]:
         """What is sent. It goes past the SDK's typed methods, which walk every message for an eighth of their CPU."""
         body: dict[str, Any] = {
-            "model": request.model or self._endpoint.model,
+            "model": request.model or self._defaults.model,
             "messages": [_wire(message) for message in request.messages],
-            "max_completion_tokens": self._endpoint.max_completion_tokens,
+            "max_completion_tokens": self._defaults.max_completion_tokens,
         }
         if request.schema:
             named = {"name": "answer", "strict": True, "schema": dict(request.schema)}
@@ -115,15 +102,8 @@ class OpenAIChat:
 
     def _observed(self, request: ChatRequest) -> AbstractContextManager[ModelCall]:
         current_meter().model_calls += 1
-        return model_call(self._endpoint.provider, request.model or self._endpoint.model, self._endpoint.server)
-
-    def _api_key(self) -> str | Callable[[], Awaitable[str]]:
-        credential = self._endpoint.credential
-        if isinstance(credential, str):
-            return credential
-        from azure.identity.aio import get_bearer_token_provider  # noqa: PLC0415 - heavy, and not wanted with a key
-
-        return get_bearer_token_provider(credential, AZURE_SCOPE)
+        model = request.model or self._defaults.model
+        return model_call(names.CHAT, self._endpoint.provider, model, self._endpoint.server)
 
 
 def _counted(call: ModelCall, reply: ChatReply) -> ChatReply:

@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from shared.domain.passages import Passage, fit_passages
 from shared.domain.preferences import Preferences
 from shared.domain.summaries import LastTime, Summary
 from shared.domain.turns import Message, Turn, TurnStatus
 
 MAX_HISTORY_MESSAGES = 20  # newest ones; the newest turn is whole even if it has more
+RECALL_FLOOR = 4  # of what memory may take, one part in so many is for what is recalled, however long the rest is
 SUMMARY_TOKENS = 1000  # of summaries, the session's own first; the first is whole whatever its script takes
 BYTES_PER_TOKEN = 4  # an estimate; good to about a fifth for English
 SURELY_WITHIN = 0.5  # an estimate below this share of the budget needs no exact count
@@ -38,6 +40,7 @@ class Known:
     preferences: Preferences
     summary: Summary | None = None
     last_times: Sequence[LastTime] = ()
+    passages: Sequence[Passage] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +60,38 @@ def build_prompt(
     *,
     system: Sequence[Message],
     known: Known,
-    window: Sequence[Turn],
+    history: Sequence[Turn],
     asked: Sequence[Message],
-    history_tokens: int,
-    count: Count = estimate_tokens,
+    memory_tokens: int,
 ) -> Prompt:
     """Put the prompt together. The system messages go first and never depend on anything stored.
 
-    The session's summary stands for turns that are no longer in its history. `count` counts tokens exactly; it is
-    asked only when the estimate comes near the budget.
+    The session's summary stands for turns that are no longer in its history. What is recalled fits what the rest of
+    memory leaves of its tokens, as estimated. It stands right before the message: all before that is the same from turn
+    to turn, which providers remember and take less money for.
     """
-    history = select_history(window, history_tokens, count)
     summary = known.summary if known.summary and not _covers(history, known.summary) else None
     entries = [*_preferences(known.preferences), *_summaries(summary, known.last_times)]
     data = [Message(role="user", content=entry.text or "", at=asked[0].at) for entry in entries]
+    left = memory_tokens - sum(estimate_tokens(message.content) for message in data)
+    passages = fit_passages(known.passages, max(left, memory_tokens // RECALL_FLOOR), estimate_tokens)
     entries.extend(
         ContextEntry("history", id=turn.turn_id.value, why=f"turn {turn.seq} of this session") for turn in history
     )
+    entries.extend(_recalled(passages))
     said = pair_tools((*chain.from_iterable(turn.messages for turn in history), *asked))
+    if passages:
+        block = render_data("recalled_turns", [passage.text for passage in passages])
+        said = (*said[:-1], Message(role="user", content=block, at=asked[-1].at), said[-1])
     return Prompt((*system, *data, *said), tuple(entries))
+
+
+def _recalled(passages: Sequence[Passage]) -> Iterator[ContextEntry]:
+    for passage in passages:
+        hit = passage.hit
+        yield ContextEntry(
+            "recalled_turns", text=passage.text, id=hit.turn.turn_id.value, score=hit.turn.similarity, why=hit.why
+        )
 
 
 def _preferences(preferences: Preferences) -> Iterator[ContextEntry]:

@@ -21,6 +21,7 @@ MAX_WINDOW_BYTES = 65_536  # 20 turns of 3 KB; older ones stay in the transcript
 MAX_REPLY_BYTES = MAX_TURN_BYTES - 2 * MAX_MESSAGE_BYTES  # what a model may add to a turn, with room to escape
 
 MAX_ASKED_CHARS_SEARCHED = 4000  # a pasted document is found by its beginning
+REPLY_BEGINS = "\nassistant: "
 MAX_REPLY_CHARS_SEARCHED = 500  # more of an answer drowns the question it belongs to
 
 
@@ -159,11 +160,16 @@ def stored_size(messages: Sequence[Message]) -> int:
 
 
 def search_text(messages: Sequence[Message]) -> str:
-    """The text a turn is found by: date, speaker and message, then the beginning of the reply."""
-    asked = next((m for m in messages if m.role == "user"), messages[0])
+    """The text a turn is found by: what was asked, then the beginning of the reply."""
     reply = next((m.content for m in reversed(messages) if m.role == "assistant"), "")
-    said = f"[{asked.at.day} {asked.at:%B %Y}] {asked.name or asked.role}: {asked.content[:MAX_ASKED_CHARS_SEARCHED]}"
-    return f"{said}\nassistant: {reply[:MAX_REPLY_CHARS_SEARCHED]}" if reply else said
+    said = asked_text(messages)
+    return f"{said}{REPLY_BEGINS}{reply[:MAX_REPLY_CHARS_SEARCHED]}" if reply else said
+
+
+def asked_text(messages: Sequence[Message]) -> str:
+    """What was asked, with date and speaker: the part of the text a turn is found by that has the turn's vector."""
+    asked = next((m for m in messages if m.role == "user"), messages[0])
+    return f"[{asked.at.day} {asked.at:%B %Y}] {asked.name or asked.role}: {asked.content[:MAX_ASKED_CHARS_SEARCHED]}"
 
 
 def newest_run(turns: Sequence[Turn], *, upto: int) -> tuple[Turn, ...]:

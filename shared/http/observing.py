@@ -96,6 +96,7 @@ class _Seen:
             degraded=",".join(notes.degraded) or None,
             prompt_tokens=meter.prompt_tokens,
             completion_tokens=meter.completion_tokens,
+            embedding_tokens=meter.embedding_tokens,
             request_units=round(meter.request_units, 2),
             cosmos_calls=meter.cosmos_calls,
             redis_calls=meter.redis_calls,

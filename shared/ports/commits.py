@@ -1,6 +1,24 @@
-"""How a batch with a condition may end."""
+"""Commits: a turn on its way into the store, and how that may end."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Self
+
+from shared.domain.turns import Turn
+from shared.domain.vectors import Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A turn to be committed, with its vector if there is one, and when its session is due to be consolidated."""
+
+    turn: Turn
+    vector: Vector | None
+    due_at: datetime | None
+
+    def at(self, seq: int) -> Self:
+        """The same, in this place of the session."""
+        return replace(self, turn=replace(self.turn, seq=seq))
 
 
 @dataclass(frozen=True, slots=True)

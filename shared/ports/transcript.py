@@ -6,15 +6,13 @@ from typing import Protocol
 
 from shared.domain.ids import Gen, SessionId, TurnId, UserId
 from shared.domain.turns import Header, Turn
-from shared.ports.commits import CommitOutcome
+from shared.ports.commits import CommitOutcome, Draft
 
 
 class TranscriptStore(Protocol):
     """Turns, each stored once."""
 
-    async def commit_turn(
-        self, user: UserId, turn: Turn, expires_at: datetime, due_at: datetime | None
-    ) -> CommitOutcome:
+    async def commit_turn(self, user: UserId, draft: Draft, expires_at: datetime) -> CommitOutcome:
         """Create the turn and move the header from seq - 1 to seq, in one batch, if its gen and count still fit.
 
         The header lives until `expires_at`, which is no earlier than the turn's.

@@ -4,12 +4,13 @@ import asyncio
 import random
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Self
 from weakref import WeakValueDictionary
 
 from shared.domain.errors import SessionErased, StoreUnavailable, TurnConflict
 from shared.domain.ids import Gen, SessionId, UserId
 from shared.domain.turns import Header, Turn
-from shared.ports.commits import AlreadyThere, CommitOutcome, Committed, HeaderMoved, OutcomeUnknown
+from shared.ports.commits import AlreadyThere, CommitOutcome, Committed, Draft, HeaderMoved, OutcomeUnknown
 from shared.ports.sessions import SessionStore
 from shared.ports.transcript import TranscriptStore
 from shared.telemetry.signals import count_conflict
@@ -26,6 +27,10 @@ class Settled:
     replayed: bool
     degraded: tuple[str, ...] = ()
 
+    def flagged(self, *flags: str) -> Self:
+        """The same, with more that it had to do without."""
+        return replace(self, degraded=(*self.degraded, *flags))
+
 
 class Commits:
     """Commits turns in order. Twice is harmless: the turn's id decides."""
@@ -36,7 +41,7 @@ class Commits:
         self._transcript = transcript
         self._gates: WeakValueDictionary[tuple[UserId, SessionId, Gen], _Gate] = WeakValueDictionary()
 
-    async def commit(self, user: UserId, header: Header, draft: Turn, due_at: datetime | None) -> Settled:
+    async def commit(self, user: UserId, header: Header, draft: Draft) -> Settled:
         """Store the turn with the next free seq, however many others commit meanwhile.
 
         Tries until it is cancelled: the caller sets the deadline.
@@ -44,38 +49,37 @@ class Commits:
         Raises:
             TurnConflict, SessionErased, StoreUnavailable: as the protocol says; then nothing of this turn is stored.
         """
-        gate = self._gates.setdefault((user, draft.session_id, draft.gen), _Gate())
+        drafted = draft.turn
+        gate = self._gates.setdefault((user, drafted.session_id, drafted.gen), _Gate())
         async with gate.lock:
             if gate.store_hangs:
                 raise _unknown()
             header = gate.newest if gate.newest and gate.newest.turn_count > header.turn_count else header
             tries = 0
             while True:
-                turn = replace(draft, seq=header.turn_count + 1)
-                expires_at = max(turn.expires_at, header.expires_at or turn.expires_at)
-                match await self._commit_once(user, turn, expires_at, due_at):
+                placed = draft.at(header.turn_count + 1)
+                expires_at = max(drafted.expires_at, header.expires_at or drafted.expires_at)
+                match await self._commit_once(user, placed, expires_at):
                     case Committed():
-                        gate.newest = replace(header, turn_count=turn.seq, expires_at=expires_at)
-                        return Settled(turn, replayed=False)
+                        gate.newest = replace(header, turn_count=placed.turn.seq, expires_at=expires_at)
+                        return Settled(placed.turn, replayed=False)
                     case AlreadyThere():
-                        return await self._find_committed(user, turn)
+                        return await self._find_committed(user, drafted)
                     case OutcomeUnknown():
                         gate.store_hangs = True
                         raise _unknown()
                     case HeaderMoved():
                         count_conflict()
-                        header = await reread_header(self._sessions, user, draft)
+                        header = await reread_header(self._sessions, user, drafted)
                 tries += 1
                 await asyncio.sleep(random.uniform(0, min(MAX_JITTER, 0.005 * 2**tries)))  # noqa: S311 - jitter
 
-    async def _commit_once(
-        self, user: UserId, turn: Turn, expires_at: datetime, due_at: datetime | None
-    ) -> CommitOutcome:
+    async def _commit_once(self, user: UserId, placed: Draft, expires_at: datetime) -> CommitOutcome:
         try:
             async with asyncio.timeout(STORE_SECONDS):
-                outcome = await self._transcript.commit_turn(user, turn, expires_at, due_at)
+                outcome = await self._transcript.commit_turn(user, placed, expires_at)
                 if isinstance(outcome, OutcomeUnknown):
-                    return await self._transcript.commit_turn(user, turn, expires_at, due_at)
+                    return await self._transcript.commit_turn(user, placed, expires_at)
                 return outcome
         except TimeoutError:
             return OutcomeUnknown()

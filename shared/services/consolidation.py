@@ -7,12 +7,14 @@ from shared.domain.errors import Busy, KeepsakeError, ModelUnavailable, NotFound
 from shared.domain.ids import SessionId, UserId
 from shared.domain.turns import Header
 from shared.ports.clock import Clock
+from shared.ports.embedder import EmbedderUnavailable
 from shared.ports.jobs import ConsolidationJob, JobQueue
 from shared.ports.preferences import PreferenceStore
 from shared.ports.sessions import SessionStore
 from shared.ports.summaries import Failure, SummaryStore
 from shared.ports.transcript import TranscriptStore
 from shared.services.last_times import LastTimes
+from shared.services.missing_vectors import MissingVectors
 from shared.services.summariser import Summariser
 from shared.telemetry import digest, log_event, log_failure
 from shared.telemetry.signals import count_parked, count_summary
@@ -21,6 +23,7 @@ RUN_SECONDS = 60.0  # of one session in one run; what is left is queued again
 TURNS_AT_A_TIME = 100
 WRITE_TRIES = 5
 MAX_ATTEMPTS = 5
+VECTORS_DELAY = timedelta(hours=1)  # until the embedding model is asked again; meanwhile words find what was said
 FIRST_DELAY = timedelta(minutes=5)  # after a failure; three times as long after each further one
 
 
@@ -39,6 +42,7 @@ class Consolidation:
         summaries: SummaryStore,
         last_times: LastTimes,
         summariser: Summariser,
+        missing_vectors: MissingVectors,
         jobs: JobQueue,
         clock: Clock,
     ) -> None:
@@ -49,6 +53,7 @@ class Consolidation:
         self._summaries = summaries
         self._last_times = last_times
         self._summariser = summariser
+        self._missing_vectors = missing_vectors
         self._jobs = jobs
         self._clock = clock
 
@@ -99,22 +104,34 @@ class Consolidation:
         """Whether all that was said by now is consolidated; when time is over before anything is, that is a failure."""
         try:
             async with asyncio.timeout(RUN_SECONDS):
-                await self._consolidate_all(user, header)
+                return await self._consolidate_all(user, header)
         except TimeoutError as late:
-            if (await self._reread(user, header)).consolidated_seq == header.consolidated_seq:
+            behind = header.consolidated_seq < header.turn_count
+            if behind and (await self._reread(user, header)).consolidated_seq == header.consolidated_seq:
                 raise ModelUnavailable("Summarising took too long; send again", retry_after=2) from late
             return False
-        return True
 
-    async def _consolidate_all(self, user: UserId, header: Header) -> None:
-        """Piece by piece what was said by now, unless the user wants nothing remembered."""
+    async def _consolidate_all(self, user: UserId, header: Header) -> bool:
+        """Piece by piece what was said by now, then the missing vectors, unless the user wants nothing remembered."""
         upto = header.turn_count
         stored = await self._preferences.read(user)
-        if stored.preferences.memory_enabled or stored.epoch != header.epoch:
-            while header.consolidated_seq < upto:
-                header = await self._consolidate_piece(user, header, upto)
-        elif header.due_at:
+        remembers = stored.preferences.memory_enabled or stored.epoch != header.epoch
+        while remembers and header.consolidated_seq < upto:
+            header = await self._consolidate_piece(user, header, upto)
+        if header.due_at and (not remembers or header.consolidated_seq == header.turn_count):
             await self._summaries.rest(user, header)
+        return not remembers or await self._fill_vectors(user, header)
+
+    async def _fill_vectors(self, user: UserId, header: Header) -> bool:
+        """Whether nothing is left to do about missing vectors now; without the model they are due again later."""
+        try:
+            return await self._missing_vectors.fill(user, header)
+        except EmbedderUnavailable as failed:
+            log_failure("vectors_missing", failed, subject=digest(user.value))
+            header = await self._reread(user, header)
+            again = Failure(self._clock.now() + VECTORS_DELAY, header.attempts, "vectors_missing")
+            await self._summaries.postpone(user, header, again)
+            return True
 
     async def _consolidate_piece(self, user: UserId, header: Header, upto: int) -> Header:
         """Summarise what comes next and commit it; the header afterwards."""

@@ -6,16 +6,17 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from shared.domain.context import ContextEntry, Prompt, build_prompt
-from shared.domain.errors import Busy, ContentFiltered, InvalidRequest, StoreUnavailable, TooLarge, TurnInProgress
+from shared.domain.context import ContextEntry
+from shared.domain.errors import Busy, ContentFiltered, StoreUnavailable, TooLarge, TurnInProgress
 from shared.domain.ids import UserId
 from shared.domain.turns import MAX_TURN_BYTES, Message, TurnStatus, stored_size
+from shared.domain.vectors import Vector
 from shared.ports.clock import Clock
 from shared.ports.jobs import ConsolidationJob, JobQueue, QueueUnavailable
-from shared.ports.model import ChatModel, ChatRequest, TokenCount
+from shared.ports.model import ChatModel, ChatRequest
 from shared.ports.preferences import PreferenceStore
-from shared.prompts import read_prompt
 from shared.services.commits import STORE_SECONDS, Settled
+from shared.services.contexts import Contexts, Gathering
 from shared.services.drafts import Retention, draft_turn
 from shared.services.hearing import Hear, Heard, Retelling, hear_in_time
 from shared.services.openings import Asked, Opened
@@ -42,7 +43,7 @@ class Conversation:
         protocol: TurnProtocol,
         preferences: PreferenceStore,
         model: ChatModel,
-        tokens: TokenCount,
+        contexts: Contexts,
         jobs: JobQueue,
         clock: Clock,
         retention: Retention,
@@ -51,7 +52,7 @@ class Conversation:
         self._protocol = protocol
         self._preferences = preferences
         self._model = model
-        self._tokens = tokens
+        self._contexts = contexts
         self._jobs = jobs
         self._clock = clock
         self._retention = retention
@@ -133,54 +134,51 @@ class Conversation:
     async def _take(self, user: UserId, question: Question, seconds: float, hear: Hear) -> Answer:
         timings = Timings()
         asked = question.asked(seconds)
-        with timings.stage("total"):
+        with timings.stage("total"), self._contexts.gathering(user, question) as gathering:
             async with _deadline(seconds):
                 with timings.stage("session"):
                     opened = await self._protocol.open(user, asked, self._clock.now())
                 if isinstance(opened, Settled):
                     return _answer(opened, (), timings)
                 async with self._protocol.holding(user, asked):
-                    return await self._take_opened(user, question, asked, opened, hear, timings)
+                    return await self._take_opened(user, question, asked, opened, gathering, hear, timings)
 
     async def _take_opened(
-        self, user: UserId, question: Question, asked: Asked, opened: Opened, hear: Hear, timings: Timings
+        self,
+        user: UserId,
+        question: Question,
+        asked: Asked,
+        opened: Opened,
+        gathering: Gathering,
+        hear: Hear,
+        timings: Timings,
     ) -> Answer:
-        said = question.said(self._clock.now())
-        prompt = self._prompt(question, opened, said)
+        with timings.stage("recall"):
+            given = await gathering.finish(opened)
         time_retrieval(timings.seconds, cold=opened.cold)
-        seconds = asked.seconds - STORE_SECONDS
-        request = ChatRequest(prompt.messages, question.tools, question.model, FIRST_TOKEN_SECONDS, seconds)
+        messages, seconds = given.prompt.messages, asked.seconds - STORE_SECONDS
+        request = ChatRequest(messages, question.tools, question.model, FIRST_TOKEN_SECONDS, seconds)
         with timings.stage("model"):
-            heard = await hear_in_time(hear, request, prompt.context)
+            heard = await hear_in_time(hear, request, given.prompt.context)
         with timings.stage("commit"):
-            committing = self._commit(user, asked, opened, said, heard)
+            committing = self._commit(user, asked, opened, gathering.said, heard, gathering.vector())
             settled, _ = await asyncio.gather(committing, self._renew(user, opened))
-        return _answer(settled, prompt.context, timings)
-
-    def _prompt(self, question: Question, opened: Opened, said: Sequence[Message]) -> Prompt:
-        texts = [read_prompt("chat.v1"), question.instructions]
-        prompt = build_prompt(
-            system=[Message(role="system", content=text, at=self._clock.now()) for text in texts if text],
-            known=opened.known(),
-            window=opened.window,
-            asked=said,
-            history_tokens=question.history_tokens,
-            count=self._tokens.count,
-        )
-        if said[-1] not in prompt.messages:
-            message = "No tool call of the turn before has this tool_call_id; send the results of its calls"
-            raise InvalidRequest(message, target="messages")
-        return prompt
+        settled = settled if settled.replayed else settled.flagged(*given.degraded)
+        return _answer(settled, given.prompt.context, timings)
 
     async def _commit(
-        self, user: UserId, asked: Asked, opened: Opened, said: Sequence[Message], heard: Heard
+        self,
+        user: UserId,
+        asked: Asked,
+        opened: Opened,
+        said: Sequence[Message],
+        heard: Heard,
+        vector: Vector | None = None,
     ) -> Settled:
-        turn = draft_turn(asked, opened, said, heard, self._clock.now(), self._retention.lifetime(opened))
-        remembered = opened.preferences.memory_enabled
-        due_at = turn.created_at + self._retention.due_after if remembered else None
-        settled = await self._protocol.commit(user, asked, opened, turn, due_at)
+        draft = draft_turn(asked, opened, said, heard, vector, self._clock.now(), self._retention)
+        settled = await self._protocol.commit(user, asked, opened, draft)
         new_turns = settled.turn.seq - opened.header.consolidated_seq
-        if remembered and not settled.replayed and new_turns % CONSOLIDATED_EVERY == 0:
+        if draft.due_at and not settled.replayed and new_turns % CONSOLIDATED_EVERY == 0:
             self._start(self._queue(ConsolidationJob(user, asked.session)))
         return settled
 

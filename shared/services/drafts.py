@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.domain.turns import Message, TokenUsage, Turn, search_text
+from shared.domain.vectors import Vector
+from shared.ports.commits import Draft
 from shared.services.hearing import Heard
 from shared.services.openings import Asked, Opened
 
@@ -29,9 +31,24 @@ class Retention:
 
 
 def draft_turn(
-    asked: Asked, opened: Opened, said: Sequence[Message], heard: Heard, now: datetime, lifetime: timedelta
+    asked: Asked,
+    opened: Opened,
+    said: Sequence[Message],
+    heard: Heard,
+    vector: Vector | None,
+    now: datetime,
+    retention: Retention,
+) -> Draft:
+    """The turn that was said and heard, next after those that it saw; remembered only if it is to be."""
+    turn = _turn(asked, opened, said, heard, now, now + retention.lifetime(opened))
+    if not opened.preferences.memory_enabled:
+        return Draft(turn, None, None)
+    return Draft(turn, vector, now + retention.due_after)
+
+
+def _turn(
+    asked: Asked, opened: Opened, said: Sequence[Message], heard: Heard, now: datetime, expires_at: datetime
 ) -> Turn:
-    """The turn that was said and heard, next after those that it saw."""
     messages, reply = tuple(said), heard.reply
     if reply:
         messages += (Message(role="assistant", content=reply.text, tool_calls=reply.tool_calls, at=now),)
@@ -49,5 +66,5 @@ def draft_turn(
         usage=reply.usage if reply else TokenUsage(),
         text=search_text(messages) if opened.preferences.memory_enabled else None,
         created_at=now,
-        expires_at=now + lifetime,
+        expires_at=expires_at,
     )

@@ -34,6 +34,7 @@ class Question:
     metadata: Mapping[str, JsonValue] | None
     model: str | None
     history_tokens: int
+    memory_tokens: int  # of preferences, summaries and what is recalled; 0: nothing is recalled
 
     def asked(self, seconds: float) -> Asked:
         """What identifies the turn; model, tools and budgets are not part of it, so a resend may change them."""

@@ -20,6 +20,7 @@ from shared.ports.cache import (
     OpenedTurn,
     SessionCache,
 )
+from shared.ports.commits import Draft
 from shared.ports.preferences import PreferenceStore
 from shared.ports.sessions import SessionStore
 from shared.ports.transcript import TranscriptStore
@@ -81,8 +82,8 @@ class TurnProtocol:
             async with self.holding(user, asked):
                 await self._wait_for_lease(user, asked, give_up_at)
 
-    async def commit(self, user: UserId, asked: Asked, opened: Opened, draft: Turn, due_at: datetime | None) -> Settled:
-        """Store the turn with the next free seq after `draft.saw_seq`, however many others commit meanwhile.
+    async def commit(self, user: UserId, asked: Asked, opened: Opened, draft: Draft) -> Settled:
+        """Store the turn with the next free seq after its `saw_seq`, however many others commit meanwhile.
 
         Tries until it is cancelled: the caller sets the deadline. Twice is harmless: the turn's id decides.
 
@@ -90,7 +91,7 @@ class TurnProtocol:
             TurnConflict, SessionErased, StoreUnavailable: as the protocol says; then nothing of this turn is stored.
         """
         with append_span():
-            settled = await self._commits.commit(user, opened.header, draft, due_at)
+            settled = await self._commits.commit(user, opened.header, draft)
         turn = settled.turn
         exact = not settled.replayed and turn.saw_seq == turn.seq - 1
         window = opened.window if opened.cold and exact and not opened.degraded else None

@@ -51,6 +51,12 @@ _degraded = _meter.create_counter(names.TURNS_DEGRADED, unit="{turn}", descripti
 _summarised = _meter.create_counter(names.TURNS_SUMMARISED, unit="{turn}", description="Turns gone into a summary")
 _parked = _meter.create_counter(names.SESSIONS_PARKED, unit="{session}", description="Sessions given up, by reason")
 _conflicts = _meter.create_counter(names.STORE_CONFLICTS, unit="{race}", description="Commits lost to another turn's")
+_relevance = _meter.create_histogram(
+    names.RELEVANCE,
+    unit="1",
+    description="Cosine similarity of what was recalled, and given to the model, to what was asked",
+    explicit_bucket_boundaries_advisory=names.RELEVANCE_BUCKETS,
+)
 _charge = _meter.create_counter(names.REQUEST_CHARGE, unit="{request_unit}", description="Cosmos DB request units")
 _redis_away = _meter.create_counter(names.REDIS_UNAVAILABLE, unit="{call}", description="Redis calls without answer")
 
@@ -58,20 +64,22 @@ _redis_away = _meter.create_counter(names.REDIS_UNAVAILABLE, unit="{call}", desc
 class ModelCall:
     """One call of a model under way."""
 
-    def __init__(self, provider: str, model: str, server: str) -> None:
+    def __init__(self, operation: str, provider: str, model: str, server: str) -> None:
         """Start its span and its clock."""
-        self._of = {names.OPERATION_NAME: names.CHAT, names.PROVIDER_NAME: provider, names.REQUEST_MODEL: model}
+        self._of = {names.OPERATION_NAME: operation, names.PROVIDER_NAME: provider, names.REQUEST_MODEL: model}
         self._of[names.SERVER_ADDRESS] = server
-        self._span = _tracer.start_span(names.CHAT, kind=SpanKind.CLIENT, attributes=self._of)
+        self._span = _tracer.start_span(operation, kind=SpanKind.CLIENT, attributes=self._of)
         self._start = time.perf_counter()
 
     def answer(self, finish_reason: str, input_tokens: int, output_tokens: int) -> None:
         """Say how the model ended and what it counted; a provider that counts nothing says 0."""
         self._span.set_attribute(names.FINISH_REASONS, (finish_reason,))
-        counts = ((names.INPUT_TOKENS, "input", input_tokens), (names.OUTPUT_TOKENS, "output", output_tokens))
-        for name, kind, count in counts:
-            self._span.set_attribute(name, count)
-            _tokens.record(count, self._of | {names.TOKEN_TYPE: kind})
+        self.count_given(input_tokens)
+        self._count(names.OUTPUT_TOKENS, "output", output_tokens)
+
+    def count_given(self, tokens: int) -> None:
+        """Say what the model counted of what it was given."""
+        self._count(names.INPUT_TOKENS, "input", tokens)
 
     def end(self, error: BaseException | None = None) -> None:
         """End its span and its clock."""
@@ -82,11 +90,18 @@ class ModelCall:
         _durations.record(time.perf_counter() - self._start, self._of)
         self._span.end()
 
+    def _count(self, name: str, kind: str, tokens: int) -> None:
+        self._span.set_attribute(name, tokens)
+        _tokens.record(tokens, self._of | {names.TOKEN_TYPE: kind})
+
 
 @contextmanager
-def model_call(provider: str, model: str, server: str) -> Iterator[ModelCall]:
-    """Observe one call of a model. Its span is nobody's parent: a generator may end in another context."""
-    call = ModelCall(provider, model, server)
+def model_call(operation: str, provider: str, model: str, server: str) -> Iterator[ModelCall]:
+    """Observe one call of a model, by the conventions' name of the operation.
+
+    Its span is nobody's parent: a generator may end in another context.
+    """
+    call = ModelCall(operation, provider, model, server)
     try:
         yield call
     except BaseException as failed:
@@ -120,12 +135,25 @@ def mark_status(span: Span, status: int, *, failed: bool) -> None:
         _mark_failed(span, str(status))
 
 
-def append_span() -> AbstractContextManager[None]:
+@contextmanager
+def memory_span(operation: str) -> Iterator[Span]:
+    """Observe an operation on what is remembered, by the conventions' name of the operation."""
+    with _observed(operation, SpanKind.INTERNAL) as span:
+        span.set_attribute(names.OPERATION_NAME, operation)
+        yield span
+
+
+def count_records(span: Span, count: int) -> None:
+    """Say how many memories a search found, or a write was to touch."""
+    span.set_attribute(names.RECORD_COUNT, count)
+
+
+def append_span() -> AbstractContextManager[Span]:
     """Observe the commit of a turn."""
     return _observed(names.APPEND_TURN, SpanKind.INTERNAL)
 
 
-def background_span(operation: str) -> AbstractContextManager[None]:
+def background_span(operation: str) -> AbstractContextManager[Span]:
     """Observe a timer's or a queue's run, as a child of what the Functions worker attached."""
     return _observed(operation, SpanKind.CONSUMER)
 
@@ -183,6 +211,12 @@ def time_retrieval(seconds: float, *, cold: bool) -> None:
     _retrievals.record(seconds, {names.TURN_START: "cold" if cold else "warm"})
 
 
+def record_relevance(similarities: Sequence[float]) -> None:
+    """Record how similar to the question it was what a turn was given."""
+    for similarity in similarities:
+        _relevance.record(similarity)
+
+
 def count_conflict() -> None:
     """Count a commit that lost its race and is tried again."""
     _conflicts.add(1)
@@ -199,10 +233,10 @@ def count_redis_away() -> None:
 
 
 @contextmanager
-def _observed(name: str, kind: SpanKind) -> Iterator[None]:
+def _observed(name: str, kind: SpanKind) -> Iterator[Span]:
     with _tracer.start_as_current_span(name, kind=kind, **_QUIETLY) as span:
         try:
-            yield
+            yield span
         except BaseException as failed:
             _mark_failed(span, _kind_of(failed))
             raise

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.adapters import cosmos_queries
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 SHARED = sorted((ROOT / "shared").rglob("*.py"))
 ACROSS_USERS = ["cosmos_graves.py:find_due", "cosmos_summaries.py:_scan"]  # the timers' scans, without a partition
@@ -40,16 +42,11 @@ def test_every_query_stays_in_one_partition_f33() -> None:
 
 def test_every_query_names_its_user_f33() -> None:
     """The second fence: the text itself, but for the constants named ACROSS_USERS."""
-    catalogue = ast.parse((ROOT / "shared/adapters/cosmos_queries.py").read_text())
-    texts = {
-        target.id: node.value.value
-        for node in catalogue.body
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    assert len(texts) > 5
-    unfenced = {name for name, text in texts.items() if "c.user_id = @user_id" not in str(text)}
+    values = {name: value for name, value in vars(cosmos_queries).items() if not name.startswith("__")}
+    texts = {name: value.values() if isinstance(value, dict) else [value] for name, value in values.items()}
+    queries = {name: some for name, some in texts.items() if all("SELECT" in str(text) for text in some)}
+    assert len(queries) > 10
+    unfenced = {name for name, some in queries.items() if not all("c.user_id = @user_id" in text for text in some)}
     assert unfenced == {
         "FIND_DUE_GRAVES_ACROSS_USERS",
         "FIND_DUE_SESSIONS_ACROSS_USERS",

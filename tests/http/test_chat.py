@@ -214,7 +214,8 @@ async def test_a_turn_makes_the_same_number_of_calls_at_any_length(
     keepsake: Keepsake, session_cache: dict[str, Any]
 ) -> None:
     """Warm: two scripts, two point reads, one batch. Without Redis: tail and own turn are read besides."""
-    usages = [(await keepsake.chat(f"Message {n}")).json()["usage"] for n in range(25)]
+    nothing = {"recall": False}
+    usages = [(await keepsake.chat(f"Message {n}", memory=nothing)).json()["usage"] for n in range(25)]
     counts = {(usage["redis_calls"], usage["cosmos_calls"]) for usage in usages[1:]}
     assert counts == ({(2, 3)} if session_cache else {(0, 5)})
 

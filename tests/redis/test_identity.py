@@ -18,7 +18,7 @@ from shared.adapters.redis_client import connect, object_id
 from shared.adapters.redis_sessions import RedisSessions
 from shared.domain.ids import SessionId, TurnId, UserId
 from shared.ports.cache import CachedSession, LeaseRequest
-from tests.support.app import running
+from tests.support.app import WARM_CALLS, running
 from tests.support.cutting_proxy import TlsProxy
 from tests.support.identity import ManagedIdentity
 from tests.support.model_server import ModelServer
@@ -134,7 +134,7 @@ async def test_the_app_signs_in_by_tls_as_its_managed_identity(
         with redis.client() as client:
             users = {connection["user"] for connection in client.client_list() if connection["cmd"] == "evalsha"}
     assert [answer["degraded"] for answer in answers] == [[], []]
-    assert answers[1]["usage"]["cosmos_calls"] == 3
+    assert answers[1]["usage"]["cosmos_calls"] == WARM_CALLS
     assert users == {OID}
     assert managed.tokens.asked == ["https://redis.azure.com"]
 

@@ -20,6 +20,7 @@ from shared.settings import AuthMode, Settings
 
 Transport = AsyncHttpTransport[Any, Any]
 ADA, BEN = "ada", "ben"
+WARM_CALLS = 4  # of Cosmos DB: the header, the preferences, one search by words, one batch
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,5 +22,6 @@ def a_question(session: str = "s", turn: str = "t", message: str = "Hello", **fi
         "metadata": None,
         "model": None,
         "history_tokens": 8000,
+        "memory_tokens": 2000,
     }
     return Question(**(values | fields))

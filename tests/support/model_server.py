@@ -38,6 +38,16 @@ class ModelServer:
         return self._model.script
 
     @property
+    def embedding_requests(self) -> list[dict[str, Any]]:
+        """The requests for vectors seen since the test began."""
+        return self._model.embedding_requests
+
+    @property
+    def embedding_script(self) -> deque[Behaviour]:
+        """How to answer the next requests for vectors."""
+        return self._model.embedding_script
+
+    @property
     def pieces_sent(self) -> int:
         """Words of streamed answers sent since the session began."""
         return self._model.pieces_sent
@@ -53,9 +63,11 @@ class ModelServer:
                 await asyncio.sleep(0.005)
 
     def reset(self) -> None:
-        """Forget script and requests."""
-        self._model.script.clear()
-        self._model.requests.clear()
+        """Forget scripts and requests."""
+        for kept in (self._model.script, self._model.embedding_script):
+            kept.clear()
+        for seen in (self._model.requests, self._model.embedding_requests):
+            seen.clear()
 
     def slow_next(self, seconds: float) -> None:
         """Answer the next request so much later."""

@@ -107,7 +107,15 @@ CANONICAL = {
     "subject",
     "replayed",
     "degraded",
-} | {"prompt_tokens", "completion_tokens", "request_units", "cosmos_calls", "redis_calls", "model_calls"}
+} | {
+    "prompt_tokens",
+    "completion_tokens",
+    "embedding_tokens",
+    "request_units",
+    "cosmos_calls",
+    "redis_calls",
+    "model_calls",
+}
 
 
 @contextmanager

@@ -19,6 +19,11 @@ UNRESOLVED = "@Microsoft.KeyVault(SecretUri=https://vault.example/secrets/one)"
 GUID = "11111111-1111-1111-1111-11111111111A"
 ENTRA = {"auth_mode": "entra", "entra_tenant_ids": f"{GUID}, {GUID}", "entra_audience": "api://keepsake"}
 OWN_MODEL = {"openai_base_url": "http://127.0.0.1:1/v1", "openai_api_key": "none"}
+OWN_VECTORS = {
+    "embedding_base_url": "http://127.0.0.1:1/v1",
+    "embedding_api_key": "none",
+    "embedding_model": "vectors",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,10 @@ ROWS = {
     "chat_models_allowed": Row(("gpt 5", "small,gpt 5"), empty_is_none=True),
     "max_completion_tokens": Row(("0", "32769", "many")),
     "history_tokens": Row(("-1", "200001", "all")),
+    "memory_tokens": Row(("-1", "16001", "all")),
+    "embedding_model": Row((" ", "text embedding"), empty_is_none=True),
+    "embedding_base_url": Row(("vectors", "https://"), beside=OWN_VECTORS),
+    "embedding_api_key": Row((UNRESOLVED,), needed=True, beside=OWN_VECTORS),
     "azure_client_id": Row(("system", f"{GUID}0")),
     "retention_days": Row(("0", "3651", "forever")),
     "session_ttl_seconds": Row(("59", "86401", "1h")),

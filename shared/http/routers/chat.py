@@ -10,7 +10,7 @@ from shared.domain import errors
 from shared.domain.ids import SessionId, TurnId, UserId
 from shared.http.errors import error_responses
 from shared.http.principal import CurrentUser
-from shared.http.schemas.chat import ChatAnswer, ChatBody
+from shared.http.schemas.chat import ChatAnswer, ChatBody, MemoryBody
 from shared.http.sse import stream_events
 from shared.http.strict_json import StrictRoute
 from shared.http.wiring import CurrentServices, CurrentSettings
@@ -110,7 +110,14 @@ def _question(body: ChatBody, idempotency_key: str | None, settings: Settings) -
         metadata=body.metadata,
         model=body.model,
         history_tokens=settings.history_tokens if body.history_tokens is None else body.history_tokens,
+        memory_tokens=_memory_tokens(body.memory, settings),
     )
+
+
+def _memory_tokens(memory: MemoryBody, settings: Settings) -> int:
+    if not memory.recall:
+        return 0
+    return settings.memory_tokens if memory.budget_tokens is None else memory.budget_tokens
 
 
 def _first_given(*ids: str | None) -> str:

@@ -40,6 +40,13 @@ class ToolResultBody(Closed):
     content: LongText
 
 
+class MemoryBody(Closed):
+    """What a turn does with memory: whether it recalls, and how many tokens of memory its model is given."""
+
+    recall: Flag = True
+    budget_tokens: Annotated[Whole, Field(ge=0, le=16_000)] | None = None
+
+
 class ChatBody(Closed):
     """One chat turn. `turn_id` makes it safe to send twice; without one each send is a new turn.
 
@@ -57,6 +64,7 @@ class ChatBody(Closed):
     model: Name | None = None
     stream: Flag = False
     history_tokens: Annotated[Whole, Field(ge=0, le=200_000)] | None = None
+    memory: MemoryBody = MemoryBody()
     metadata: Annotated[Mapping[str, JsonValue], AfterValidator(_small)] | None = None
 
     @model_validator(mode="after")
@@ -88,6 +96,7 @@ class UsageView(BaseModel):
 
     prompt_tokens: int
     completion_tokens: int
+    embedding_tokens: int
     request_units: float
     cosmos_calls: int
     redis_calls: int
@@ -125,6 +134,7 @@ class ChatAnswer(BaseModel):
             usage=UsageView(
                 prompt_tokens=turn.usage.prompt_tokens,
                 completion_tokens=turn.usage.completion_tokens,
+                embedding_tokens=meter.embedding_tokens,
                 request_units=round(meter.request_units, 2),
                 cosmos_calls=meter.cosmos_calls,
                 redis_calls=meter.redis_calls,

@@ -1,0 +1,70 @@
+"""Vectors for turns in the `memory` container that were stored without one."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from shared.adapters import cosmos_queries as sql
+from shared.adapters.cosmos_client import Batch, CosmosContainers
+from shared.adapters.cosmos_errors import ItemChanged, ItemMissing
+from shared.adapters.cosmos_items import read_time, set_fields, ttl_until, turn_item_id, vector_fields
+from shared.adapters.cosmos_users import MEMORY
+from shared.domain.errors import Contended
+from shared.domain.ids import TurnId, UserId
+from shared.domain.turns import REPLY_BEGINS, Header
+from shared.domain.vectors import Vector
+from shared.ports.clock import Clock
+from shared.ports.vectors import Unembedded
+
+AT_A_TIME = 32
+
+
+class CosmosVectors:
+    """Finds with one query, writes with one batch."""
+
+    def __init__(self, containers: CosmosContainers, clock: Clock) -> None:
+        """Take the worker's containers."""
+        self._containers = containers
+        self._clock = clock
+
+    async def find_unembedded(self, user: UserId, header: Header, model: str) -> Sequence[Unembedded]:
+        """Turns whose text is searched, with the part of it that is embedded."""
+        parameters = sql.named(
+            {
+                "@limit": AT_A_TIME,
+                "@user_id": user.value,
+                "@session_id": header.session_id.value,
+                "@gen": header.gen.value,
+                "@model": model,
+            }
+        )
+        async with self._containers.call(MEMORY) as container:
+            found = container.query_items(
+                sql.squeeze(sql.LIST_UNEMBEDDED), parameters=parameters, partition_key=user.value
+            )
+            return [
+                Unembedded(
+                    TurnId(item["turn_id"]), item["text"].split(REPLY_BEGINS, 1)[0], read_time(item["expires_at"])
+                )
+                async for item in found
+            ]
+
+    async def keep_vectors(self, user: UserId, header: Header, vectors: Mapping[Unembedded, Vector]) -> bool:
+        """One patch each: it fails where there is no turn, and it says anew how long the turn has yet to live."""
+        now = self._clock.now()
+        batch: Batch = [
+            (
+                "patch",
+                (turn_item_id(header.session_id, header.gen, turn.turn_id), _patch(turn.expires_at, vector, now)),
+                {},
+            )
+            for turn, vector in vectors.items()
+        ]
+        try:
+            await self._containers.write_batch(MEMORY, user, batch)
+        except (ItemMissing, ItemChanged, Contended):
+            return False
+        return True
+
+
+def _patch(expires_at: datetime, vector: Vector, now: datetime) -> list[dict[str, object]]:
+    return set_fields({**vector_fields(vector), "ttl": ttl_until(expires_at, now)})

@@ -1,0 +1,95 @@
+"""The embedding model: any OpenAI-compatible address, through the openai package; Azure by managed identity."""
+
+import asyncio
+from collections.abc import Sequence
+
+from azure.core.exceptions import AzureError
+from httpx2 import HTTPError
+from openai import OpenAIError
+from pydantic import BaseModel, ConfigDict
+
+from shared.adapters.openai_client import ModelEndpoint
+from shared.domain.vectors import DIMENSIONS, Vector, make_vector
+from shared.metering import current_meter
+from shared.ports.embedder import EmbedderUnavailable
+from shared.telemetry import names
+from shared.telemetry.signals import model_call
+
+PATH = "/embeddings"
+CALL_SECONDS = 3.0
+
+
+class OpenAIEmbeddings:
+    """Embeds by one call, without retries: what lacks a vector is found by its words until it gets one (F23)."""
+
+    name = "embeddings"
+
+    def __init__(self, endpoint: ModelEndpoint, model: str) -> None:
+        """Make the client; it connects with its first call."""
+        self._endpoint = endpoint
+        self._model = model
+        self._client = endpoint.connect()
+
+    @property
+    def model(self) -> str:
+        """The model's name, which its vectors bear."""
+        return self._model
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
+        """A vector for each text, in order.
+
+        Raises:
+            EmbedderUnavailable: as the port says; also when the model's vectors are longer than the container's.
+        """
+        meter = current_meter()
+        meter.model_calls += 1
+        body = {"model": self._model, "input": list(texts), "dimensions": DIMENSIONS, "encoding_format": "float"}
+        try:
+            with model_call(names.EMBEDDINGS, self._endpoint.provider, self._model, self._endpoint.server) as call:
+                async with asyncio.timeout(CALL_SECONDS):
+                    answer = _Answer.model_validate(await self._client.post(PATH, body=body, cast_to=object))
+                vectors = [make_vector(self._model, one.embedding) for one in answer.in_order(len(texts))]
+                call.count_given(answer.usage.prompt_tokens)
+        except (OpenAIError, HTTPError, AzureError, ValueError, AttributeError, TimeoutError) as failed:
+            raise EmbedderUnavailable from failed
+        meter.embedding_tokens += answer.usage.prompt_tokens
+        return vectors
+
+    async def ping(self) -> None:
+        """List the models: cheap, and it needs the same address and credential as an embedding."""
+        await self._client.models.list(timeout=1)
+
+    async def close(self) -> None:
+        """Close the client. Twice is harmless."""
+        await self._client.close()
+
+
+class _Lenient(BaseModel):
+    """What is read of an answer; whatever else it says is passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
+
+
+class _Embedding(_Lenient):
+    index: int
+    embedding: tuple[float, ...]
+
+
+class _Usage(_Lenient):
+    prompt_tokens: int = 0
+
+
+class _Answer(_Lenient):
+    data: tuple[_Embedding, ...]
+    usage: _Usage = _Usage()
+
+    def in_order(self, count: int) -> Sequence[_Embedding]:
+        """One for each text that was sent.
+
+        Raises:
+            ValueError: some are missing, or too many.
+        """
+        ordered = sorted(self.data, key=lambda one: one.index)
+        if [one.index for one in ordered] != list(range(count)):
+            raise ValueError("There is not one vector for each text")
+        return ordered

@@ -1,0 +1,34 @@
+"""Which turns lack a vector, and where it is put."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from shared.domain.ids import TurnId, UserId
+from shared.domain.turns import Header
+from shared.domain.vectors import Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Unembedded:
+    """A turn that is found by its words only, by the text it is to have a vector of."""
+
+    turn_id: TurnId
+    text: str
+    expires_at: datetime
+
+
+class VectorStore(Protocol):
+    """Vectors of turns that were stored without."""
+
+    async def find_unembedded(self, user: UserId, header: Header, model: str) -> Sequence[Unembedded]:
+        """Turns of the session without a vector of this model, at most thirty-two, in no order."""
+        ...
+
+    async def keep_vectors(self, user: UserId, header: Header, vectors: Mapping[Unembedded, Vector]) -> bool:
+        """Give turns their vectors, all or, if one of them is gone meanwhile, none: False.
+
+        Twice is harmless: they are the same. What was deleted is not brought back, and no turn lives longer for it.
+        """
+        ...

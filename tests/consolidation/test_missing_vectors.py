@@ -1,0 +1,132 @@
+"""Turns without a vector are found by their words, and get their vector when their session is consolidated."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from local.cosmos import LocalCosmos
+from local.model import Behaviour
+from tests.conftest import Rows
+from tests.support.app import Keepsake, running
+from tests.support.model_server import ModelServer
+
+pytestmark = pytest.mark.anyio
+
+BIKE = "My racing bicycle is painted turquoise"
+DOWN = Behaviour(status=503, body="{}")
+IDLE = 31 * 60
+
+
+@pytest.fixture
+async def keepsake(cosmos: LocalCosmos, model: ModelServer) -> AsyncIterator[Keepsake]:
+    """The application with an embedding model."""
+    async with running(cosmos, model, embedding_model="scripted", summariser="extractive") as app:
+        yield app
+
+
+async def record(keepsake: Keepsake, number: int, text: str = BIKE) -> None:
+    """Record a turn that was answered elsewhere."""
+    messages = [{"role": "user", "content": text}, {"role": "assistant", "content": "I see"}]
+    async with keepsake.client() as client:
+        answer = await client.put(f"/sessions/s/turns/t{number}", json={"messages": messages})
+    assert answer.status_code == 201
+
+
+async def consolidate(keepsake: Keepsake) -> int:
+    """Consolidate now; the status."""
+    async with keepsake.client() as client:
+        return (await client.post("/sessions/s/consolidate")).status_code
+
+
+async def test_a_recorded_turn_gets_its_vector_f23(keepsake: Keepsake, cosmos_rows: Rows, model: ModelServer) -> None:
+    """Of what was asked, without the reply: as a turn that was answered here."""
+    await record(keepsake, 1)
+    before = cosmos_rows("turn")[0]
+    assert await consolidate(keepsake) == 200
+    after = cosmos_rows("turn")[0]
+    assert ("embedding" in before, len(after["embedding"]), after["embedding_model"]) == (False, 512, "scripted")
+    assert model.embedding_requests[0]["input"] == [before["text"].removesuffix("\nassistant: I see")]
+    assert {name: after[name] for name in before if not name.startswith("_") and name != "ttl"} == {
+        name: value for name, value in before.items() if not name.startswith("_") and name != "ttl"
+    }
+
+
+async def test_a_turn_with_its_vector_lives_no_longer_f23(
+    keepsake: Keepsake, cosmos: LocalCosmos, live_rows: Rows
+) -> None:
+    """Time to live counts from the last write: it is written anew."""
+    await record(keepsake, 1)
+    cosmos.clock.advance(80 * 86_400)
+    assert await consolidate(keepsake) == 200
+    cosmos.clock.advance(11 * 86_400)
+    assert live_rows("turn") == []
+
+
+async def test_many_go_in_batches_f23(keepsake: Keepsake, cosmos_rows: Rows, model: ModelServer) -> None:
+    """Thirty-two texts a call, until all have theirs; a second run has nothing to do."""
+    for number in range(70):
+        await record(keepsake, number, f"{BIKE} {number}")
+    assert await consolidate(keepsake) == 200
+    assert [len(request["input"]) for request in model.embedding_requests] == [32, 32, 6]
+    assert all("embedding" in row for row in cosmos_rows("turn"))
+    assert await consolidate(keepsake) == 200
+    assert len(model.embedding_requests) == 3
+
+
+async def test_without_the_model_they_are_due_again_in_an_hour_f23(
+    keepsake: Keepsake, cosmos: LocalCosmos, cosmos_rows: Rows, model: ModelServer
+) -> None:
+    """The summary is there, words find the turn, nothing is parked; when the model is back the vector comes."""
+    await record(keepsake, 1)
+    model.embedding_script.append(DOWN)
+    cosmos.clock.advance(IDLE)
+    await keepsake.tick()
+    header = cosmos_rows("session")[0]
+    assert (header["consolidated_seq"], header["due_at"] is not None, header["parked"]) == (1, True, None)
+    found = (await keepsake.chat("bicycle", session_id="other")).json()["context"]
+    assert "recalled_turns" in [entry["section"] for entry in found]
+    cosmos.clock.advance(3601)
+    await keepsake.tick()
+    assert "embedding" in cosmos_rows("turn")[0]
+    assert cosmos_rows("session")[0]["due_at"] is None
+
+
+async def test_what_was_switched_off_gets_no_vector(
+    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer
+) -> None:
+    """A user who wants nothing remembered: nothing is sent to the embedding model."""
+    await record(keepsake, 1)
+    async with keepsake.client() as client:
+        await client.put("/preferences", json={"memory_enabled": False})
+    cosmos.clock.advance(IDLE)
+    await keepsake.tick()
+    assert model.embedding_requests == []
+
+
+async def test_a_changed_model_converges_f47(cosmos: LocalCosmos, model: ModelServer, cosmos_rows: Rows) -> None:
+    """Consolidated again, a session's turns have vectors of the model of today."""
+    async with running(cosmos, model, embedding_model="old") as app:
+        await app.chat(BIKE)
+    async with running(cosmos, model, embedding_model="new", summariser="extractive") as app:
+        assert await consolidate(app) == 200
+        answer = (await app.chat("Bicyclists often repaint their frames", session_id="b")).json()
+    assert cosmos_rows("turn")[0]["embedding_model"] == "new"
+    assert [entry["why"] for entry in answer["context"]][-1] == "found by meaning (rank 1)"
+
+
+async def test_a_session_deleted_meanwhile_stays_deleted(
+    keepsake: Keepsake, cosmos_rows: Rows, model: ModelServer
+) -> None:
+    """A vector that comes late has no turn to go to."""
+    await record(keepsake, 1)
+    model.embedding_script.append(Behaviour(delay=0.5))
+    async with keepsake.client() as client:
+        consolidating = client.build_request("POST", "/sessions/s/consolidate")
+        task = asyncio.create_task(client.send(consolidating))
+        async with asyncio.timeout(10):
+            while not model.embedding_requests:  # noqa: ASYNC110 - the server is on another thread
+                await asyncio.sleep(0.005)
+        assert (await client.delete("/sessions/s")).status_code == 204
+        await task
+    assert cosmos_rows("turn") == []
