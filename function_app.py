@@ -8,18 +8,17 @@ gc.disable()  # until the prefetch is done: imports make no garbage, and looking
 import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from shared import background
-from shared.composition import Composition
 from shared.http.access import operator_level, user_level
-from shared.http.app import create_api
 from shared.http.bridge import dispatch
+from shared.late_app import LateApp
 from shared.settings import load_settings
 
-composition = Composition(load_settings())
-api = create_api(composition)
-OPERATOR = operator_level(composition.settings)
-SCHEDULE = composition.settings.summarise_schedule
-app = func.FunctionApp(http_auth_level=user_level(composition.settings))
+settings = load_settings()
+late = LateApp(settings)
+api = late.serve
+OPERATOR = operator_level(settings)
+SCHEDULE = settings.summarise_schedule
+app = func.FunctionApp(http_auth_level=user_level(settings))
 
 
 @app.route(route="chat", methods=["POST"])
@@ -151,20 +150,20 @@ async def read_docs_asset(req: Request, context: func.Context) -> Response:
 @app.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
 async def sweep_deleted_sessions(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding wants it
     """Sweep sessions deleted five minutes ago once more, for what arrived late."""
-    await background.sweep_deleted_sessions(composition)
+    await (await late.ready()).background.sweep_deleted_sessions()
 
 
 @app.timer_trigger(arg_name="timer", schedule=SCHEDULE)
 async def summarise_idle_sessions(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding wants it
     """Put sessions that went quiet on the queue."""
-    await background.summarise_idle_sessions(composition)
+    await (await late.ready()).background.summarise_idle_sessions()
 
 
 @app.queue_trigger(arg_name="message", queue_name="consolidate-session", connection="AzureWebJobsStorage")
 async def consolidate_session(message: func.QueueMessage) -> None:
     """Summarise one session."""
-    await background.consolidate_session(composition, message.get_body(), message.dequeue_count or 1)
+    await (await late.ready()).background.consolidate_session(message.get_body(), message.dequeue_count or 1)
 
 
 # Last, so that indexing is not slowed by it: what a chat turn needs is imported while the first request is under way.
-threading.Thread(target=composition.prefetch, daemon=True).start()
+threading.Thread(target=late.prefetch, daemon=True).start()

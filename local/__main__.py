@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import contextlib
 import fcntl
-import functools
 import os
 import signal
 import socket
@@ -21,7 +20,7 @@ from local.models import running_models
 from local.redis import server_arguments, server_binary, socket_folder, until_listening
 from local.serving import address_of, listen, serving
 from local.tasks import beside
-from shared import background
+from shared.background import Background
 from shared.composition import Composition
 from shared.domain.errors import KeepsakeError
 from shared.http.app import create_api
@@ -168,7 +167,7 @@ async def _composed(data: Path) -> AsyncIterator[Composition]:
     with contextlib.closing(LocalCosmos.open(data / "cosmos.sqlite", CONTAINERS)) as cosmos:
         composition = Composition(settings, cosmos_transport=cosmos.transport(), jobs=queue)
         try:
-            async with queue.working(functools.partial(background.consolidate_session, composition)):
+            async with queue.working(Background(composition).consolidate_session):
                 yield composition
         finally:
             await composition.close()
@@ -176,10 +175,11 @@ async def _composed(data: Path) -> AsyncIterator[Composition]:
 
 async def _tick(composition: Composition) -> None:
     """The work of the timers."""
+    background = Background(composition)
     while True:
         for run in (background.sweep_deleted_sessions, background.summarise_idle_sessions):
             with contextlib.suppress(KeepsakeError):  # the next round tries again, as the next tick would
-                await run(composition)
+                await run()
         await asyncio.sleep(TIMER_SECONDS)
 
 

@@ -14,30 +14,35 @@ from shared.telemetry.signals import background_span
 MAX_DELIVERIES = 5  # of one message, then it is poison: maxDequeueCount of host.json
 
 
-async def sweep_deleted_sessions(composition: Composition) -> None:
-    """Sweep sessions deleted five minutes ago once more. Twice is harmless."""
-    async with _observed("sweep_deleted_sessions"):
-        services = await composition.services()
-        await services.deletions.sweep_due()
+class Background:
+    """The runs of one worker."""
 
+    def __init__(self, composition: Composition) -> None:
+        """Take the services of a composition, when there is something to do."""
+        self._composition = composition
 
-async def summarise_idle_sessions(composition: Composition) -> None:
-    """Put sessions that are due on the queue. Twice is harmless."""
-    async with _observed("summarise_idle_sessions"):
-        services = await composition.services()
-        await services.idle_sessions.queue_due()
+    async def sweep_deleted_sessions(self) -> None:
+        """Sweep sessions deleted five minutes ago once more. Twice is harmless."""
+        async with _observed("sweep_deleted_sessions"):
+            services = await self._composition.services()
+            await services.deletions.sweep_due()
 
+    async def summarise_idle_sessions(self) -> None:
+        """Put sessions that are due on the queue. Twice is harmless."""
+        async with _observed("summarise_idle_sessions"):
+            services = await self._composition.services()
+            await services.idle_sessions.queue_due()
 
-async def consolidate_session(composition: Composition, message: bytes, deliveries: int) -> None:
-    """Do the job of a message that was delivered so many times, this one included. Twice is harmless.
+    async def consolidate_session(self, message: bytes, deliveries: int) -> None:
+        """Do the job of a message that was delivered so many times, this one included. Twice is harmless.
 
-    Raises:
-        InvalidJob: it is none; so often delivered, it becomes poison.
-        StoreUnavailable, Busy, QueueUnavailable: it is to be delivered again.
-    """
-    async with _observed("consolidate_session"):
-        services = await composition.services()
-        await services.consolidation.run(read_job(message), last_delivery=deliveries >= MAX_DELIVERIES)
+        Raises:
+            InvalidJob: it is none; so often delivered, it becomes poison.
+            StoreUnavailable, Busy, QueueUnavailable: it is to be delivered again.
+        """
+        async with _observed("consolidate_session"):
+            services = await self._composition.services()
+            await services.consolidation.run(read_job(message), last_delivery=deliveries >= MAX_DELIVERIES)
 
 
 @asynccontextmanager

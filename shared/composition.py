@@ -28,7 +28,7 @@ from shared.services.sessions import Sessions
 from shared.services.summariser import Summariser, SummaryModel
 from shared.services.turn_protocol import TurnProtocol
 from shared.services.usage import Usage
-from shared.settings import Settings, SettingsError
+from shared.settings import Settings
 from shared.settings import Summariser as SummariserKind
 from shared.stores import Stores, make_stores
 from shared.telemetry.export import Destinations, Export
@@ -72,10 +72,8 @@ class Composition:
         Raises:
             SettingsError: there is no queue.
         """
-        if jobs is None and settings.queue_endpoint is None:
-            raise SettingsError(
-                "Keepsake cannot start. QUEUE_ENDPOINT: the queue service of a storage account is needed."
-            )
+        if jobs is None:
+            settings.require_queue()
         self.settings = settings
         self._jobs = jobs
         self._cosmos_transport = cosmos_transport

@@ -198,6 +198,17 @@ class Settings(BaseSettings):
         signs_in_to_queue = bool(self.queue_endpoint) and not self.queue_key
         return not self.cosmos_key or not self.openai_api_key or signs_in_to_redis or signs_in_to_queue
 
+    def require_queue(self) -> None:
+        """Insist on a queue service, which only `make run` does without.
+
+        Raises:
+            SettingsError: none is set.
+        """
+        if self.queue_endpoint is None:
+            raise SettingsError(
+                "Keepsake cannot start. QUEUE_ENDPOINT: the queue service of a storage account is needed."
+            )
+
     @property
     def chat_base_url(self) -> str:
         """The OpenAI-compatible address; Azure's is its v1 API."""

