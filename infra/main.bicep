@@ -375,6 +375,7 @@ module app './modules/app.bicep' = {
       QUEUE_ENDPOINT: storage.outputs.queueEndpoint
       AZURE_OPENAI_ENDPOINT: hasManagedOpenAi ? openAi!.outputs.endpoint : openAiEndpoint
       CHAT_MODEL: hasManagedOpenAi ? openAi!.outputs.chatDeployment : chatModel
+      EMBEDDING_MODEL: hasManagedOpenAi ? openAi!.outputs.embeddingDeployment : embeddingModel
       LOG_DIGEST_KEY: vault.outputs.digestReference
     })
   }

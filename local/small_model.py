@@ -15,6 +15,7 @@ THREADS = 1  # two wait for each other by spinning: on busy cores that is ten ti
 LIMITS = {  # settings of the app that keep an answer under some twenty seconds, where none are given
     "MAX_COMPLETION_TOKENS": "256",  # five seconds of one core
     "HISTORY_TOKENS": "1000",  # ten seconds, if nothing of it is cached
+    "MEMORY_TOKENS": "300",  # three
 }
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

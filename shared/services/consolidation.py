@@ -16,8 +16,8 @@ from shared.ports.transcript import TranscriptStore
 from shared.services.last_times import LastTimes
 from shared.services.missing_vectors import MissingVectors
 from shared.services.summariser import Summariser
-from shared.telemetry import digest, log_event, log_failure
-from shared.telemetry.signals import count_parked, count_summary
+from shared.telemetry import digest, log_event, log_failure, names
+from shared.telemetry.signals import count_parked, count_records, count_summary, memory_span
 
 RUN_SECONDS = 60.0  # of one session in one run; what is left is queued again
 TURNS_AT_A_TIME = 100
@@ -140,7 +140,10 @@ class Consolidation:
         piece = self._summariser.cut(turns, upto)
         summary = await self._summariser.summarise(header.summary, piece, after + 1)
         for _ in range(WRITE_TRIES):
-            if await self._summaries.keep(user, header, summary, piece.upto):
+            with memory_span(names.UPSERT_MEMORY) as span:
+                count_records(span, 1)
+                kept = await self._summaries.keep(user, header, summary, piece.upto)
+            if kept:
                 count_summary(len(piece.turns), extractive=bool(summary and summary.extractive))
                 return await self._reread(user, header)
             header = await self._reread(user, header)

@@ -1,20 +1,20 @@
-"""Contexts: what the model is given for one turn, gathered while the turn is opened."""
+"""Contexts: what the model is given for one turn."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from shared.domain.context import Known, Prompt, build_prompt, select_history
+from shared.domain.context import Prompt, build_prompt, select_history
 from shared.domain.errors import InvalidRequest
 from shared.domain.ids import UserId
-from shared.domain.turns import Message, Turn, asked_text
+from shared.domain.turns import Message, asked_text
 from shared.domain.vectors import Vector
 from shared.ports.clock import Clock
 from shared.ports.model import TokenCount
 from shared.prompts import read_prompt
 from shared.services.openings import Opened
 from shared.services.questions import Question
-from shared.services.recall import Recall, Recalled, Search
+from shared.services.recall import Recall, Search
 from shared.telemetry.signals import record_relevance
 
 PROMPT = "chat.v1"
@@ -38,15 +38,18 @@ class Contexts:
         self._clock = clock
 
     @contextmanager
-    def gathering(self, user: UserId, question: Question) -> Iterator["Gathering"]:
-        """Begin to recall for a question; what the context is wanted for happens in the block."""
+    def gathering(self, user: UserId, question: Question, opened: Opened) -> Iterator["Gathering"]:
+        """Begin to recall for an opened turn; what the context is wanted for happens in the block.
+
+        With memory switched off nothing is searched for, and the message goes to no embedding model.
+        """
         now = self._clock.now()
         said = question.said(now)
         texts = [read_prompt(PROMPT), question.instructions]
         system = [Message(role="system", content=text, at=now) for text in texts if text]
-        sought = (question.message or "") if question.memory_tokens else ""
-        with self._recall.searching(user, sought, asked_text(said)) as search:
-            yield Gathering(question, system, said, search, self._tokens)
+        wanted = question.memory_tokens and opened.preferences.memory_enabled
+        with self._recall.searching(user, (question.message or "") if wanted else "", asked_text(said)) as search:
+            yield Gathering(question, opened, system, said, search, self._tokens)
 
 
 class Gathering:
@@ -55,29 +58,31 @@ class Gathering:
     def __init__(
         self,
         question: Question,
+        opened: Opened,
         system: Sequence[Message],
         said: Sequence[Message],
         search: Search,
         tokens: TokenCount,
     ) -> None:
-        """Take what was asked, and what is looked for."""
+        """Take what was asked, what is known, and what is looked for."""
         self.said = said
         self._question = question
+        self._opened = opened
         self._system = system
         self._search = search
         self._tokens = tokens
 
-    async def finish(self, opened: Opened) -> Given:
-        """The context of an opened turn. With memory switched off there is nothing in it but preferences and history.
+    async def finish(self) -> Given:
+        """The context. With memory switched off there is nothing in it but preferences and history.
 
         Raises:
             InvalidRequest: it is about a tool's result that no call asked for.
         """
-        history = select_history(opened.window, self._question.history_tokens, self._tokens.count)
-        recalled = await self._recall(opened, history)
+        history = select_history(self._opened.window, self._question.history_tokens, self._tokens.count)
+        recalled = await self._search.finish(self._opened.header, history)
         prompt = build_prompt(
             system=self._system,
-            known=self._known(opened, recalled),
+            known=replace(self._opened.known(), passages=recalled.passages),
             history=history,
             asked=self.said,
             memory_tokens=self._question.memory_tokens,
@@ -91,12 +96,3 @@ class Gathering:
     def vector(self) -> Vector | None:
         """The vector of what was asked, if it is there by now."""
         return self._search.vector()
-
-    async def _recall(self, opened: Opened, history: Sequence[Turn]) -> Recalled:
-        if not opened.preferences.memory_enabled:
-            return Recalled()
-        return await self._search.finish(opened.header, history)
-
-    @staticmethod
-    def _known(opened: Opened, recalled: Recalled) -> Known:
-        return replace(opened.known(), passages=recalled.passages)

@@ -134,14 +134,15 @@ class Conversation:
     async def _take(self, user: UserId, question: Question, seconds: float, hear: Hear) -> Answer:
         timings = Timings()
         asked = question.asked(seconds)
-        with timings.stage("total"), self._contexts.gathering(user, question) as gathering:
+        with timings.stage("total"):
             async with _deadline(seconds):
                 with timings.stage("session"):
                     opened = await self._protocol.open(user, asked, self._clock.now())
                 if isinstance(opened, Settled):
                     return _answer(opened, (), timings)
-                async with self._protocol.holding(user, asked):
-                    return await self._take_opened(user, question, asked, opened, gathering, hear, timings)
+                with self._contexts.gathering(user, question, opened) as gathering:
+                    async with self._protocol.holding(user, asked):
+                        return await self._take_opened(user, question, asked, opened, gathering, hear, timings)
 
     async def _take_opened(
         self,
@@ -154,7 +155,7 @@ class Conversation:
         timings: Timings,
     ) -> Answer:
         with timings.stage("recall"):
-            given = await gathering.finish(opened)
+            given = await gathering.finish()
         time_retrieval(timings.seconds, cold=opened.cold)
         messages, seconds = given.prompt.messages, asked.seconds - STORE_SECONDS
         request = ChatRequest(messages, question.tools, question.model, FIRST_TOKEN_SECONDS, seconds)

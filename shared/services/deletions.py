@@ -13,7 +13,8 @@ from shared.ports.commits import Committed
 from shared.ports.graves import Grave, SessionGraves
 from shared.ports.sessions import SessionStore
 from shared.services.last_times import LastTimes
-from shared.telemetry import log_failure
+from shared.telemetry import log_failure, names
+from shared.telemetry.signals import memory_span
 
 GRAVE_REST = timedelta(minutes=5)  # longer than any request or late message of the gen can live (182 s)
 WRITE_TRIES = 5
@@ -42,15 +43,8 @@ class Deletions:
             PreconditionFailed: If-Match does not fit.
             StoreUnavailable: not everything is gone yet; send again, or leave it to the timer.
         """
-        header = await self._sessions.read_header(user, session)
-        if header is None:
-            for grave in await self._graves.list_graves(user, session):
-                await self._sweep(user, grave.gen)
-        else:
-            check_etag(header, if_match)
-            await self._bury(user, header, if_match)
-            await self._sweep(user, header.gen)
-        await self._forget_cached(user, session)
+        with memory_span(names.DELETE_MEMORY):
+            await self._delete(user, session, if_match)
 
     async def sweep_due(self) -> int:
         """Sweep the graves that are due once more and close them; how many it was. Twice is harmless."""
@@ -61,6 +55,17 @@ class Deletions:
         for error in failed:
             log_failure("grave_not_swept", error)  # it stays due: the next run tries again
         return len(due) - len(failed)
+
+    async def _delete(self, user: UserId, session: SessionId, if_match: str | None) -> None:
+        header = await self._sessions.read_header(user, session)
+        if header is None:
+            for grave in await self._graves.list_graves(user, session):
+                await self._sweep(user, grave.gen)
+        else:
+            check_etag(header, if_match)
+            await self._bury(user, header, if_match)
+            await self._sweep(user, header.gen)
+        await self._forget_cached(user, session)
 
     async def _bury(self, user: UserId, header: Header, if_match: str | None) -> None:
         for _ in range(WRITE_TRIES):

@@ -19,7 +19,7 @@ from shared.ports.turn_index import TurnIndex
 from shared.telemetry import names
 from shared.telemetry.signals import count_records, memory_span
 
-RECALL_SECONDS = 0.8  # from the beginning of the turn: memory must not hold up the conversation
+RECALL_SECONDS = 0.8  # of a turn: memory must not hold up the conversation
 EMBEDDING_SECONDS = 0.3  # of it; a later vector still goes into the store with its turn
 MIN_WORDS = 2  # that say something, in a message worth a vector: one is found as well by itself
 MAX_SEARCHES = 16  # queries of a worker at once; one that waits in vain goes without
@@ -42,111 +42,106 @@ class Recall:
 
     def __init__(self, index: TurnIndex, embedder: Embedder | None, clock: Clock) -> None:
         """Take the index; without an embedder it is searched by words alone."""
-        self._index = index
-        self._embedder = embedder
-        self._clock = clock
-        self._let_in = asyncio.Semaphore(MAX_SEARCHES)
+        self.index = index
+        self.embedder = embedder
+        self.clock = clock
+        self.let_in = asyncio.Semaphore(MAX_SEARCHES)
 
     @contextmanager
     def searching(self, user: UserId, message: str, told: str) -> Iterator["Search"]:
-        """Search for a message while something else goes on; what is not ready at the end of the block is given up.
+        """A search for a message, if it says anything; what is not ready at the end of the block is given up.
 
         `told` is the message as it will be stored: it gets its vector by the same call of the model.
         """
-        search = Search(self._index, self._clock, user)
-        words = content_words(message)
-        if self._embedder and count_words(words) >= MIN_WORDS:
-            search.embedding = search.start(self._embed(self._embedder, message, told))
-            search.by_meaning = search.start(self._find_by_meaning(user, search.embedding, search.ends_at))
-        if words:
-            search.by_words = search.start(self._find_by_words(user, words, search.ends_at))
+        search = Search(self, user, message, told)
         try:
             yield search
         finally:
             search.give_up()
 
-    @staticmethod
-    async def _embed(embedder: Embedder, message: str, told: str) -> Sequence[Vector]:
-        return await embedder.embed((message, told))
-
-    async def _find_by_words(self, user: UserId, words: Sequence[str], ends_at: float) -> Sequence[FoundTurn]:
-        async with asyncio.timeout_at(ends_at), self._let_in:
-            return await self._index.find_by_words(user, words)
-
-    async def _find_by_meaning(
-        self, user: UserId, embedding: "asyncio.Task[Sequence[Vector]]", ends_at: float
-    ) -> Sequence[FoundTurn]:
-        try:
-            async with asyncio.timeout(EMBEDDING_SECONDS):
-                vectors = await asyncio.shield(embedding)
-        except TimeoutError as late:
-            raise EmbedderUnavailable from late
-        async with asyncio.timeout_at(ends_at), self._let_in:
-            return await self._index.find_by_meaning(user, vectors[0])
-
 
 class Search:
-    """A search under way."""
+    """One search."""
 
-    def __init__(self, index: TurnIndex, clock: Clock, user: UserId) -> None:
-        """Begin with nothing looked for; the seconds count from now."""
-        self._index = index
-        self._clock = clock
+    def __init__(self, recall: Recall, user: UserId, message: str, told: str) -> None:
+        """Begin nothing yet."""
+        self._recall = recall
         self._user = user
-        self.ends_at = asyncio.get_running_loop().time() + RECALL_SECONDS
+        self._texts = (message, told)
+        self._words = content_words(message)
+        self._ends_at = 0.0
         self._running: list[asyncio.Task[Any]] = []
-        self.embedding: asyncio.Task[Sequence[Vector]] | None = None
-        self.by_words: Found | None = None
-        self.by_meaning: Found | None = None
+        self._embedding: asyncio.Task[Sequence[Vector]] | None = None
 
-    def start(self, work: Coroutine[None, None, Result]) -> asyncio.Task[Result]:
-        """Do a part of it beside everything else."""
-        task = asyncio.create_task(work)
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # for those that nobody asks for
-        self._running.append(task)
-        return task
+    async def finish(self, header: Header, known: Sequence[Turn]) -> Recalled:
+        """Search; what is found in time, with what stands around it, apart from turns that are known anyway.
+
+        Nothing from before an erase, and nothing that has expired.
+        """
+        if not self._words:
+            return Recalled()
+        self._ends_at = asyncio.get_running_loop().time() + RECALL_SECONDS
+        with memory_span(names.SEARCH_MEMORY) as span:
+            recalled = await self._search(header, {(turn.gen, turn.seq) for turn in known})
+            count_records(span, len(recalled.passages))
+        return recalled
+
+    def vector(self) -> Vector | None:
+        """The vector of the message as it is stored, if it is there by now."""
+        done = self._embedding
+        return done.result()[1] if done and done.done() and not done.cancelled() and not done.exception() else None
 
     def give_up(self) -> None:
         """Stop what still runs. Twice is harmless."""
         for task in self._running:
             task.cancel()
 
-    async def finish(self, header: Header, known: Sequence[Turn]) -> Recalled:
-        """What was found in time, with what stands around it, apart from turns that are known anyway.
-
-        Nothing from before an erase, and nothing that has expired.
-        """
-        with memory_span(names.SEARCH_MEMORY) as span:
-            recalled = await self._finish(header, {(turn.gen, turn.seq) for turn in known})
-            count_records(span, len(recalled.passages))
-        return recalled
-
-    def vector(self) -> Vector | None:
-        """The vector of the message as it is stored, if it is there by now."""
-        done = self.embedding
-        return done.result()[1] if done and done.done() and not done.cancelled() and not done.exception() else None
-
-    async def _finish(self, header: Header, known: set[Place]) -> Recalled:
-        parts = [part for part in (self.by_words, self.by_meaning) if part]
-        if parts:
-            await asyncio.wait(parts)  # each ends by itself when its time is over
+    async def _search(self, header: Header, known: set[Place]) -> Recalled:
+        by_words, by_meaning = self._start(self._find_by_words()), None
+        if self._recall.embedder and count_words(self._words) >= MIN_WORDS:
+            self._embedding = self._start(self._embed(self._recall.embedder))
+            by_meaning = self._start(self._find_by_meaning(self._embedding))
+        parts = [part for part in (by_words, by_meaning) if part]
+        await asyncio.wait(parts)  # each ends by itself when its time is over
         degraded = dict.fromkeys(flag for part in parts if (flag := _what_failed(part)))
-        hits = [hit for hit in rank(_found(self.by_words), _found(self.by_meaning)) if hit.turn.place not in known]
+        hits = [hit for hit in rank(_found(by_words), _found(by_meaning)) if hit.turn.place not in known]
         usable = [hit for hit in hits if self._is_usable(hit.turn, header)][:MAX_PASSAGES]
         try:
-            async with asyncio.timeout_at(self.ends_at):
+            async with asyncio.timeout_at(self._ends_at):
                 return Recalled(await self._surround(usable, header, known), tuple(degraded))
         except (TimeoutError, StoreUnavailable, Busy):
-            return Recalled(surround(usable, ()), (*degraded, *(() if SLOW in degraded else (SLOW,))))
+            return Recalled(surround(usable, ()), tuple(degraded | {SLOW: None}))
+
+    def _start(self, work: Coroutine[None, None, Result]) -> asyncio.Task[Result]:
+        task = asyncio.create_task(work)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # for those that nobody asks for
+        self._running.append(task)
+        return task
+
+    async def _embed(self, embedder: Embedder) -> Sequence[Vector]:
+        return await embedder.embed(self._texts)
+
+    async def _find_by_words(self) -> Sequence[FoundTurn]:
+        async with asyncio.timeout_at(self._ends_at), self._recall.let_in:
+            return await self._recall.index.find_by_words(self._user, self._words)
+
+    async def _find_by_meaning(self, embedding: asyncio.Task[Sequence[Vector]]) -> Sequence[FoundTurn]:
+        try:
+            async with asyncio.timeout(EMBEDDING_SECONDS):
+                vectors = await asyncio.shield(embedding)
+        except TimeoutError as late:
+            raise EmbedderUnavailable from late
+        async with asyncio.timeout_at(self._ends_at), self._recall.let_in:
+            return await self._recall.index.find_by_meaning(self._user, vectors[0])
 
     async def _surround(self, hits: Sequence[Ranked], header: Header, known: set[Place]) -> Sequence[Passage]:
         if not hits:
             return ()
-        beside = await self._index.read_around(self._user, [hit.turn.place for hit in hits])
+        beside = await self._recall.index.read_around(self._user, [hit.turn.place for hit in hits])
         return surround(hits, [t for t in beside if t.place not in known and self._is_usable(t, header)])
 
     def _is_usable(self, turn: FoundTurn, header: Header) -> bool:
-        return turn.epoch == header.epoch and turn.expires_at > self._clock.now()
+        return turn.epoch == header.epoch and turn.expires_at > self._recall.clock.now()
 
 
 def _what_failed(part: Found) -> str | None:

@@ -1,7 +1,7 @@
 """What people say, and who they are, is in no log, span, metric, nor in an answer to anybody else (F36)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -57,6 +57,12 @@ FAULTS: dict[str, Break] = {
         model, Behaviour(body=HTML, headers={"content-type": "text/html"})
     ),
     "model_breaks_off": lambda _cosmos, model, _redis: _script(model, Behaviour(text="canary one", breaks_off_after=1)),
+    "embedder_fails": lambda _cosmos, model, _redis: _script_vectors(
+        model, Behaviour(status=400, body='{"error": "canary-error"}')
+    ),
+    "embedder_is_a_page": lambda _cosmos, model, _redis: _script_vectors(
+        model, Behaviour(body=HTML, headers={"content-type": "text/html"})
+    ),
     "redis_away": lambda _cosmos, _model, redis: redis.stop(),
 }
 
@@ -65,6 +71,13 @@ FAULTS: dict[str, Break] = {
 def session_cache(redis: RedisServer) -> dict[str, Any]:
     """With a session cache, which one of the faults takes away."""
     return {"redis_socket": str(redis.socket)}
+
+
+@pytest.fixture
+async def keepsake(cosmos: LocalCosmos, model: ModelServer, session_cache: dict[str, Any]) -> AsyncIterator[Keepsake]:
+    """The application with everything it can have, an embedding model too."""
+    async with running(cosmos, model, embedding_model="scripted", **session_cache) as app:
+        yield app
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -155,6 +168,10 @@ async def _damage(keepsake: Keepsake, stored: dict[str, Any]) -> None:
     containers = services.clients.containers
     async with containers.call("preferences") as container:
         await container.upsert_item({"id": stored["id"], "user_id": stored["user_id"], "preferences": "canary-wish"})
+
+
+def _script_vectors(model: ModelServer, behaviour: Behaviour) -> None:
+    model.embedding_script.extend([behaviour] * 20)
 
 
 def _script(model: ModelServer, behaviour: Behaviour) -> None:

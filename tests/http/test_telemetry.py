@@ -11,7 +11,7 @@ from local.cosmos import Fault, LocalCosmos
 from local.model import Behaviour
 from shared.http.edge import MAX_BODY_BYTES
 from shared.telemetry import digest, names
-from tests.support.app import Keepsake
+from tests.support.app import Keepsake, running
 from tests.support.model_server import ModelServer
 from tests.support.redis_server import RedisServer
 from tests.support.telemetry import Captured, capturing
@@ -358,3 +358,62 @@ DIMENSIONS = {
     "network.protocol.version",
     "url.scheme",
 }
+
+
+async def test_a_recall_is_one_operation_with_its_parts(
+    cosmos: LocalCosmos, model: ModelServer, captured: Captured
+) -> None:
+    """The search by the convention's name, in it the embedding and each query; how much it found, never what."""
+    async with running(cosmos, model, embedding_model="scripted") as app:
+        await app.chat("My racing bicycle is painted turquoise", session_id="monday")
+        begun = len(captured.spans)
+        await app.chat("What colour is the bicycle?", session_id="tuesday")
+    spans = captured.spans[begun:]
+    search = next(span for span in spans if span.name == "search_memory")
+    inside = [span.name for span in spans if span.parent and span.parent.span_id == search.context.span_id]
+    assert sorted(inside) == ["embeddings", *["query_items memory"] * 3]
+    assert (search.kind, dict(search.attributes or {})) == (
+        SpanKind.INTERNAL,
+        {"gen_ai.operation.name": "search_memory", "gen_ai.memory.record.count": 1},
+    )
+    attributes = dict(next(span for span in spans if span.name == "embeddings").attributes or {})
+    assert attributes.pop("gen_ai.usage.input_tokens")
+    assert attributes == {
+        "gen_ai.operation.name": "embeddings",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.request.model": "scripted",
+        "server.address": "127.0.0.1",
+    }
+
+
+async def test_relevance_is_recorded_for_what_the_model_is_given(
+    cosmos: LocalCosmos, model: ModelServer, captured: Captured
+) -> None:
+    """One value for each recalled turn that meaning found: its similarity, the same as in the answer."""
+    async with running(cosmos, model, embedding_model="scripted") as app:
+        await app.chat("My racing bicycle is painted turquoise", session_id="monday")
+        before = captured.total(names.RELEVANCE)
+        answer = (await app.chat("What colour is the bicycle?", session_id="tuesday")).json()
+        told = captured.total(names.RELEVANCE) - before
+        await app.chat("bicycle", session_id="wednesday")  # found by its word alone: it has no similarity
+        after = captured.total(names.RELEVANCE) - before
+    scores = [entry["score"] for entry in answer["context"] if entry["section"] == "recalled_turns"]
+    assert told == pytest.approx(sum(scores))
+    assert after == pytest.approx(told)
+    assert scores[0] > 0.25
+
+
+async def test_summarising_and_forgetting_are_operations_on_memory(
+    cosmos: LocalCosmos, model: ModelServer, captured: Captured
+) -> None:
+    """By the convention's names."""
+    async with running(cosmos, model) as app, app.client() as client:
+        await app.chat("My cat is called Mina.")
+        await client.post("/sessions/s/consolidate")
+        await client.delete("/sessions/s")
+    written, deleted = captured.last("upsert_memory"), captured.last("delete_memory")
+    assert dict(written.attributes or {}) == {
+        "gen_ai.operation.name": "upsert_memory",
+        "gen_ai.memory.record.count": 1,
+    }
+    assert dict(deleted.attributes or {}) == {"gen_ai.operation.name": "delete_memory"}

@@ -30,6 +30,8 @@ from shared.settings import AZURE_MARKS, AuthMode, Settings
 ROOT = Path(__file__).resolve().parents[2]
 LAPTOP_ONLY = {
     "COSMOS_KEY",
+    "EMBEDDING_API_KEY",
+    "EMBEDDING_BASE_URL",
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",
     "QUEUE_KEY",

@@ -5,6 +5,7 @@ import os
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -75,6 +76,18 @@ def test_without_its_runtime_words_are_left(tmp_path: Path, model: ModelServer) 
         run.program.process.terminate()
 
 
+def test_what_was_said_is_recalled_by_its_meaning(tmp_path: Path, model: ModelServer) -> None:
+    """As the README tells it: no word of the question was said, in another session, a moment ago."""
+    with keepsake(tmp_path, settings=of(model)) as run:
+        say(run, "Warm summers suit vineyards", "sunday")  # the first vector of a process takes longest
+        said = say(run, "My cat is called Mina. She is afraid of thunder.", "monday")
+        answer = say(run, "Should I bring my pet inside before the storm?", "tuesday")
+        assert [(entry["id"], entry["why"]) for entry in answer["context"]] == [
+            (said["turn_id"], "found by meaning (rank 1)")
+        ]
+        run.program.process.terminate()
+
+
 def test_its_death_is_no_end(tmp_path: Path, model: ModelServer) -> None:
     """When it dies turns are answered as before, and it is back at the same address."""
     with keepsake(tmp_path, settings=of(model)) as run:
@@ -97,8 +110,15 @@ def of(model: ModelServer) -> dict[str, str]:
 
 def answers(run: Run) -> bool:
     """Whether a turn is answered."""
-    turn = {"message": "Hello", "session_id": "s"}
-    return httpx.post(f"{run.address}/api/chat", json=turn, headers=ADA, timeout=20).status_code == 200
+    return bool(say(run, "Hello", "s"))
+
+
+def say(run: Run, message: str, session: str) -> dict[str, Any]:
+    """Take one turn; the answer."""
+    turn = {"message": message, "session_id": session}
+    answer = httpx.post(f"{run.address}/api/chat", json=turn, headers=ADA, timeout=20).raise_for_status()
+    told: dict[str, Any] = answer.json()
+    return told
 
 
 def embedders(run: Run) -> set[int]:
