@@ -169,7 +169,7 @@ async def test_a_failover_in_the_middle_of_a_turn_loses_and_doubles_nothing_f5(
         await asyncio.sleep(redis_sessions.REST_SECONDS)
         told += [await app.chat(text, turn_id=text) for text in texts[5:]]
         again = [(await app.chat(text, turn_id=text)).json() for text in texts]
-        last = [(await app.chat(text)).json() for text in ("One more", "And one")]
+        last = [(await app.chat(text)).json() for text in ("One more", "And another")]
         transcript = await app.transcript()
     answers = [answer.json() for answer in told]
     assert [answer["degraded"] for answer in answers[3:6]] == [["session_cache"], ["session_cache"], []]
