@@ -27,6 +27,12 @@ async def chat(req: Request, context: func.Context) -> Response:
     return await dispatch(api, req, context.invocation_id)
 
 
+@app.route(route="context", methods=["POST"])
+async def pack_context(req: Request, context: func.Context) -> Response:
+    """Pack what a model should know."""
+    return await dispatch(api, req, context.invocation_id)
+
+
 @app.route(route="sessions", methods=["GET"])
 async def list_sessions(req: Request, context: func.Context) -> Response:
     """List the user's sessions."""

@@ -21,6 +21,7 @@ from shared.services.health import Health
 from shared.services.idle_sessions import IdleSessions
 from shared.services.last_times import LastTimes
 from shared.services.missing_vectors import MissingVectors
+from shared.services.packs import Packs
 from shared.services.preferences import UserPreferences
 from shared.services.recall import Recall
 from shared.services.session_data import SessionData
@@ -45,6 +46,7 @@ class Services:
     """The use cases, wired."""
 
     conversation: Conversation
+    packs: Packs
     sessions: Sessions
     deletions: Deletions
     session_data: SessionData
@@ -152,8 +154,10 @@ class Composition:
 def _wire(settings: Settings, clients: Clients, clock: Clock) -> Services:
     stores, kept = make_stores(clients, clock), settings.retention
     last_times = LastTimes(stores.preferences, stores.sessions, clock, kept)
+    contexts = _make_contexts(clients, stores, clock)
     return Services(
-        conversation=_make_conversation(settings, clients, stores, clock),
+        conversation=_make_conversation(settings, clients, stores, contexts, clock),
+        packs=Packs(stores.sessions, stores.transcript, stores.preferences, stores.users, contexts, clock),
         sessions=Sessions(stores.sessions, stores.transcript, stores.users, last_times),
         deletions=Deletions(stores.sessions, stores.graves, stores.cache, last_times, clock),
         session_data=SessionData(stores.sessions, stores.values, clock, kept),
@@ -166,17 +170,21 @@ def _wire(settings: Settings, clients: Clients, clock: Clock) -> Services:
     )
 
 
-def _make_conversation(settings: Settings, clients: Clients, stores: Stores, clock: Clock) -> Conversation:
+def _make_contexts(clients: Clients, stores: Stores, clock: Clock) -> Contexts:
     from shared.adapters import token_counter  # noqa: PLC0415 - see import_sdks
 
+    return Contexts(Recall(stores.turn_index, clients.embeddings, clock), token_counter.TokenCounter(), clock)
+
+
+def _make_conversation(
+    settings: Settings, clients: Clients, stores: Stores, contexts: Contexts, clock: Clock
+) -> Conversation:
     retention = Retention(
         turns=settings.retention,
         unremembered=timedelta(seconds=settings.session_ttl_seconds),
         due_after=timedelta(minutes=settings.idle_minutes),
     )
     protocol = TurnProtocol(stores.sessions, stores.transcript, stores.preferences, stores.cache)
-    recall = Recall(stores.turn_index, clients.embeddings, clock)
-    contexts = Contexts(recall, token_counter.TokenCounter(), clock)
     return Conversation(protocol, stores.preferences, clients.model, contexts, clients.jobs, clock, retention)
 
 

@@ -11,7 +11,7 @@ from shared.http.errors import install_error_handlers
 from shared.http.observing import Observed
 from shared.http.openapi import complete
 from shared.http.principal import make_authenticator
-from shared.http.routers import chat, data, meta, preferences, sessions, turns, user
+from shared.http.routers import chat, context, data, meta, preferences, sessions, turns, user
 
 DESCRIPTION = "The memory layer for agents: a turn sent twice is stored once and answered the same."
 # FastAPI's own spans hold raw paths and query strings, its log records the text of exceptions (F36): Observed does it.
@@ -42,7 +42,7 @@ def create_api(composition: Composition) -> FastAPI:
     )
     api.state.composition = composition
     api.state.authenticator = make_authenticator(composition.settings)
-    for noun in (chat, sessions, turns, data, preferences, user, meta):
+    for noun in (chat, context, sessions, turns, data, preferences, user, meta):
         api.include_router(noun.router, prefix="/api")
     install_error_handlers(api)
     api.add_middleware(Edge)

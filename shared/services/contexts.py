@@ -11,13 +11,10 @@ from shared.domain.turns import Message, asked_text
 from shared.domain.vectors import Vector
 from shared.ports.clock import Clock
 from shared.ports.model import TokenCount
-from shared.prompts import read_prompt
 from shared.services.openings import Opened
 from shared.services.questions import Question
 from shared.services.recall import Recall, Search
 from shared.telemetry.signals import record_relevance
-
-PROMPT = "chat.v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +35,19 @@ class Contexts:
         self._clock = clock
 
     @contextmanager
-    def gathering(self, user: UserId, question: Question, opened: Opened) -> Iterator["Gathering"]:
-        """Begin to recall for an opened turn; what the context is wanted for happens in the block.
+    def gathering(
+        self, user: UserId, question: Question, opened: Opened, system: Sequence[str]
+    ) -> Iterator["Gathering"]:
+        """Recall for an opened turn, under these system texts; what the context is wanted for happens in the block.
 
         With memory switched off nothing is searched for, and the message goes to no embedding model.
         """
         now = self._clock.now()
         said = question.said(now)
-        texts = [read_prompt(PROMPT), question.instructions]
-        system = [Message(role="system", content=text, at=now) for text in texts if text]
+        above = [Message(role="system", content=text, at=now) for text in system]
         wanted = question.memory_tokens and opened.preferences.memory_enabled
         with self._recall.searching(user, (question.message or "") if wanted else "", asked_text(said)) as search:
-            yield Gathering(question, opened, system, said, search, self._tokens)
+            yield Gathering(question, opened, above, said, search, self._tokens)
 
 
 class Gathering:

@@ -15,6 +15,7 @@ from shared.ports.clock import Clock
 from shared.ports.jobs import ConsolidationJob, JobQueue, QueueUnavailable
 from shared.ports.model import ChatModel, ChatRequest
 from shared.ports.preferences import PreferenceStore
+from shared.prompts import read_prompt
 from shared.services.commits import STORE_SECONDS, Settled
 from shared.services.contexts import Contexts, Gathering
 from shared.services.drafts import Retention, draft_turn
@@ -28,6 +29,7 @@ from shared.telemetry.signals import count_turn, time_retrieval
 
 Result = TypeVar("Result")
 
+PROMPT = "chat.v1"
 TURN_SECONDS = 60.0  # the whole of a turn
 STREAM_SECONDS = 180.0  # the whole of a turn that is read as it is written
 FIRST_TOKEN_SECONDS = 15.0  # of a stream
@@ -140,7 +142,8 @@ class Conversation:
                     opened = await self._protocol.open(user, asked, self._clock.now())
                 if isinstance(opened, Settled):
                     return _answer(opened, (), timings)
-                with self._contexts.gathering(user, question, opened) as gathering:
+                system = [text for text in (read_prompt(PROMPT), question.instructions) if text]
+                with self._contexts.gathering(user, question, opened, system) as gathering:
                     async with self._protocol.holding(user, asked):
                         return await self._take_opened(user, question, asked, opened, gathering, hear, timings)
 

@@ -26,6 +26,7 @@ BODIES: dict[str, Any] = {
         "agent_id": "canary-agent",
         "metadata": {"canary-key": "canary-metadata"},
     },
+    "pack_context": {"message": "canary-message", "session_id": "canary-session"},
     "put_turn": {
         "messages": [{"role": "user", "content": "canary-said"}, {"role": "assistant", "content": "canary-reply"}]
     },

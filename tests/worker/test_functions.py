@@ -53,6 +53,7 @@ CASES = [
     Case("put_data", "PUT", "/api/sessions/s/data/cart", 200, '"value":[1]', {"value": [1]}),
     Case("read_data", "GET", "/api/sessions/s/data/cart", 404, "not_found"),
     Case("delete_data", "DELETE", "/api/sessions/s/data/cart", 204),
+    Case("pack_context", "POST", "/api/context", 200, '"messages"', {"message": "Hello", "session_id": "s"}),
     Case("read_usage", "GET", "/api/user/usage", 200, '"turns":1'),
     Case("read_health", "GET", "/api/health", 200, '"ok"'),
     Case("read_readiness", "GET", "/api/health/ready", 200 if can_run() else 503, '"cosmos":{"status":"ok"'),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
@@ -50,18 +50,17 @@ class TurnBody(Closed):
     at: Instant | None = None
 
 
-class MessageView(BaseModel):
-    """One role's text, or an assistant's tool calls, or a tool's result."""
+class SentMessage(BaseModel):
+    """One role's text, or an assistant's tool calls, or a tool's result, as chat models take it."""
 
     role: str
     content: str
     name: str | None = None
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
-    at: datetime
 
     @classmethod
-    def of(cls, message: Message) -> Self:
+    def of(cls, message: Message, **more: Any) -> Self:
         """The message on the wire."""
         return cls(
             role=message.role,
@@ -69,8 +68,14 @@ class MessageView(BaseModel):
             name=message.name,
             tool_calls=list(message.tool_calls) or None,
             tool_call_id=message.tool_call_id,
-            at=message.at,
+            **more,
         )
+
+
+class MessageView(SentMessage):
+    """A message of the transcript."""
+
+    at: datetime
 
 
 class TurnView(BaseModel):
@@ -88,7 +93,7 @@ class TurnView(BaseModel):
         return cls(
             turn_id=turn.turn_id.value,
             seq=turn.seq,
-            messages=[MessageView.of(message) for message in turn.messages],
+            messages=[MessageView.of(message, at=message.at) for message in turn.messages],
             status=turn.status,
             created_at=turn.created_at,
         )

@@ -1,0 +1,118 @@
+"""POST /context: what a turn would be given, for models that are asked elsewhere."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from local.cosmos import Fault, LocalCosmos
+from tests.support.app import BEN, Keepsake, running
+from tests.support.model_server import ModelServer
+
+pytestmark = pytest.mark.anyio
+
+BIKE = "My racing bicycle is painted turquoise"
+ASKED = "What colour is the bicycle?"
+
+
+@pytest.fixture
+async def keepsake(cosmos: LocalCosmos, model: ModelServer, session_cache: dict[str, Any]) -> AsyncIterator[Keepsake]:
+    """The application with an embedding model, in both modes."""
+    async with running(cosmos, model, embedding_model="scripted", **session_cache) as app:
+        yield app
+
+
+async def pack(keepsake: Keepsake, message: str = ASKED, *, user: str = "ada", **fields: Any) -> dict[str, Any]:
+    """The pack for a message."""
+    async with keepsake.client(user) as client:
+        answer = await client.post("/context", json={"message": message} | fields)
+    packed: dict[str, Any] = answer.raise_for_status().json()
+    return packed
+
+
+async def test_a_pack_is_what_a_turn_is_given(keepsake: Keepsake, model: ModelServer) -> None:
+    """The same messages in the same order, but for the system's, and the same reasons."""
+    async with keepsake.client() as client:
+        await client.patch("/preferences", json={"preferences": {"tone": "short"}})
+    await keepsake.chat(BIKE, session_id="monday")
+    await keepsake.chat("Hello", session_id="tuesday")
+    packed = await pack(keepsake, session_id="tuesday")
+    turn = (await keepsake.chat(ASKED, session_id="tuesday")).json()
+    assert packed["messages"] == model.requests[-1]["messages"][1:]
+    told = [{name: value for name, value in entry.items() if name != "tokens"} for entry in packed["context"]]
+    assert told == turn["context"]
+    assert [entry["section"] for entry in told] == ["preferences", "history", "recalled_turns"]
+
+
+async def test_a_pack_says_how_long_it_is(keepsake: Keepsake) -> None:
+    """Tokens of every entry that has a text, and of all messages."""
+    await keepsake.chat(BIKE, session_id="monday")
+    packed = await pack(keepsake)
+    assert [entry["tokens"] > 10 for entry in packed["context"]] == [True]
+    assert packed["tokens"] > sum(entry["tokens"] for entry in packed["context"])
+    assert (await pack(keepsake, budget_tokens=10))["context"] == []
+
+
+async def test_a_pack_changes_nothing(keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer) -> None:
+    """No session begins, nothing is stored, no chat model is asked."""
+    before = cosmos.rows("memory")
+    packed = await pack(keepsake, session_id="never")
+    assert packed["messages"] == [{"role": "user", "content": ASKED}]
+    assert (cosmos.rows("memory"), model.requests) == (before, [])
+
+
+async def test_a_pack_is_of_its_user_only_f33(keepsake: Keepsake) -> None:
+    """Another user's session and turns are as if they never were."""
+    await keepsake.chat(BIKE, session_id="monday")
+    foreign = await pack(keepsake, user=BEN, session_id="monday")
+    missing = await pack(keepsake, user=BEN, session_id="never")
+    assert foreign == missing
+    assert foreign["context"] == []
+
+
+async def test_with_memory_off_a_pack_is_the_history(keepsake: Keepsake, model: ModelServer) -> None:
+    """Switched off by the user, nothing is searched for."""
+    await keepsake.chat(BIKE, session_id="monday")
+    async with keepsake.client() as client:
+        await client.put("/preferences", json={"memory_enabled": False})
+    await keepsake.chat("Hello", session_id="tuesday")
+    model.embedding_requests.clear()
+    packed = await pack(keepsake, session_id="tuesday")
+    assert [entry["section"] for entry in packed["context"]] == ["history"]
+    assert model.embedding_requests == []
+
+
+async def test_a_pack_whose_search_fails_says_so(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+    """What could be read is packed, and the rest is flagged."""
+    await keepsake.chat(BIKE, session_id="monday")
+    cosmos.faults.add(Fault(kind="query", status=503, times=99, match=lambda request: b"@word0" in request.body))
+    packed = await pack(keepsake)
+    assert packed["degraded"] == ["recall"]
+    assert [entry["why"] for entry in packed["context"]] == ["found by meaning (rank 1)"]
+
+
+async def test_a_pack_without_the_store_is_503(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+    """What is known of the user cannot be left out."""
+    cosmos.faults.add(Fault(kind="read", status=503, times=99))
+    async with keepsake.client() as client:
+        answer = await client.post("/context", json={"message": ASKED})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "store_unavailable")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({}, 400),
+        ({"message": ""}, 400),
+        ({"message": "x" * 32_769}, 413),
+        ({"message": "Hi", "user_id": "ben"}, 400),
+        ({"message": "Hi", "session_id": "a/b"}, 400),
+        ({"message": "Hi", "budget_tokens": -1}, 400),
+        ({"message": "Hi", "budget_tokens": 16_001}, 400),
+        ({"message": "Hi\u0000"}, 400),
+    ],
+)
+async def test_nonsense_is_refused(keepsake: Keepsake, body: dict[str, Any], status: int) -> None:
+    """As everywhere: 4xx that name the limit."""
+    async with keepsake.client() as client:
+        assert (await client.post("/context", json=body)).status_code == status
