@@ -1,11 +1,15 @@
-"""`python -m bench.instant_model`: a model that answers at once, so that what is measured around it is not its own.
+"""`python -m bench.instant_model`: models that answer at once, so that what is measured around them is not their own.
 
-It reads a request and writes the same completion each time, without a web framework. Its first line is its address.
+It reads a request and writes the same completion, or the same two vectors, each time, without a web framework. Its
+first line is its address.
 """
 
 import asyncio
 import json
+import math
 import signal
+
+from shared.domain.vectors import DIMENSIONS
 
 COMPLETION = {
     "id": "chatcmpl-instant",
@@ -15,9 +19,22 @@ COMPLETION = {
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello."}, "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 100, "completion_tokens": 2, "total_tokens": 102},
 }
-BODY = json.dumps(COMPLETION).encode()
-ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(BODY), BODY)
+VECTOR = [round(math.sin(number) / 16, 6) for number in range(1, DIMENSIONS + 1)]  # of length 1
+EMBEDDINGS = {
+    "object": "list",
+    "model": "instant",
+    "data": [{"object": "embedding", "index": index, "embedding": VECTOR} for index in range(2)],
+    "usage": {"prompt_tokens": 20, "total_tokens": 20},
+}
 LENGTH = b"content-length:"
+
+
+def _answer(body: object) -> bytes:
+    raw = json.dumps(body).encode()
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(raw), raw)
+
+
+ANSWERS = {True: _answer(EMBEDDINGS), False: _answer(COMPLETION)}
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -26,7 +43,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             await reader.readexactly(int(head.split(LENGTH)[1].split(b"\r\n")[0]) if LENGTH in head else 0)
-            writer.write(ANSWER)
+            writer.write(ANSWERS[b"/embeddings " in head])
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()

@@ -1,4 +1,4 @@
-"""`python -m bench.slow_model SECONDS`: the scripted model, each answer so many seconds late.
+"""`python -m bench.slow_model SECONDS`: the scripted model, each answer so many seconds late, vectors a tenth of that.
 
 It forgets what it was asked, so that it stays small however long a bench runs. Its first line is its address.
 """
@@ -20,9 +20,10 @@ async def serve(seconds: float) -> None:
         asyncio.get_running_loop().add_signal_handler(name, done.set)
 
     async def slowed(scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(seconds / 10 if scope.get("path", "").endswith("/embeddings") else seconds)
         await model.app(scope, receive, send)
         model.requests.clear()
+        model.embedding_requests.clear()
 
     async with serving(slowed, front):
         print(f"{address_of(front)}/v1", flush=True)

@@ -45,6 +45,7 @@ async def running_stack(model_seconds: float, folder: Path) -> AsyncIterator[Sta
                 "OPENAI_BASE_URL": model.says,
                 "OPENAI_API_KEY": "none",
                 "CHAT_MODEL": "scripted",
+                "EMBEDDING_MODEL": "scripted",
             }
             yield Stack(settings, {"cosmos": cosmos.pid, "redis": cache.pid, "model": model.pid})
 

@@ -2,8 +2,9 @@
 
 Whole turns go through the application (ASGI, no socket) with an instant scripted model in a process of its own; its
 milliseconds are shown apart. The floor is what no turn can go below: the same two scripts, two point reads and one
-batch on the same servers, through the same SDKs, and nothing else. Both are measured by turns in many short rounds, all
-lengths in each, so ratios hold on a busy machine; milliseconds do not.
+batch on the same servers, through the same SDKs, and nothing else; with `--recall` also the vector, the two searches
+and what stands around what they find. Both are measured by turns in many short rounds, all lengths in each, so ratios
+hold on a busy machine; milliseconds do not.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from uuid import uuid4
 from fastapi import FastAPI
 from starlette.types import Message
 
+from bench.instant_model import VECTOR
 from local.children import child, first_line
 from local.cosmos import LocalCosmos
 from shared.adapters.cosmos_client import Batch, CosmosContainers
@@ -30,11 +32,17 @@ from shared.adapters.cosmos_items import empty_header, turn_item, write_time
 from shared.adapters.cosmos_preferences import CosmosPreferences
 from shared.adapters.cosmos_sessions import CosmosSessions
 from shared.adapters.cosmos_transcript import CosmosTranscript
+from shared.adapters.cosmos_turn_index import CosmosTurnIndex
 from shared.adapters.cosmos_users import CosmosUsers
+from shared.adapters.openai_embeddings import OpenAIEmbeddings
 from shared.adapters.redis_sessions import RedisSessions
 from shared.adapters.system_clock import SystemClock
 from shared.domain.ids import Gen, SessionId, TurnId, UserId
+from shared.domain.passages import MAX_PASSAGES
+from shared.domain.ranking import FoundTurn
 from shared.domain.turns import MAX_WINDOW_TURNS
+from shared.domain.vectors import make_vector
+from shared.domain.words import content_words
 from shared.ports.cache import LeaseRequest
 from shared.ports.commits import Committed, Draft
 from tests.support.app import ModelAt, running
@@ -45,7 +53,9 @@ CONTAINERS = json.loads((Path(__file__).parent.parent / "infra" / "containers.js
 ADA = UserId("ada")
 LENGTHS = (10, 100, 1000)
 CLIENTS = (1, 16)
+RECALL_LENGTHS, RECALL_CLIENTS = (10, 100), (1,)  # a search over more measures the local Cosmos DB's brute force
 PIECES = 2  # of a round
+SAYS_NOTHING, ASKS = "Hello", "Which message was the third?"
 Operation = Callable[[SessionId], Awaitable[tuple[float, float]]]
 
 
@@ -94,6 +104,7 @@ class Bench:
     api: FastAPI
     containers: CosmosContainers
     cache: RedisSessions
+    embeddings: OpenAIEmbeddings | None
 
     async def seed(self, session: SessionId, length: int) -> None:
         """A session of so many turns, as if they had been said; the next turn makes it warm."""
@@ -105,14 +116,17 @@ class Bench:
             a_turn(n, f"Message {n}", session_id=session, gen=gen, created_at=now, expires_at=expires_at)
             for n in range(1, length + 1)
         ]
-        operations: Batch = [("upsert", (header,), {}), *(("create", (turn_item(ADA, turn),), {}) for turn in turns)]
+        vector = make_vector("instant", VECTOR) if self.embeddings else None
+        items = [turn_item(ADA, turn, vector) for turn in turns]
+        operations: Batch = [("upsert", (header,), {}), *(("create", (item,), {}) for item in items)]
         for start in range(0, len(operations), 100):
             await self.containers.write_batch("memory", ADA, operations[start : start + 100])
 
     async def turn(self, session: SessionId) -> tuple[float, float]:
         """One whole turn: its milliseconds, and the model's among them."""
         start = time.perf_counter()
-        answer = await _post(self.api, {"message": "Hello", "session_id": session.value})
+        message = ASKS if self.embeddings else SAYS_NOTHING
+        answer = await _post(self.api, {"message": message, "session_id": session.value})
         return (time.perf_counter() - start) * 1000, float(json.loads(answer)["timings_ms"]["model"])
 
     async def floor(self, session: SessionId) -> tuple[float, float]:
@@ -128,6 +142,8 @@ class Bench:
             CosmosPreferences(self.containers, clock).read(ADA),
         )
         assert header
+        if self.embeddings:
+            await self._search(self.embeddings)
         number, now = header.turn_count + 1, clock.now()
         expires_at = now + timedelta(days=1)
         turn = a_turn(
@@ -136,6 +152,16 @@ class Bench:
         assert isinstance(await transcript.commit_turn(ADA, Draft(turn, None, now), expires_at), Committed)
         await self.cache.close_turn(ADA, turn, owner, None)
         return (time.perf_counter() - start) * 1000, 0.0
+
+    async def _search(self, embeddings: OpenAIEmbeddings) -> None:
+        """The bare calls of a recall."""
+        index = CosmosTurnIndex(self.containers)
+
+        async def by_meaning() -> Sequence[FoundTurn]:
+            return await index.find_by_meaning(ADA, (await embeddings.embed((ASKS, ASKS)))[0])
+
+        found, _ = await asyncio.gather(index.find_by_words(ADA, content_words(ASKS)), by_meaning())
+        await index.read_around(ADA, [turn.place for turn in found[:MAX_PASSAGES]])
 
 
 async def _post(api: FastAPI, body: dict[str, str]) -> bytes:
@@ -172,17 +198,18 @@ async def measure(bench: Bench, clients: int, length: int, number: int, each: in
 
 async def run(bench: Bench, each: int, rounds: int) -> None:
     """Measure and print everything: every figure is the median over rounds, every ratio that of one round's."""
+    lengths, clients_at_once = (RECALL_LENGTHS, RECALL_CLIENTS) if bench.embeddings else (LENGTHS, CLIENTS)
     print("clients length |    p50    p95    p99   model    CPU | floor p50    CPU | p50/floor  without model")
-    for clients in CLIENTS:
-        measured: dict[int, list[Round]] = {length: [] for length in LENGTHS}
+    for clients in clients_at_once:
+        measured: dict[int, list[Round]] = {length: [] for length in lengths}
         for number in range(rounds):
-            for length in LENGTHS[number % len(LENGTHS) :] + LENGTHS[: number % len(LENGTHS)]:
+            for length in lengths[number % len(lengths) :] + lengths[: number % len(lengths)]:
                 measured[length].append(await measure(bench, clients, length, number, each))
-        for length in LENGTHS:
+        for length in lengths:
             _print_row(clients, length, measured[length])
-        pairs = zip(measured[LENGTHS[-1]], measured[LENGTHS[0]], strict=True)
+        pairs = zip(measured[lengths[-1]], measured[lengths[0]], strict=True)
         ratio = statistics.median(long.cpu / short.cpu for (long, _), (short, _) in pairs)
-        print(f"CPU of a turn at {LENGTHS[-1]} turns / at {LENGTHS[0]}, {clients} clients: {ratio:.2f} (target 1.10)")
+        print(f"CPU of a turn at {lengths[-1]} turns / at {lengths[0]}, {clients} clients: {ratio:.2f} (target 1.10)")
 
 
 def _print_row(clients: int, length: int, pairs: Sequence[Round]) -> None:
@@ -201,18 +228,26 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--each", type=int, default=16, help="turns a round, over all clients")
     parser.add_argument("--rounds", type=int, default=30, help="rounds; medians are over these")
+    parser.add_argument("--recall", action="store_true", help="turns that recall, in one user's sessions")
     arguments = parser.parse_args()
+    embedding_model = "instant" if arguments.recall else ""
     cosmos = LocalCosmos.open(None, CONTAINERS)
     command = (sys.executable, "-m", "bench.instant_model")
     with tempfile.TemporaryDirectory() as folder, RedisServer() as redis:
         log = Path(folder) / "model.log"
         async with child(*command, log=log) as process:
             url = await first_line(process, log)
-            async with running(cosmos, ModelAt(url), redis_socket=str(redis.socket)) as app:
+            async with running(
+                cosmos, ModelAt(url), redis_socket=str(redis.socket), embedding_model=embedding_model
+            ) as app:
                 services = await app.composition.services()
                 cache = services.clients.redis
                 assert cache
-                await run(Bench(app.api, services.clients.containers, cache), arguments.each, arguments.rounds)
+                await run(
+                    Bench(app.api, services.clients.containers, cache, services.clients.embeddings),
+                    arguments.each,
+                    arguments.rounds,
+                )
     cosmos.close()
 
 
