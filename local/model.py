@@ -33,6 +33,7 @@ SAYS = {
     "recalled_turns": "You once said",
 }
 DIMENSIONS = 512  # of a vector, if a request does not say
+MAX_SAID = 2000  # characters of a block: what is recalled of such answers must not grow from turn to turn
 LETTERS = 3  # that are counted together: words of one stem are alike
 STATEMENT = re.compile(r"(?:I|My|We|Our)\b[^.!?\n]*[.!]")  # what a summary is made of
 
@@ -131,7 +132,9 @@ def compose_answer(messages: list[dict[str, Any]]) -> str:
     said = [m for m in messages if m["role"] != "system" and not BLOCK.search(m["content"])]
     last, earlier = (said[-1]["content"], len(said) - 1) if said else ("", 0)
     answer = f'You said: "{last}". I was given {earlier} earlier messages of this session.'
-    return " ".join([answer, *(f"{SAYS[found[1]]}: {found[2].strip()}" for found in blocks if found[1] in SAYS)])
+    return " ".join(
+        [answer, *(f"{SAYS[found[1]]}: {found[2].strip()[:MAX_SAID]}" for found in blocks if found[1] in SAYS)]
+    )
 
 
 def compose_summary(messages: list[dict[str, Any]]) -> str:
