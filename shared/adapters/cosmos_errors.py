@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from json import JSONDecodeError
 
 from azure.core.exceptions import AzureError
 from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
@@ -24,6 +25,7 @@ class ItemChanged(Exception):
 
 
 ITEM_OUTCOMES: dict[int, type[Exception]] = {404: ItemMissing, 409: ItemExists, 412: ItemChanged}
+NO_JSON = (JSONDecodeError, UnicodeDecodeError)  # what the SDK raises for such an answer
 RETRY_WITH = 449  # another write of the document is under way
 
 
@@ -36,7 +38,7 @@ def translate_cosmos_errors() -> Iterator[None]:
         raise _translated(_deciding_status(failed), failed) from failed
     except CosmosHttpResponseError as failed:
         raise _translated(failed.status_code, failed) from failed
-    except (AzureError, OSError, ValueError) as failed:  # ValueError: an answer that is not JSON
+    except (AzureError, OSError, *NO_JSON) as failed:
         raise StoreUnavailable("Cosmos DB did not answer; send the same request again", retry_after=1) from failed
 
 

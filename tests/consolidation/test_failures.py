@@ -279,3 +279,15 @@ async def parked(keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer) ->
 def seconds_until(header: dict[str, Any], cosmos: LocalCosmos) -> float | None:
     """How long until the session is due again."""
     return header["due_at"] and read_time(header["due_at"]).timestamp() - cosmos.clock.now()
+
+
+async def test_a_damaged_turn_parks_its_session_by_what_is_wrong_f24(
+    keepsake: Keepsake, cosmos: LocalCosmos, cosmos_rows: Rows
+) -> None:
+    """No store is away: waiting for it would not help, and the reason says so."""
+    await keepsake.chat("My cat is called Mina.")
+    await replace_item(cosmos, cosmos_rows("turn")[0] | {"created_at": "yesterday"})
+    for _ in range(5):
+        await rest(keepsake, cosmos, DAY)
+    header = cosmos_rows("session")[0]
+    assert (header["parked"], header["attempts"]) == ("ValueError", 5)
