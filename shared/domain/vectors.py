@@ -1,5 +1,6 @@
 """A vector: what a text means, as numbers of one embedding model."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,10 +19,13 @@ class Vector:
 def make_vector(model: str, numbers: Sequence[float]) -> Vector:
     """A vector of the container's length: a shorter one is filled up with zeros, which changes no angle.
 
+    Only its direction is kept: models differ in how long theirs are, and numbers far from 1 would not survive rounding.
+
     Raises:
-        ValueError: it is longer, empty, or has no direction.
+        ValueError: it has too many numbers, none, or no direction.
     """
-    if not any(numbers) or len(numbers) > DIMENSIONS:
-        raise ValueError(f"A vector has 1 to {DIMENSIONS} numbers, not all of them 0")
+    length = math.hypot(*numbers)
+    if not 0 < length < math.inf or len(numbers) > DIMENSIONS:
+        raise ValueError(f"A vector has 1 to {DIMENSIONS} numbers, not all of them 0 and none of them without end")
     rest = (0.0,) * (DIMENSIONS - len(numbers))
-    return Vector(model, (*(round(float(number), DECIMALS) for number in numbers), *rest))
+    return Vector(model, (*(round(float(number) / length, DECIMALS) for number in numbers), *rest))

@@ -3,6 +3,7 @@
 import re
 
 MAX_WORDS = 10  # of a search: more would cost more than they find, since a question seldom has so many
+MAX_WORD_CHARS = 64  # of each: what is longer is a pasted key, or a sentence without blanks, and begins like itself
 UNSPACED = "\u0e00"  # from here on stand the scripts that put no blanks between words, and some others
 LETTERS_PER_WORD = 2  # in those, about
 _WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
@@ -19,6 +20,8 @@ thing things think this those through to told too under until up upon us very wa
 we'll we're we've well were weren't what what's when when's where where's which while who who's whom why why's
 will with won't would wouldn't yes yet you you'd you'll you're you've your yours yourself yourselves
 bye goodbye great hello hey hi ok okay thank thanks
+amazing awesome cool fine glad good help helped helps hope look looked looks nice nope sorry sound sounds welcome wow
+yeah yep
 """
 _STOP = frozenset(_SAY_NOTHING.split())
 
@@ -26,7 +29,7 @@ _STOP = frozenset(_SAY_NOTHING.split())
 def content_words(text: str) -> tuple[str, ...]:
     """The words of a text that say what it is about, in lower case, each once; of many the longest, as the rarest."""
     found = [word.lower().replace("\u2019", "'").removesuffix("'s") for word in _WORD.findall(text)]
-    told = list(dict.fromkeys(word for word in found if _tells(word)))
+    told = list(dict.fromkeys(word[:MAX_WORD_CHARS] for word in found if _tells(word)))
     longest = set(sorted(told, key=len, reverse=True)[:MAX_WORDS])
     return tuple(word for word in told if word in longest)
 
