@@ -38,7 +38,7 @@ from shared.adapters.openai_embeddings import OpenAIEmbeddings
 from shared.adapters.redis_sessions import RedisSessions
 from shared.adapters.system_clock import SystemClock
 from shared.domain.ids import Gen, SessionId, TurnId, UserId
-from shared.domain.passages import MAX_PASSAGES
+from shared.domain.passages import MAX_SURROUNDED
 from shared.domain.ranking import FoundTurn
 from shared.domain.turns import MAX_WINDOW_TURNS
 from shared.domain.vectors import make_vector
@@ -161,7 +161,7 @@ class Bench:
             return await index.find_by_meaning(ADA, (await embeddings.embed((ASKS, ASKS)))[0])
 
         found, _ = await asyncio.gather(index.find_by_words(ADA, content_words(ASKS)), by_meaning())
-        await index.read_around(ADA, [turn.place for turn in found[:MAX_PASSAGES]])
+        await index.read_around(ADA, [turn.place for turn in found[:MAX_SURROUNDED]])
 
 
 async def _post(api: FastAPI, body: dict[str, str]) -> bytes:

@@ -38,7 +38,10 @@ WHERE c.user_id = @user_id AND c.kind = 'turn' AND c.session_id = @session_id AN
 ORDER BY c.seq ASC
 """
 
-_FOUND = "c.session_id, c.gen, c.epoch, c.turn_id, c.seq, LEFT(c.text, @chars) AS text, c.created_at, c.expires_at"
+_FOUND = """
+c.session_id, c.gen, c.epoch, c.turn_id, c.seq, LEFT(c.text, @chars) AS text, c.created_at, c.expires_at,
+c.embedding_model
+"""
 
 
 def _find_by_words(count: int) -> str:

@@ -69,5 +69,6 @@ def _found(item: Mapping[str, Any]) -> FoundTurn:
         text=item["text"],
         created_at=read_time(item["created_at"]),
         expires_at=read_time(item["expires_at"]),
+        embedding_model=item.get("embedding_model"),
         similarity=item.get("similarity"),
     )

@@ -7,6 +7,7 @@ from itertools import chain
 
 from shared.domain.passages import Passage, fit_passages
 from shared.domain.preferences import Preferences
+from shared.domain.ranking import Ranked
 from shared.domain.summaries import LastTime, Summary
 from shared.domain.turns import Message, Turn, TurnStatus
 
@@ -40,7 +41,7 @@ class Known:
     preferences: Preferences
     summary: Summary | None = None
     last_times: Sequence[LastTime] = ()
-    passages: Sequence[Passage] = ()
+    recalled: Sequence[Ranked] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def build_prompt(
     entries = [*_preferences(known.preferences), *_summaries(summary, known.last_times)]
     data = [Message(role="user", content=entry.text or "", at=asked[0].at) for entry in entries]
     left = memory_tokens - sum(estimate_tokens(message.content) for message in data)
-    passages = fit_passages(known.passages, max(left, memory_tokens // RECALL_FLOOR), estimate_tokens)
+    passages = fit_passages(known.recalled, max(left, memory_tokens // RECALL_FLOOR), estimate_tokens)
     entries.extend(
         ContextEntry("history", id=turn.turn_id.value, why=f"turn {turn.seq} of this session") for turn in history
     )

@@ -80,7 +80,7 @@ class Gathering:
         recalled = await self._search.finish(self._opened.header, history)
         prompt = build_prompt(
             system=self._system,
-            known=replace(self._opened.known(), passages=recalled.passages),
+            known=replace(self._opened.known(), recalled=recalled.ranked),
             history=history,
             asked=self.said,
             memory_tokens=self._question.memory_tokens,

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from shared.domain.errors import Busy, StoreUnavailable
 from shared.domain.ids import UserId
-from shared.domain.passages import MAX_PASSAGES, Passage, surround
+from shared.domain.passages import MAX_SURROUNDED, surround
 from shared.domain.ranking import FoundTurn, Place, Ranked, rank
 from shared.domain.turns import Header, Turn
 from shared.domain.vectors import Vector
@@ -33,7 +33,7 @@ Found = asyncio.Task[Sequence[FoundTurn]]
 class Recalled:
     """What came of a search, best first, and what of it did not work."""
 
-    passages: Sequence[Passage] = ()
+    ranked: Sequence[Ranked] = ()
     degraded: tuple[str, ...] = ()
 
 
@@ -83,7 +83,7 @@ class Search:
         self._ends_at = asyncio.get_running_loop().time() + RECALL_SECONDS
         with memory_span(names.SEARCH_MEMORY) as span:
             recalled = await self._search(header, {(turn.gen, turn.seq) for turn in known})
-            count_records(span, len(recalled.passages))
+            count_records(span, len(recalled.ranked))
         return recalled
 
     def vector(self) -> Vector | None:
@@ -105,7 +105,7 @@ class Search:
         await asyncio.wait(parts)  # each ends by itself when its time is over
         degraded = dict.fromkeys(flag for part in parts if (flag := _what_failed(part)))
         hits = [hit for hit in rank(_found(by_words), _found(by_meaning)) if hit.turn.place not in known]
-        usable = [hit for hit in hits if self._is_usable(hit.turn, header)][:MAX_PASSAGES]
+        usable = [hit for hit in hits if self._is_usable(hit.turn, header)]
         try:
             async with asyncio.timeout_at(self._ends_at):
                 return Recalled(await self._surround(usable, header, known), tuple(degraded))
@@ -134,10 +134,10 @@ class Search:
         async with asyncio.timeout_at(self._ends_at), self._recall.let_in:
             return await self._recall.index.find_by_meaning(self._user, vectors[0])
 
-    async def _surround(self, hits: Sequence[Ranked], header: Header, known: set[Place]) -> Sequence[Passage]:
+    async def _surround(self, hits: Sequence[Ranked], header: Header, known: set[Place]) -> Sequence[Ranked]:
         if not hits:
             return ()
-        beside = await self._recall.index.read_around(self._user, [hit.turn.place for hit in hits])
+        beside = await self._recall.index.read_around(self._user, [hit.turn.place for hit in hits[:MAX_SURROUNDED]])
         return surround(hits, [t for t in beside if t.place not in known and self._is_usable(t, header)])
 
     def _is_usable(self, turn: FoundTurn, header: Header) -> bool:

@@ -120,7 +120,7 @@ async def test_no_page_of_turns_carries_vectors(keepsake: Keepsake) -> None:
     assert "embedding" not in str(await keepsake.transcript())
 
 
-@pytest.mark.parametrize("message", ["Hello", "Yes, please", "Thank you very much!", "👍"])
+@pytest.mark.parametrize("message", ["Hello", "Yes, please", "Thank you very much!", "Sounds good!", "👍"])
 async def test_nothing_is_looked_for_where_nothing_is_said(
     keepsake: Keepsake, model: ModelServer, session_cache: dict[str, Any], message: str
 ) -> None:
@@ -145,6 +145,36 @@ async def test_the_budget_is_kept(keepsake: Keepsake) -> None:
         await keepsake.chat(f"{BIKE}, since the {number}th repair of it", session_id=f"s{number}")
     amounts = [len(recalled((await keepsake.chat(ASKED, memory={"budget_tokens": n})).json())) for n in (40, 150, 2000)]
     assert amounts[0] == 0 < amounts[1] < amounts[2]
+
+
+async def test_what_was_said_in_one_go_is_told_in_one_go(keepsake: Keepsake) -> None:
+    """Turns that were found side by side are one passage, told by the best of them."""
+    for number in range(3):
+        await keepsake.chat(f"{BIKE}, part {number}", session_id="monday", turn_id=f"t{number}")
+    (found,) = recalled((await keepsake.chat(ASKED, session_id="tuesday")).json())
+    assert found["id"] in {"t0", "t1", "t2"}
+    assert [found["text"].find(f"part {number}") for number in range(3)] == sorted(
+        found["text"].index(f"part {number}") for number in range(3)
+    )
+
+
+async def test_a_message_like_nothing_that_was_said_recalls_little(keepsake: Keepsake) -> None:
+    """Words are the same by chance: the best of them is told, and not all that have one."""
+    for number in range(6):
+        await keepsake.chat(f"{BIKE}, number {number}", session_id=f"s{number}")
+    unlike = "Explain how Renaissance masters painted frescoes upon damp plaster inside Tuscan chapels"
+    found = recalled((await keepsake.chat(unlike)).json())
+    assert [entry["why"] for entry in found] == ["found by words (rank 1)"]
+
+
+async def test_what_lacks_a_vector_is_not_by_chance_f23(keepsake: Keepsake, model: ModelServer) -> None:
+    """Said while the embedding model was down, turns are found by their words, whatever they would mean."""
+    for number in range(3):
+        model.embedding_script.append(Behaviour(status=503, body="{}"))
+        await keepsake.chat(f"{BIKE}, number {number}", session_id=f"s{number}")
+    await keepsake.chat("Herons nest beside silent lakes", session_id="other")
+    unlike = "Explain how Renaissance masters painted frescoes upon damp plaster inside Tuscan chapels"
+    assert len(recalled((await keepsake.chat(unlike)).json())) == 3
 
 
 async def test_with_memory_off_nothing_is_recalled_and_no_vector_kept(

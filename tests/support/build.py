@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.domain.ids import Gen, SessionId, TurnId, UserId
+from shared.domain.ranking import FoundTurn
 from shared.domain.turns import FunctionCall, Message, TokenUsage, ToolCall, Turn, TurnStatus
 
 NOON = datetime(2026, 5, 8, 12, tzinfo=UTC)
@@ -47,3 +48,18 @@ def a_turn(seq: int = 1, text: str = "Hello", **fields: Any) -> Turn:
         "expires_at": NOON + timedelta(days=90),
     }
     return Turn(**(values | fields))
+
+
+def a_found(seq: int = 1, **fields: Any) -> FoundTurn:
+    """A turn as a search finds it."""
+    values: dict[str, Any] = {
+        "session_id": SESSION,
+        "gen": GEN,
+        "epoch": 0,
+        "turn_id": TurnId(f"turn-{seq}"),
+        "seq": seq,
+        "text": f"turn {seq}",
+        "created_at": NOON + timedelta(minutes=seq),
+        "expires_at": NOON + timedelta(days=90),
+    }
+    return FoundTurn(**(values | fields))
