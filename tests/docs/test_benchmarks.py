@@ -1,5 +1,6 @@
 """Each benchmark of docs/benchmarks.md exists, runs and prints its table."""
 
+import json
 import os
 import re
 import subprocess
@@ -9,12 +10,24 @@ from pathlib import Path
 
 import pytest
 
+from bench.dialogues import read_dialogues
 from bench.ledger import Ledger, Told
 from tests.support.azurite import can_run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCUMENT = (ROOT / "docs" / "benchmarks.md").read_text()
-SUPPORT = {"__init__", "environment", "instant_model", "ledger", "locustfile", "slow_model", "stack", "worker_probe"}
+SUPPORT = {
+    "__init__",
+    "dialogues",
+    "environment",
+    "instant_model",
+    "ledger",
+    "locustfile",
+    "lookups",
+    "slow_model",
+    "stack",
+    "worker_probe",
+}
 NO_ENVIRONMENT = 2  # the exit code of a benchmark that cannot install what it measures with
 NEEDS_LINUX = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="CPU and memory are read from /proc")
 slow = pytest.mark.skipif(not os.environ.get("KEEPSAKE_SLOW"), reason="takes its time: KEEPSAKE_SLOW=1")
@@ -84,6 +97,42 @@ def test_consolidate_prints_its_tables() -> None:
     assert [turns for turns, _ in costs] == ["10", "100", "1000"]
     assert len({requests for _, requests in costs}) == 1
     assert re.search(r"1500 due sessions: 1500 queued in \d+ s \(\d+/s\), 1500 wait there", table)
+
+
+def test_recall_prints_its_tables() -> None:
+    """A dialogue of our own, by words alone: what was said is found, and what has to do with nothing is not."""
+    table = run_bench("bench.recall", "--quick", "--embeddings", "none")
+    assert "garden: 12 turns, 7 questions" in table
+    rows = re.findall(r"^(words alone) +([\d.]+) +([\d.]+) +([\d.]+) +[\d.]+ +[\d.]+ +", table, re.MULTILINE)
+    assert [float(share) > 80 for share in rows[0][1:]] == [True] * 3
+    assert re.search(r"^words alone +[\d.]+ +[\d.]+ +2 +0$", table, re.MULTILINE)
+
+
+def test_recall_says_where_its_data_is() -> None:
+    """It is not ours to ship."""
+    done = subprocess.run([sys.executable, "-m", "bench.recall"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "snap-research/LoCoMo" in done.stderr
+
+
+def test_dialogues_are_read_as_they_were_said(tmp_path: Path) -> None:
+    """Who begins a session is its user, who says two in a row says one message, and odd evidence is understood."""
+    lines = [("B", "Hi"), ("B", "You there?"), ("A", "Yes"), ("B", "Look"), ("A", "Nice"), ("B", "Bye")]
+    said = [{"speaker": who, "text": text, "dia_id": f"D1:{n}"} for n, (who, text) in enumerate(lines, 1)]
+    said[3]["blip_caption"] = "a cat"
+    asked = [{"question": "?", "category": 4, "evidence": proof} for proof in (["D1:1; D:1:03", "D9:9"], ["D"], [])]
+    one = {"session_1_date_time": "1:56 pm on 8 May, 2023", "session_1": said, "session_2_date_time": "1 May"}
+    (tmp_path / "data.json").write_text(json.dumps([{"sample_id": "x", "conversation": one, "qa": asked}]))
+    (dialogue,) = read_dialogues(tmp_path / "data.json")
+    (session,) = dialogue.sessions
+    texts = [[(message.speaker, message.text) for message in turn] for turn in session.turns]
+    assert texts == [
+        [("B", "Hi\nYou there?"), ("A", "Yes")],
+        [("B", "Look [shares a photo of a cat]"), ("A", "Nice")],
+        [("B", "Bye")],
+    ]
+    assert session.turns[0][0].utterances == ("D1:1", "D1:2")
+    assert [question.evidence for question in dialogue.questions] == [{"D1:1", "D1:3"}]
 
 
 @slow
