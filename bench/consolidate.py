@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from bench.instant_model import VECTOR
 from bench.stack import running_stack
 from local.cosmos import LocalCosmos
 from local.jobs import LocalQueue
@@ -28,6 +29,7 @@ from shared.adapters.cosmos_items import Item, empty_header, turn_item, write_ti
 from shared.adapters.system_clock import SystemClock
 from shared.composition import Composition, Services
 from shared.domain.ids import Gen, SessionId, UserId
+from shared.domain.vectors import make_vector
 from shared.metering import start_meter
 from shared.ports.jobs import ConsolidationJob
 from shared.settings import Settings
@@ -104,7 +106,7 @@ async def _print_cost(services: Services, age: int) -> None:
 
 
 async def _seed(services: Services, user: UserId, length: int) -> ConsolidationJob:
-    """A session of so many turns, of which all but the last ten are consolidated, as if they had been said."""
+    """A session of so many turns, all but the last ten consolidated, as if they had been said, with their vectors."""
     containers = services.clients.containers
     now, gen, session = SystemClock().now(), Gen(uuid4().hex), SessionId("s")
     expires_at = now + timedelta(days=1)
@@ -126,7 +128,10 @@ async def _seed(services: Services, user: UserId, length: int) -> ConsolidationJ
         )
         for n in range(1, length + 1)
     ]
-    operations: Batch = [("create", (header,), {}), *(("create", (turn_item(user, turn),), {}) for turn in turns)]
+    model = services.clients.embeddings
+    vector = make_vector(model.model, VECTOR) if model else None
+    items = [header, *(turn_item(user, turn, vector) for turn in turns)]
+    operations: Batch = [("create", (item,), {}) for item in items]
     for start in range(0, len(operations), 100):
         await containers.write_batch("memory", user, operations[start : start + 100])
     return ConsolidationJob(user, session)
