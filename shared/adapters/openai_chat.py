@@ -6,20 +6,17 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from azure.core.exceptions import AzureError
-from httpx2 import HTTPError
 from openai import (
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
     AsyncStream,
     BadRequestError,
-    OpenAIError,
     RateLimitError,
 )
 from openai.types.chat import ChatCompletionChunk
 
-from shared.adapters.openai_client import ModelEndpoint
+from shared.adapters.openai_client import UNUSABLE, ModelEndpoint
 from shared.adapters.openai_replies import StreamedReply, filtered, read_completion, unavailable
 from shared.domain.turns import Message
 from shared.metering import current_meter
@@ -132,7 +129,7 @@ def _translated_errors() -> Iterator[None]:
         raise unavailable("The model refused the request as malformed") from refused
     except TimeoutError as late:
         raise unavailable("The model did not answer in time") from late
-    except (OpenAIError, HTTPError, AzureError, ValueError, AttributeError) as failed:
+    except UNUSABLE as failed:
         raise unavailable(_describe(failed), _retry_after(failed)) from failed
 
 

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from azure.core.credentials_async import AsyncTokenCredential
-from openai import AsyncOpenAI
+from azure.core.exceptions import AzureError
+from httpx2 import HTTPError
+from openai import AsyncOpenAI, OpenAIError
 
 AZURE_SCOPE = "https://cognitiveservices.azure.com/.default"
+# what the SDK raises, and what it lets through of answers that are none: no JSON, other JSON, or too deep for a parser
+UNUSABLE = (OpenAIError, HTTPError, AzureError, TimeoutError, ValueError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)

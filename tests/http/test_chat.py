@@ -134,8 +134,10 @@ async def test_ids_are_made_when_none_are_given(keepsake: Keepsake) -> None:
         (Behaviour(body="<html>Sign in</html>"), "2"),
         (Behaviour(body='{"choices": []}'), "2"),
         (Behaviour(body="{}"), "2"),
+        (Behaviour(body="[" * 100_000), "2"),
         (Behaviour(text=""), "2"),
     ],
+    ids=["429", "429, an hour", "500", "503", "html", "no choices", "nothing", "deep", "empty"],
 )
 async def test_without_a_usable_answer_nothing_is_stored(
     keepsake: Keepsake, model: ModelServer, behaviour: Behaviour, retry_after: str

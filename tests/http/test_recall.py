@@ -1,5 +1,6 @@
 """Recall inside a chat turn: what was said before comes back when it matters, and never gets in the way."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -219,10 +220,19 @@ async def test_recalled_text_cannot_close_its_block_f31(keepsake: Keepsake, mode
         Behaviour(body='{"data": [{"index": 0, "embedding": [0.5]}]}'),
         Behaviour(body='{"data": [{"index": 0, "embedding": []}, {"index": 1, "embedding": [0, 0]}]}'),
         Behaviour(body='{"data": [{"index": 0, "embedding": ["x"]}, {"index": 1, "embedding": [1]}]}'),
+        Behaviour(body='{"data": [{"index": 0, "embedding": [NaN]}, {"index": 1, "embedding": [NaN]}]}'),
+        Behaviour(body='{"data": [{"index": 0, "embedding": [1]}, {"index": 1, "embedding": [1, Infinity]}]}'),
+        Behaviour(body='{"data": [{"index": 0, "embedding": [1]}, {"index": 0, "embedding": [1]}]}'),
+        Behaviour(body='{"data": [{"index": -1, "embedding": [1]}, {"index": 0, "embedding": [1]}]}'),
+        Behaviour(body=f'{{"data": [{{"index": 0, "embedding": {[1] * 513}}}, {{"index": 1, "embedding": [1]}}]}}'),
+        Behaviour(body="[" * 100_000),
         Behaviour(delay=0.6),
     ],
-    ids=["429", "500", "html", "none", "too few", "no direction", "no numbers", "late"],
-)
+    ids=[
+        "429", "500", "html", "none", "too few", "no direction", "no numbers",
+        "not a number", "endless", "twice", "negative", "513", "deep", "late",
+    ],
+)  # fmt: skip
 async def test_without_a_vector_words_still_find_it_f23(
     keepsake: Keepsake, model: ModelServer, behaviour: Behaviour
 ) -> None:
@@ -232,6 +242,30 @@ async def test_without_a_vector_words_still_find_it_f23(
     answer = (await keepsake.chat(ASKED)).json()
     assert answer["degraded"] == ["recall_semantic"]
     assert [entry["why"] for entry in recalled(answer)] == ["found by words (rank 1)"]
+
+
+async def test_vectors_come_in_any_order_and_uncounted(
+    keepsake: Keepsake, model: ModelServer, cosmos_rows: Rows
+) -> None:
+    """Each says which text it is of; who does not count tokens has used none."""
+    data = [{"index": 1, "embedding": [0, 2]}, {"index": 0, "embedding": [3]}]
+    model.embedding_script.append(Behaviour(body=json.dumps({"data": data, "usage": None})))
+    answer = (await keepsake.chat(BIKE)).json()
+    assert (answer["degraded"], answer["usage"]["embedding_tokens"]) == ([], 0)
+    assert cosmos_rows("turn")[0]["embedding"][:3] == [0, 1, 0]
+
+
+@pytest.mark.parametrize("letter", ["x", "\u1000", "\U0001f600"], ids=["latin", "burmese", "emoji"])
+async def test_of_a_long_message_the_beginning_has_the_vector(
+    keepsake: Keepsake, model: ModelServer, letter: str
+) -> None:
+    """No text is longer than embedding models take, whatever its script: a token is at least one byte."""
+    message = f"racing bicycle {letter * 8000}"
+    answer = (await keepsake.chat(message)).json()
+    given = model.embedding_requests[0]["input"]
+    assert answer["degraded"] == []
+    assert all("racing bicycle" in text for text in given)
+    assert max(len(text.encode()) for text in given) <= 8000
 
 
 async def test_a_vector_that_comes_late_is_still_stored(
