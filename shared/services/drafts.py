@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.domain.turns import Message, TokenUsage, Turn, search_text
+from shared.domain.turns import Message, TokenUsage, Turn, TurnStatus, search_text
 from shared.domain.vectors import Vector
 from shared.ports.commits import Draft
 from shared.services.hearing import Heard
@@ -39,17 +39,20 @@ def draft_turn(
     now: datetime,
     retention: Retention,
 ) -> Draft:
-    """The turn that was said and heard, next after those that it saw; remembered only if it is to be."""
+    """The turn that was said and heard, next after those that it saw; remembered only if it is to be.
+
+    A refused one is found by nothing: told again, it would be refused again.
+    """
     turn = _turn(asked, opened, said, heard, now, now + retention.lifetime(opened))
-    if not opened.preferences.memory_enabled:
-        return Draft(turn, None, None)
-    return Draft(turn, vector, now + retention.due_after)
+    due_at = now + retention.due_after if opened.preferences.memory_enabled else None
+    return Draft(turn, vector if turn.text else None, due_at)
 
 
 def _turn(
     asked: Asked, opened: Opened, said: Sequence[Message], heard: Heard, now: datetime, expires_at: datetime
 ) -> Turn:
     messages, reply = tuple(said), heard.reply
+    is_found = opened.preferences.memory_enabled and heard.status is not TurnStatus.REFUSED
     if reply:
         messages += (Message(role="assistant", content=reply.text, tool_calls=reply.tool_calls, at=now),)
     return Turn(
@@ -64,7 +67,7 @@ def _turn(
         messages=messages,
         finish_reason=reply.finish_reason if reply else None,
         usage=reply.usage if reply else TokenUsage(),
-        text=search_text(messages) if opened.preferences.memory_enabled else None,
+        text=search_text(messages) if is_found else None,
         created_at=now,
         expires_at=expires_at,
     )
