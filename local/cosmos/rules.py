@@ -52,9 +52,12 @@ def check_servable(query: Query, definition: Definition) -> None:
 
 
 def check_limits(query: Query) -> None:
-    """Refuse a search for the nearest or best without saying how many."""
+    """Refuse a search for the nearest or best without saying how many, as a number where it is ranked."""
     if (query.rank is not None or is_vector_order(query)) and query.top is None and query.limit is None:
         raise bad_request("A query with ORDER BY RANK or VectorDistance needs TOP or OFFSET LIMIT.")
+    amounts = (query.top, query.offset, query.limit)
+    if query.rank is not None and any(isinstance(amount, syntax.Parameter) for amount in amounts):
+        raise bad_request("A query with ORDER BY RANK needs a number literal after TOP, OFFSET and LIMIT.")
 
 
 def read_parameters(parameters: Value) -> dict[str, Value]:

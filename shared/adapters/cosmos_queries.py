@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.domain.ids import Gen
+from shared.domain.ranking import MAX_FOUND
 from shared.domain.words import MAX_WORDS
 
 PLACES = 8  # that READ_AROUND looks at
@@ -45,18 +46,19 @@ c.embedding_model
 
 
 def _find_by_words(count: int) -> str:
+    """A ranked query takes its words one by one, in no array, and how many it is to find as a number in its text."""
     words = ", ".join(f"@word{number}" for number in range(count))
     return f"""
-SELECT TOP @limit {_FOUND} FROM c
+SELECT TOP {MAX_FOUND} {_FOUND} FROM c
 WHERE c.user_id = @user_id AND c.kind = 'turn' AND FullTextContainsAny(c.text, {words})
 ORDER BY RANK FullTextScore(c.text, {words})
 """
 
 
-FIND_BY_WORDS = {count: _find_by_words(count) for count in range(1, MAX_WORDS + 1)}  # a word is no array element there
+FIND_BY_WORDS = {count: _find_by_words(count) for count in range(1, MAX_WORDS + 1)}
 
 FIND_BY_MEANING = f"""
-SELECT TOP @limit {_FOUND}, VectorDistance(c.embedding, @vector) AS similarity FROM c
+SELECT TOP {MAX_FOUND} {_FOUND}, VectorDistance(c.embedding, @vector) AS similarity FROM c
 WHERE c.user_id = @user_id AND c.kind = 'turn' AND c.embedding_model = @model
 ORDER BY VectorDistance(c.embedding, @vector)
 """

@@ -9,7 +9,7 @@ from shared.adapters.cosmos_items import read_time
 from shared.adapters.cosmos_users import MEMORY
 from shared.domain.ids import Gen, SessionId, TurnId, UserId
 from shared.domain.passages import NEIGHBOURS
-from shared.domain.ranking import MAX_FOUND, FoundTurn, Place
+from shared.domain.ranking import FoundTurn, Place
 from shared.domain.vectors import Vector
 
 MAX_TOLD_CHARS = 2000  # of a found turn: a quarter of what a turn is given of memory
@@ -56,7 +56,7 @@ class CosmosTurnIndex:
 
 
 def _of_a_search(user: UserId) -> dict[str, Any]:
-    return {"@user_id": user.value, "@limit": MAX_FOUND, "@chars": MAX_TOLD_CHARS}
+    return {"@user_id": user.value, "@chars": MAX_TOLD_CHARS}
 
 
 def _found(item: Mapping[str, Any]) -> FoundTurn:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from azure.cosmos.aio import ContainerProxy
+from azure.cosmos.exceptions import CosmosHttpResponseError
 
 from local.cosmos import LocalCosmos
 
@@ -113,6 +114,16 @@ async def test_the_best_text_comes_first(library: ContainerProxy) -> None:
     assert found == ["2", "0", "1", "3", "bare"]
     found = await select(library, "SELECT TOP 1 VALUE c.id FROM c ORDER BY RANK FullTextScore(c.text, 'apple', 'pie')")
     assert found == ["0"]
+
+
+@pytest.mark.parametrize("amount", [("TOP @n ", ""), ("", " OFFSET 0 LIMIT @n"), ("", " OFFSET @n LIMIT 2")])
+async def test_how_many_of_the_best_is_a_number_in_the_text(library: ContainerProxy, amount: tuple[str, str]) -> None:
+    """A ranked query is distributed before its parameters are read."""
+    top, limit = amount
+    text = f"SELECT {top}VALUE c.id FROM c ORDER BY RANK FullTextScore(c.text, 'apple'){limit}"  # noqa: S608 - as above
+    with pytest.raises(CosmosHttpResponseError) as refused:
+        await select(library, text, n=2)
+    assert (refused.value.status_code, "number literal" in str(refused.value)) == (400, True)
 
 
 async def test_ranks_are_fused(library: ContainerProxy) -> None:
