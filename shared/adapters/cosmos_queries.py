@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
+from shared.adapters.cosmos_items import write_time
 from shared.domain.ids import Gen
 from shared.domain.ranking import MAX_FOUND
 from shared.domain.words import MAX_WORDS
@@ -129,6 +131,11 @@ def same_incarnation(gen: Gen) -> str:
 def unchanged_epoch(epoch: int) -> str:
     """The condition of anything made for a user: not erased since the epoch was read."""
     return f"from c where c.epoch = {int(epoch)}"
+
+
+def unchanged_expiry(expires_at: datetime) -> str:
+    """The condition of what sets a time to live anew: it still ends then."""
+    return f"from c where c.expires_at = '{write_time(expires_at)}'"
 
 
 def squeeze(sql: str) -> str:

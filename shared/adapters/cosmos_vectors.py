@@ -49,13 +49,16 @@ class CosmosVectors:
             ]
 
     async def keep_vectors(self, user: UserId, header: Header, vectors: Mapping[Unembedded, Vector]) -> bool:
-        """One patch each: it fails where there is no turn, and it says anew how long the turn has yet to live."""
+        """One patch each: it fails where there is no turn, or one whose life was shortened.
+
+        It says anew how long the turn has yet to live.
+        """
         now = self._clock.now()
         batch: Batch = [
             (
                 "patch",
                 (turn_item_id(header.session_id, header.gen, turn.turn_id), _patch(turn.expires_at, vector, now)),
-                {},
+                {"filter_predicate": sql.unchanged_expiry(turn.expires_at)},
             )
             for turn, vector in vectors.items()
         ]

@@ -27,7 +27,7 @@ class VectorStore(Protocol):
         ...
 
     async def keep_vectors(self, user: UserId, header: Header, vectors: Mapping[Unembedded, Vector]) -> bool:
-        """Give turns their vectors, all or, if one of them is gone meanwhile, none: False.
+        """Give turns their vectors, all or, if one of them is gone or ends earlier meanwhile, none: False.
 
         Twice is harmless: they are the same. What was deleted is not brought back, and no turn lives longer for it.
         """

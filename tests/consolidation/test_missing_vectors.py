@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -37,6 +38,18 @@ async def consolidate(keepsake: Keepsake) -> int:
     """Consolidate now; the status."""
     async with keepsake.client() as client:
         return (await client.post("/sessions/s/consolidate")).status_code
+
+
+@asynccontextmanager
+async def embedding(keepsake: Keepsake, model: ModelServer) -> AsyncIterator[None]:
+    """While a session that is consolidated waits for its vectors."""
+    model.embedding_script.append(Behaviour(delay=0.5))
+    task = asyncio.create_task(consolidate(keepsake))
+    async with asyncio.timeout(10):
+        while not model.embedding_requests:  # noqa: ASYNC110 - the server is on another thread
+            await asyncio.sleep(0.005)
+    yield
+    await task
 
 
 async def test_a_recorded_turn_gets_its_vector_f23(keepsake: Keepsake, cosmos_rows: Rows, model: ModelServer) -> None:
@@ -120,13 +133,18 @@ async def test_a_session_deleted_meanwhile_stays_deleted(
 ) -> None:
     """A vector that comes late has no turn to go to."""
     await record(keepsake, 1)
-    model.embedding_script.append(Behaviour(delay=0.5))
-    async with keepsake.client() as client:
-        consolidating = client.build_request("POST", "/sessions/s/consolidate")
-        task = asyncio.create_task(client.send(consolidating))
-        async with asyncio.timeout(10):
-            while not model.embedding_requests:  # noqa: ASYNC110 - the server is on another thread
-                await asyncio.sleep(0.005)
+    async with keepsake.client() as client, embedding(keepsake, model):
         assert (await client.delete("/sessions/s")).status_code == 204
-        await task
     assert cosmos_rows("turn") == []
+
+
+async def test_a_session_whose_life_is_shortened_meanwhile_ends_then(
+    keepsake: Keepsake, cosmos: LocalCosmos, live_rows: Rows, model: ModelServer
+) -> None:
+    """A vector that comes late gives its turn back no time that was taken from it."""
+    await record(keepsake, 1)
+    async with keepsake.client() as client, embedding(keepsake, model):
+        assert (await client.patch("/sessions/s", json={"ttl_seconds": 120})).status_code == 200
+    assert [len(row["embedding"]) for row in live_rows("turn")] == [512]
+    cosmos.clock.advance(121)
+    assert live_rows("turn") == []
