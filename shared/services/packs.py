@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import uuid4
 
 from shared.domain.ids import Gen, UserId
-from shared.domain.turns import Header, Turn
+from shared.domain.turns import Header, Turn, fit_window, newest_run
 from shared.ports.clock import Clock
 from shared.ports.preferences import PreferenceStore
 from shared.ports.sessions import SessionStore
@@ -48,12 +48,14 @@ class Packs:
             self._sessions.read_header(user, question.session), self._preferences.read(user)
         )
         header = header or _not_begun(question, await self._users.read_epoch(user), now)
-        opened = Reading(header, stored, None, now).opened(await self._tail(user, header), cold=True)
+        opened = Reading(header, stored, None, now).opened(await self._read_window(user, header), cold=True)
         with self._contexts.gathering(user, question, opened, ()) as gathering:
             return await gathering.finish()
 
-    async def _tail(self, user: UserId, header: Header) -> Sequence[Turn]:
-        return await self._transcript.read_tail(user, header) if header.turn_count else ()
+    async def _read_window(self, user: UserId, header: Header) -> Sequence[Turn]:
+        """The window as a cold turn reads it: of a session whose newest turn has expired, nothing (ADR 7)."""
+        tail = await self._transcript.read_tail(user, header) if header.turn_count else ()
+        return fit_window(newest_run(tail, upto=header.turn_count))
 
 
 def _not_begun(question: Question, epoch: int, now: datetime) -> Header:

@@ -116,3 +116,26 @@ async def test_nonsense_is_refused(keepsake: Keepsake, body: dict[str, Any], sta
     """As everywhere: 4xx that name the limit."""
     async with keepsake.client() as client:
         assert (await client.post("/context", json=body)).status_code == status
+
+
+async def test_a_pack_has_no_more_history_than_a_turn(keepsake: Keepsake) -> None:
+    """However much is asked for, the window ends at 64 KB."""
+    for letter in "abc":
+        await keepsake.chat(letter * 15_000)
+    packed = await pack(keepsake, "Yes", session_id="s", history_tokens=200_000)
+    assert [message["content"][0] for message in packed["messages"]] == ["b", "Y", "c", "Y", "Y"]
+
+
+async def test_a_pack_has_nothing_from_below_a_gap(keepsake: Keepsake, model: ModelServer, cosmos: LocalCosmos) -> None:
+    """What was said before a turn that has expired is no history: it would seem to be what that turn answered."""
+    await keepsake.chat("Long ago")
+    async with keepsake.client() as client:
+        await client.put("/preferences", json={"memory_enabled": False})
+        await keepsake.chat("Off the record")
+        await client.put("/preferences", json={"memory_enabled": True})
+    await keepsake.chat("On it again")
+    cosmos.clock.advance(3700)
+    packed = await pack(keepsake, "Yes", session_id="s")
+    await keepsake.chat("Yes")
+    assert packed["messages"] == model.requests[-1]["messages"][1:]
+    assert [message["content"][:5] for message in packed["messages"]] == ["On it", "You s", "Yes"]
