@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from shared.ports.users import UserStore
 from shared.services.contexts import Contexts, Given
 from shared.services.openings import Reading
 from shared.services.questions import Question
+from shared.services.turn_protocol import WINDOW_SHORT
 
 
 class Packs:
@@ -48,9 +50,12 @@ class Packs:
             self._sessions.read_header(user, question.session), self._preferences.read(user)
         )
         header = header or _not_begun(question, await self._users.read_epoch(user), now)
-        opened = Reading(header, stored, None, now).opened(await self._read_window(user, header), cold=True)
+        window = await self._read_window(user, header)
+        opened = Reading(header, stored, None, now).opened(window, cold=True)
         with self._contexts.gathering(user, question, opened, ()) as gathering:
-            return await gathering.finish()
+            given = await gathering.finish()
+        short = header.turn_count and not window
+        return replace(given, degraded=(WINDOW_SHORT, *given.degraded)) if short else given
 
     async def _read_window(self, user: UserId, header: Header) -> Sequence[Turn]:
         """The window as a cold turn reads it: of a session whose newest turn has expired, nothing (ADR 7)."""

@@ -139,3 +139,14 @@ async def test_a_pack_has_nothing_from_below_a_gap(keepsake: Keepsake, model: Mo
     await keepsake.chat("Yes")
     assert packed["messages"] == model.requests[-1]["messages"][1:]
     assert [message["content"][:5] for message in packed["messages"]] == ["On it", "You s", "Yes"]
+
+
+async def test_a_pack_without_its_window_says_so(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+    """The newest turn has expired: there is no history, as a turn would say."""
+    await keepsake.chat("Kept")
+    async with keepsake.client() as client:
+        await client.put("/preferences", json={"memory_enabled": False})
+        await keepsake.chat("Off the record")
+    cosmos.clock.advance(3700)
+    packed = await pack(keepsake, "Yes", session_id="s")
+    assert (packed["degraded"], len(packed["messages"])) == (["window"], 1)
