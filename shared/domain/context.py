@@ -75,7 +75,7 @@ def build_prompt(
     entries = [*_preferences(known.preferences), *_summaries(summary, known.last_times)]
     data = [Message(role="user", content=entry.text or "", at=asked[0].at) for entry in entries]
     left = memory_tokens - sum(estimate_tokens(message.content) for message in data)
-    passages = fit_passages(known.recalled, max(left, memory_tokens // RECALL_FLOOR), estimate_tokens)
+    passages = fit_passages(known.recalled, max(left, memory_tokens // RECALL_FLOOR), _tokens_as_data)
     entries.extend(
         ContextEntry("history", id=turn.turn_id.value, why=f"turn {turn.seq} of this session") for turn in history
     )
@@ -127,6 +127,11 @@ def render_data(tag: str, value: object) -> str:
 def write_data(value: object) -> str:
     """The content of such a block, without any < or >."""
     return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _tokens_as_data(text: str) -> int:
+    """About how many tokens a text is in a block, where what is escaped may be six times as long."""
+    return estimate_tokens(write_data(text))
 
 
 def select_history(window: Sequence[Turn], history_tokens: int, count: Count = estimate_tokens) -> tuple[Turn, ...]:

@@ -178,6 +178,17 @@ async def test_what_lacks_a_vector_is_not_by_chance_f23(keepsake: Keepsake, mode
     assert len(recalled((await keepsake.chat(unlike)).json())) == 3
 
 
+@pytest.mark.parametrize("letter", ["x", "<", '"', "\n", "\U0001f600"])
+async def test_the_budget_counts_what_is_sent(keepsake: Keepsake, model: ModelServer, letter: str) -> None:
+    """Escaped, stored text may be six times as long as it was said."""
+    for number in range(6):
+        await keepsake.chat(f"{BIKE} {number} {letter * 150}", session_id=f"s{number}")
+    await keepsake.chat(ASKED, memory={"budget_tokens": 1000})
+    block = model.requests[-1]["messages"][-2]["content"]
+    assert "<recalled_turns>" in block
+    assert len(block.encode()) < 4 * (1000 + 50)
+
+
 async def test_with_memory_off_nothing_is_recalled_and_no_vector_kept(
     keepsake: Keepsake, cosmos_rows: Rows, model: ModelServer
 ) -> None:
