@@ -143,8 +143,8 @@ class Conversation:
                 if isinstance(opened, Settled):
                     return _answer(opened, (), timings)
                 system = [text for text in (read_prompt(PROMPT), question.instructions) if text]
-                with self._contexts.gathering(user, question, opened, system) as gathering:
-                    async with self._protocol.holding(user, asked):
+                async with self._protocol.holding(user, asked):
+                    with self._contexts.gathering(user, question, opened, system) as gathering:
                         return await self._take_opened(user, question, asked, opened, gathering, hear, timings)
 
     async def _take_opened(
@@ -160,8 +160,8 @@ class Conversation:
         with timings.stage("recall"):
             given = await gathering.finish()
         time_retrieval(timings.seconds, cold=opened.cold)
-        messages, seconds = given.prompt.messages, asked.seconds - STORE_SECONDS
-        request = ChatRequest(messages, question.tools, question.model, FIRST_TOKEN_SECONDS, seconds)
+        left = asked.seconds - STORE_SECONDS - timings.seconds
+        request = ChatRequest(given.prompt.messages, question.tools, question.model, FIRST_TOKEN_SECONDS, left)
         with timings.stage("model"):
             heard = await hear_in_time(hear, request, given.prompt.context)
         with timings.stage("commit"):
