@@ -16,7 +16,7 @@ from shared.domain.words import content_words, count_words
 from shared.ports.clock import Clock
 from shared.ports.embedder import Embedder, EmbedderUnavailable
 from shared.ports.turn_index import TurnIndex
-from shared.telemetry import names
+from shared.telemetry import log_failure, names
 from shared.telemetry.signals import count_records, memory_span
 
 RECALL_SECONDS = 0.8  # of a turn: memory must not hold up the conversation
@@ -103,14 +103,14 @@ class Search:
             by_meaning = self._start(self._find_by_meaning(self._embedding))
         parts = [part for part in (by_words, by_meaning) if part]
         await asyncio.wait(parts)  # each ends by itself when its time is over
-        degraded = dict.fromkeys(flag for part in parts if (flag := _what_failed(part)))
+        degraded = dict.fromkeys(_flag(failed) for part in parts if (failed := part.exception()))
         hits = [hit for hit in rank(_found(by_words), _found(by_meaning)) if hit.turn.place not in known]
         usable = [hit for hit in hits if self._is_usable(hit.turn, header)]
         try:
             async with asyncio.timeout_at(self._ends_at):
                 return Recalled(await self._surround(usable, header, known), tuple(degraded))
-        except (TimeoutError, StoreUnavailable, Busy):
-            return Recalled(surround(usable, ()), tuple(degraded | {SLOW: None}))
+        except Exception as failed:  # noqa: BLE001 - whatever it is, memory does not get in the way of the turn
+            return Recalled(surround(usable, ()), tuple(degraded | {_flag(failed): None}))
 
     def _start(self, work: Coroutine[None, None, Result]) -> asyncio.Task[Result]:
         task = asyncio.create_task(work)
@@ -144,17 +144,13 @@ class Search:
         return turn.epoch == header.epoch and turn.expires_at > self._recall.clock.now()
 
 
-def _what_failed(part: Found) -> str | None:
-    """What an answer says of a part that found nothing in time; what is no failure of a store or model is raised."""
-    match part.exception():
-        case None:
-            return None
-        case EmbedderUnavailable():
-            return WORDS_ONLY
-        case StoreUnavailable() | Busy() | TimeoutError():
-            return SLOW
-        case bug:
-            raise bug
+def _flag(failed: BaseException) -> str:
+    """What an answer says of a part that failed; what is no failure of a store or model is a defect, and logged."""
+    if isinstance(failed, EmbedderUnavailable):
+        return WORDS_ONLY
+    if not isinstance(failed, StoreUnavailable | Busy | TimeoutError):
+        log_failure("recall_failed", failed)
+    return SLOW
 
 
 def _found(part: Found | None) -> Sequence[FoundTurn]:

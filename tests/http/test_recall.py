@@ -12,6 +12,7 @@ from local.model import Behaviour
 from tests.conftest import Rows
 from tests.support.app import BEN, Keepsake, running
 from tests.support.model_server import ModelServer
+from tests.support.rows import create_items
 
 pytestmark = pytest.mark.anyio
 
@@ -315,6 +316,25 @@ async def test_a_search_that_fails_leaves_the_turn_alone(
     response = await keepsake.chat(ASKED, session_id="tuesday")
     answer = response.json()
     assert (response.status_code, answer["degraded"], recalled(answer)) == (200, ["recall"], [])
+
+
+@pytest.mark.parametrize(
+    ("seq", "found"), [(9, []), (2, ["found by words (rank 1), meaning (rank 1)"])], ids=["hit", "beside"]
+)
+async def test_a_damaged_turn_costs_its_user_no_turn(
+    keepsake: Keepsake, cosmos: LocalCosmos, cosmos_rows: Rows, seq: int, found: list[str]
+) -> None:
+    """What cannot be read, as a hit or beside one, is done without, and it says so."""
+    await keepsake.chat(BIKE, session_id="monday")
+    whole = cosmos_rows("turn")[0]
+    damaged = {name: value for name, value in whole.items() if name != "expires_at" and not name.startswith("_")}
+    if found:
+        damaged = {name: damaged[name] for name in damaged if name != "embedding_model"} | {"text": "Well"}
+    await create_items(cosmos, "ada", [damaged | {"id": "t:damaged", "seq": seq}])
+    response = await keepsake.chat(ASKED, session_id="tuesday")
+    answer = response.json()
+    assert (response.status_code, answer["degraded"]) == (200, ["recall"])
+    assert [entry["why"] for entry in recalled(answer)] == found
 
 
 async def test_vectors_of_another_model_are_never_compared_f47(cosmos: LocalCosmos, model: ModelServer) -> None:
