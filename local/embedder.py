@@ -46,7 +46,7 @@ class Embedder:
         self._embed = embed
         self._thread = ThreadPoolExecutor(1)
         self.app = Starlette(
-            routes=[Route("/v1/embeddings", self._answer, methods=["POST"])],
+            routes=[Route("/v1/embeddings", self._answer, methods=["POST"]), Route("/v1/models", _list_models)],
             exception_handlers={RefusedError: _refuse},
         )
 
@@ -57,6 +57,10 @@ class Embedder:
         tokens = sum(count for _, count in found)
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return JSONResponse({"object": "list", "data": rows, "model": MODEL_NAME, "usage": usage})
+
+
+async def _list_models(_: Request) -> Response:
+    return JSONResponse({"object": "list", "data": [{"id": MODEL_NAME, "object": "model"}]})
 
 
 async def _body(request: Request) -> bytes:

@@ -10,6 +10,9 @@ import httpx
 import pytest
 from openai import AsyncOpenAI
 
+from local.embedder import MODEL_NAME
+from shared.adapters.openai_client import ModelEndpoint
+from shared.adapters.openai_embeddings import OpenAIEmbeddings
 from tests.worker.processes import ROOT, program, server
 
 pytestmark = [
@@ -61,6 +64,14 @@ def test_what_was_meant_is_nearest(address: str, question: str) -> None:
     asked, *vectors = embed(address, question, *SAID)
     nearest = max(zip(SAID, vectors, strict=True), key=lambda said: likeness(asked, said[1]))
     assert nearest[0] == MEANT[question]
+
+
+@pytest.mark.anyio
+async def test_readiness_finds_it_well(address: str) -> None:
+    """It lists its model, as any server of OpenAI's API does: that is what is asked."""
+    embeddings = OpenAIEmbeddings(ModelEndpoint(address, "none"), MODEL_NAME)
+    await embeddings.ping()
+    await embeddings.close()
 
 
 def test_a_vector_has_length_one(address: str) -> None:
