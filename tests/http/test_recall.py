@@ -1,5 +1,6 @@
 """Recall inside a chat turn: what was said before comes back when it matters, and never gets in the way."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,10 +10,11 @@ import pytest
 from local.cosmos import LocalCosmos
 from local.cosmos.faults import Fault
 from local.model import Behaviour
+from shared.services.recall import MAX_SEARCHES
 from tests.conftest import Rows
 from tests.support.app import BEN, Keepsake, running
 from tests.support.model_server import ModelServer
-from tests.support.rows import create_items
+from tests.support.rows import bump_epoch, create_items, replace_item
 
 pytestmark = pytest.mark.anyio
 
@@ -212,6 +214,25 @@ async def test_a_deleted_session_is_not_recalled(keepsake: Keepsake) -> None:
     assert recalled((await keepsake.chat(ASKED)).json()) == []
 
 
+async def test_nothing_from_before_an_erase_is_recalled_f37(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+    """What an erase has not reached yet has the epoch before it."""
+    await keepsake.chat(BIKE, session_id="monday")
+    await bump_epoch(cosmos, "ada")
+    answer = (await keepsake.chat(ASKED, session_id="tuesday")).json()
+    assert (recalled(answer), answer["degraded"]) == ([], [])
+
+
+async def test_what_has_expired_is_not_recalled_f26(keepsake: Keepsake, cosmos: LocalCosmos, cosmos_rows: Rows) -> None:
+    """Its own time decides, also where the store still has it: as a hit, and beside one."""
+    for text in (BIKE, f"{BIKE} too", "Well"):
+        await keepsake.chat(text, session_id="monday")
+    for row in cosmos_rows("turn"):
+        expires_at = row["expires_at"] if row["seq"] == 2 else row["created_at"]
+        await replace_item(cosmos, row | {"expires_at": expires_at})
+    (found,) = recalled((await keepsake.chat(ASKED, session_id="tuesday")).json())
+    assert (f"{BIKE} too" in found["text"], found["text"].count("user: ")) == (True, 1)
+
+
 async def test_a_refused_message_is_never_recalled(keepsake: Keepsake, model: ModelServer, cosmos_rows: Rows) -> None:
     """Told again it would be refused again, with whatever was asked: not as a hit, not beside one, by no vector."""
     refusal = Behaviour(status=400, body='{"error": {"code": "content_filter", "message": "no"}}')
@@ -335,6 +356,27 @@ async def test_a_damaged_turn_costs_its_user_no_turn(
     answer = response.json()
     assert (response.status_code, answer["degraded"]) == (200, ["recall"])
     assert [entry["why"] for entry in recalled(answer)] == found
+
+
+async def test_callers_who_leave_while_it_searches_take_nothing_along(
+    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer
+) -> None:
+    """Their searches end, their places and leases are given back: the same turns sent again recall as ever."""
+    await keepsake.chat(BIKE, session_id="monday")
+    cosmos.faults.add(Fault(kind="query", times=99, delay=0.6, match=lambda request: b"@word0" in request.body))
+    before = asyncio.all_tasks()
+    model.embedding_requests.clear()
+    turns = [asyncio.create_task(keepsake.chat(ASKED, session_id=f"s{n}", turn_id="t")) for n in range(MAX_SEARCHES)]
+    async with asyncio.timeout(10):
+        while len(model.embedding_requests) < MAX_SEARCHES:  # noqa: ASYNC110 - the server is on another thread
+            await asyncio.sleep(0.005)
+    for turn in turns:
+        turn.cancel()
+    await asyncio.gather(*turns, return_exceptions=True)
+    cosmos.faults.clear()
+    answer = (await keepsake.chat(ASKED, session_id="s0", turn_id="t")).json()
+    assert (answer["degraded"], len(recalled(answer))) == ([], 1)
+    assert asyncio.all_tasks() <= before
 
 
 async def test_vectors_of_another_model_are_never_compared_f47(cosmos: LocalCosmos, model: ModelServer) -> None:
