@@ -3,7 +3,15 @@
 import asyncio
 from datetime import timedelta
 
-from shared.domain.errors import Busy, KeepsakeError, ModelUnavailable, NotFound, SessionErased, StoreUnavailable
+from shared.domain.errors import (
+    Busy,
+    Contended,
+    KeepsakeError,
+    ModelUnavailable,
+    NotFound,
+    SessionErased,
+    StoreUnavailable,
+)
 from shared.domain.ids import SessionId, UserId
 from shared.domain.turns import Header
 from shared.ports.clock import Clock
@@ -123,10 +131,10 @@ class Consolidation:
         return not remembers or await self._fill_vectors(user, header)
 
     async def _fill_vectors(self, user: UserId, header: Header) -> bool:
-        """Whether nothing is left to do about missing vectors now; without the model they are due again later."""
+        """Whether nothing is left to do about missing vectors now; where that cannot be, they are due again later."""
         try:
             return await self._missing_vectors.fill(user, header)
-        except EmbedderUnavailable as failed:
+        except (EmbedderUnavailable, Contended) as failed:
             log_failure("vectors_missing", failed, subject=digest(user.value))
             header = await self._reread(user, header)
             again = Failure(self._clock.now() + VECTORS_DELAY, header.attempts, "vectors_missing")

@@ -11,6 +11,7 @@ from local.model import Behaviour
 from tests.conftest import Rows
 from tests.support.app import Keepsake, running
 from tests.support.model_server import ModelServer
+from tests.support.rows import create_items
 
 pytestmark = pytest.mark.anyio
 
@@ -103,6 +104,20 @@ async def test_without_the_model_they_are_due_again_in_an_hour_f23(
     await keepsake.tick()
     assert "embedding" in cosmos_rows("turn")[0]
     assert cosmos_rows("session")[0]["due_at"] is None
+
+
+async def test_a_turn_that_takes_no_vector_is_not_paid_for_again_and_again_f24(
+    keepsake: Keepsake, cosmos: LocalCosmos, cosmos_rows: Rows, model: ModelServer
+) -> None:
+    """A damaged one is tried three times an hour, not as fast as the queue delivers."""
+    await record(keepsake, 1)
+    (whole,) = cosmos_rows("turn")
+    await create_items(cosmos, "ada", [whole | {"id": "t:damaged", "turn_id": "damaged"}])
+    cosmos.clock.advance(IDLE)
+    async with asyncio.timeout(20):
+        await keepsake.tick()
+    assert len(model.embedding_requests) == 3
+    assert cosmos_rows("session")[0]["due_at"] is not None
 
 
 async def test_what_was_switched_off_gets_no_vector(
