@@ -366,6 +366,7 @@ async def test_callers_who_leave_while_it_searches_take_nothing_along(
     cosmos.faults.add(Fault(kind="query", times=99, delay=0.6, match=lambda request: b"@word0" in request.body))
     before = asyncio.all_tasks()
     model.embedding_requests.clear()
+    model.embedding_script.extend([Behaviour(delay=2.0)] * MAX_SEARCHES)
     turns = [asyncio.create_task(keepsake.chat(ASKED, session_id=f"s{n}", turn_id="t")) for n in range(MAX_SEARCHES)]
     async with asyncio.timeout(10):
         while len(model.embedding_requests) < MAX_SEARCHES:  # noqa: ASYNC110 - the server is on another thread
