@@ -37,15 +37,22 @@ class Recalled:
     degraded: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """What all searches of a worker share."""
+
+    index: TurnIndex
+    embedder: Embedder | None
+    clock: Clock
+    let_in: asyncio.Semaphore
+
+
 class Recall:
     """Searches a user's turns by words and by meaning, side by side. Nothing is written, so twice is harmless."""
 
     def __init__(self, index: TurnIndex, embedder: Embedder | None, clock: Clock) -> None:
         """Take the index; without an embedder it is searched by words alone."""
-        self.index = index
-        self.embedder = embedder
-        self.clock = clock
-        self.let_in = asyncio.Semaphore(MAX_SEARCHES)
+        self._means = _Means(index, embedder, clock, asyncio.Semaphore(MAX_SEARCHES))
 
     @contextmanager
     def searching(self, user: UserId, message: str, told: str) -> Iterator["Search"]:
@@ -53,7 +60,7 @@ class Recall:
 
         `told` is the message as it will be stored: it gets its vector by the same call of the model.
         """
-        search = Search(self, user, message, told)
+        search = Search(self._means, user, message, told)
         try:
             yield search
         finally:
@@ -63,9 +70,9 @@ class Recall:
 class Search:
     """One search."""
 
-    def __init__(self, recall: Recall, user: UserId, message: str, told: str) -> None:
+    def __init__(self, means: _Means, user: UserId, message: str, told: str) -> None:
         """Begin nothing yet."""
-        self._recall = recall
+        self._means = means
         self._user = user
         self._texts = (message, told)
         self._words = content_words(message)
@@ -98,8 +105,8 @@ class Search:
 
     async def _search(self, header: Header, known: set[Place]) -> Recalled:
         by_words, by_meaning = self._start(self._find_by_words()), None
-        if self._recall.embedder and count_words(self._words) >= MIN_WORDS:
-            self._embedding = self._start(self._embed(self._recall.embedder))
+        if self._means.embedder and count_words(self._words) >= MIN_WORDS:
+            self._embedding = self._start(self._embed(self._means.embedder))
             by_meaning = self._start(self._find_by_meaning(self._embedding))
         parts = [part for part in (by_words, by_meaning) if part]
         await asyncio.wait(parts)  # each ends by itself when its time is over
@@ -122,8 +129,8 @@ class Search:
         return await embedder.embed(self._texts)
 
     async def _find_by_words(self) -> Sequence[FoundTurn]:
-        async with asyncio.timeout_at(self._ends_at), self._recall.let_in:
-            return await self._recall.index.find_by_words(self._user, self._words)
+        async with asyncio.timeout_at(self._ends_at), self._means.let_in:
+            return await self._means.index.find_by_words(self._user, self._words)
 
     async def _find_by_meaning(self, embedding: asyncio.Task[Sequence[Vector]]) -> Sequence[FoundTurn]:
         try:
@@ -131,17 +138,17 @@ class Search:
                 vectors = await asyncio.shield(embedding)
         except TimeoutError as late:
             raise EmbedderUnavailable from late
-        async with asyncio.timeout_at(self._ends_at), self._recall.let_in:
-            return await self._recall.index.find_by_meaning(self._user, vectors[0])
+        async with asyncio.timeout_at(self._ends_at), self._means.let_in:
+            return await self._means.index.find_by_meaning(self._user, vectors[0])
 
     async def _surround(self, hits: Sequence[Ranked], header: Header, known: set[Place]) -> Sequence[Ranked]:
         if not hits:
             return ()
-        beside = await self._recall.index.read_around(self._user, [hit.turn.place for hit in hits[:MAX_SURROUNDED]])
+        beside = await self._means.index.read_around(self._user, [hit.turn.place for hit in hits[:MAX_SURROUNDED]])
         return surround(hits, [t for t in beside if t.place not in known and self._is_usable(t, header)])
 
     def _is_usable(self, turn: FoundTurn, header: Header) -> bool:
-        return turn.epoch == header.epoch and turn.expires_at > self._recall.clock.now()
+        return turn.epoch == header.epoch and turn.expires_at > self._means.clock.now()
 
 
 def _flag(failed: BaseException) -> str:
