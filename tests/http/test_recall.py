@@ -84,6 +84,15 @@ async def test_what_the_history_tells_is_not_told_twice(keepsake: Keepsake) -> N
     assert [entry["section"] for entry in answer["context"]] == ["history"]
 
 
+async def test_nor_beside_what_is_recalled(keepsake: Keepsake) -> None:
+    """The turn after the one that was found is in the history: it is told there."""
+    await keepsake.chat(BIKE)
+    await keepsake.chat("Well")
+    answer = (await keepsake.chat(ASKED, history_tokens=0)).json()
+    assert [entry["section"] for entry in answer["context"]] == ["history", "recalled_turns"]
+    assert [BIKE in entry["text"] and "Well" not in entry["text"] for entry in recalled(answer)] == [True]
+
+
 async def test_an_early_turn_of_a_long_session_comes_back(keepsake: Keepsake) -> None:
     """What has left the history is found again, with the turn after it, of the same session."""
     await keepsake.chat(BIKE, turn_id="bike")
