@@ -348,6 +348,19 @@ async def test_a_search_that_fails_leaves_the_turn_alone(
     assert (response.status_code, answer["degraded"], recalled(answer)) == (200, ["recall"], [])
 
 
+@pytest.mark.parametrize("fault", [{"status": 503}, {"delay": 2.0}], ids=str)
+async def test_what_stands_beside_may_be_missing(
+    keepsake: Keepsake, cosmos: LocalCosmos, fault: dict[str, Any]
+) -> None:
+    """What was found is told without its neighbours, if they cannot be read in time, and it says so."""
+    await keepsake.chat(BIKE, session_id="monday")
+    await keepsake.chat("Well", session_id="monday")
+    cosmos.faults.add(Fault(kind="query", times=99, match=lambda request: b"@gen0" in request.body, **fault))
+    answer = (await keepsake.chat(ASKED, session_id="tuesday")).json()
+    (found,) = recalled(answer)
+    assert (answer["degraded"], BIKE in found["text"], "Well" in found["text"]) == (["recall"], True, False)
+
+
 @pytest.mark.parametrize(
     ("seq", "found"), [(9, []), (2, ["found by words (rank 1), meaning (rank 1)"])], ids=["hit", "beside"]
 )
