@@ -365,9 +365,14 @@ async def test_what_stands_beside_may_be_missing(
     ("seq", "found"), [(9, []), (2, ["found by words (rank 1), meaning (rank 1)"])], ids=["hit", "beside"]
 )
 async def test_a_damaged_turn_costs_its_user_no_turn(
-    keepsake: Keepsake, cosmos: LocalCosmos, cosmos_rows: Rows, seq: int, found: list[str]
+    keepsake: Keepsake,
+    cosmos: LocalCosmos,
+    cosmos_rows: Rows,
+    caplog: pytest.LogCaptureFixture,
+    seq: int,
+    found: list[str],
 ) -> None:
-    """What cannot be read, as a hit or beside one, is done without, and it says so."""
+    """What cannot be read, as a hit or beside one, is done without, and it says so, to operators too."""
     await keepsake.chat(BIKE, session_id="monday")
     whole = cosmos_rows("turn")[0]
     damaged = {name: value for name, value in whole.items() if name != "expires_at" and not name.startswith("_")}
@@ -378,6 +383,7 @@ async def test_a_damaged_turn_costs_its_user_no_turn(
     answer = response.json()
     assert (response.status_code, answer["degraded"]) == (200, ["recall"])
     assert [entry["why"] for entry in recalled(answer)] == found
+    assert "recall_failed error=KeyError" in caplog.text
 
 
 async def test_callers_who_leave_while_it_searches_take_nothing_along(
