@@ -7,10 +7,10 @@ from typing import Any
 
 from shared.adapters.cosmos_items import write_time
 from shared.domain.ids import Gen
+from shared.domain.passages import MAX_SURROUNDED
 from shared.domain.ranking import MAX_FOUND
 from shared.domain.words import MAX_WORDS
 
-PLACES = 8  # that READ_AROUND looks at
 TURN = """
 c.session_id, c.gen, c.epoch, c.turn_id, c.seq, c.saw_seq, c.body_hash, c.status, c.messages, c.finish_reason, c.usage,
 c.text, c.created_at, c.expires_at
@@ -66,7 +66,7 @@ ORDER BY VectorDistance(c.embedding, @vector)
 """
 
 _BESIDE = " OR ".join(
-    f"(c.gen = @gen{place} AND c.seq >= @from{place} AND c.seq <= @upto{place})" for place in range(PLACES)
+    f"(c.gen = @gen{place} AND c.seq >= @from{place} AND c.seq <= @upto{place})" for place in range(MAX_SURROUNDED)
 )
 READ_AROUND = f"""
 SELECT {_FOUND} FROM c WHERE c.user_id = @user_id AND c.kind = 'turn' AND IS_DEFINED(c.text) AND ({_BESIDE})

@@ -8,7 +8,7 @@ from shared.adapters.cosmos_client import CosmosContainers
 from shared.adapters.cosmos_items import read_time
 from shared.adapters.cosmos_users import MEMORY
 from shared.domain.ids import Gen, SessionId, TurnId, UserId
-from shared.domain.passages import NEIGHBOURS
+from shared.domain.passages import MAX_SURROUNDED, NEIGHBOURS
 from shared.domain.ranking import FoundTurn, Place
 from shared.domain.vectors import Vector
 
@@ -35,7 +35,7 @@ class CosmosTurnIndex:
     async def read_around(self, user: UserId, places: Sequence[Place]) -> Sequence[FoundTurn]:
         """Neighbours, found by their place; the last place stands for those that are not given."""
         given: dict[str, Any] = {"@user_id": user.value, "@chars": MAX_TOLD_CHARS}
-        for number in range(sql.PLACES):
+        for number in range(MAX_SURROUNDED):
             gen, seq = places[min(number, len(places) - 1)]
             given |= {
                 f"@gen{number}": gen.value,

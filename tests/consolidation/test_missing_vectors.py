@@ -1,15 +1,21 @@
 """Turns without a vector are found by their words, and get their vector when their session is consolidated."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
 from local.cosmos import LocalCosmos
-from local.model import Behaviour
+from local.model import Behaviour, compose_vector
+from shared.domain.ids import TurnId, UserId
+from shared.domain.turns import Header
+from shared.domain.vectors import Vector, make_vector
+from shared.ports.vectors import Unembedded
+from shared.services.missing_vectors import BATCHES, MissingVectors
 from tests.conftest import Rows
 from tests.support.app import Keepsake, running
+from tests.support.build import ADA, NOON, a_header
 from tests.support.model_server import ModelServer
 from tests.support.rows import create_items
 
@@ -41,16 +47,45 @@ async def consolidate(keepsake: Keepsake) -> int:
         return (await client.post("/sessions/s/consolidate")).status_code
 
 
+class EndlessTurns:
+    """A session in which each batch that gets its vectors leaves another one without."""
+
+    def __init__(self) -> None:
+        """Nothing is kept yet."""
+        self.kept = 0
+
+    async def find_unembedded(self, user: UserId, header: Header, model: str) -> Sequence[Unembedded]:
+        """One more."""
+        del user, header, model
+        return [Unembedded(TurnId(f"t{self.kept}"), "text", NOON)]
+
+    async def keep_vectors(self, user: UserId, header: Header, vectors: Mapping[Unembedded, Vector]) -> bool:
+        """Count it."""
+        del user, header
+        self.kept += len(vectors)
+        return True
+
+
+class OneVector:
+    """An embedding model to which all texts are one."""
+
+    model = "m"
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
+        """The same for each."""
+        return [make_vector(self.model, [1.0]) for _ in texts]
+
+
 @asynccontextmanager
 async def embedding(keepsake: Keepsake, model: ModelServer) -> AsyncIterator[None]:
-    """While a session that is consolidated waits for its vectors."""
+    """While a session that is consolidated waits for its vectors; it ends well, or finds the session gone."""
     model.embedding_script.append(Behaviour(delay=0.5))
     task = asyncio.create_task(consolidate(keepsake))
     async with asyncio.timeout(10):
         while not model.embedding_requests:  # noqa: ASYNC110 - the server is on another thread
             await asyncio.sleep(0.005)
     yield
-    await task
+    assert await task in {200, 409}
 
 
 async def test_a_recorded_turn_gets_its_vector_f23(keepsake: Keepsake, cosmos_rows: Rows, model: ModelServer) -> None:
@@ -75,6 +110,24 @@ async def test_a_turn_with_its_vector_lives_no_longer_f23(
     assert await consolidate(keepsake) == 200
     cosmos.clock.advance(11 * 86_400)
     assert live_rows("turn") == []
+
+
+async def test_each_turn_gets_its_own_vector_f23(keepsake: Keepsake, cosmos_rows: Rows) -> None:
+    """Of several, each the one of its own text."""
+    texts = [BIKE, "Herons nest beside silent lakes", "Explain frescoes upon damp plaster"]
+    for number, text in enumerate(texts):
+        await record(keepsake, number, text)
+    assert await consolidate(keepsake) == 200
+    asked = {row["turn_id"]: row["text"].split("\n")[0] for row in cosmos_rows("turn")}
+    wanted = {turn: make_vector("scripted", compose_vector(text, 512)).numbers for turn, text in asked.items()}
+    assert {row["turn_id"]: tuple(row["embedding"]) for row in cosmos_rows("turn")} == wanted
+
+
+async def test_more_than_a_run_has_time_for_is_left_to_the_next_f23() -> None:
+    """It says that something is left, and so the session is queued again."""
+    store = EndlessTurns()
+    assert await MissingVectors(store, OneVector()).fill(ADA, a_header()) is False
+    assert store.kept == BATCHES
 
 
 async def test_many_go_in_batches_f23(keepsake: Keepsake, cosmos_rows: Rows, model: ModelServer) -> None:

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from local.cosmos import Fault, LocalCosmos
+from local.model import Behaviour
 from tests.support.app import BEN, Keepsake, running
 from tests.support.model_server import ModelServer
+from tests.support.rows import bump_epoch
 
 pytestmark = pytest.mark.anyio
 
@@ -59,6 +61,15 @@ async def test_a_pack_changes_nothing(keepsake: Keepsake, cosmos: LocalCosmos, m
     packed = await pack(keepsake, session_id="never")
     assert packed["messages"] == [{"role": "user", "content": ASKED}]
     assert (cosmos.rows("memory"), model.requests) == (before, [])
+
+
+async def test_a_pack_has_nothing_from_before_an_erase_f37(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+    """Also where its session never began: then the user's own epoch counts."""
+    await keepsake.chat(BIKE, session_id="monday")
+    await bump_epoch(cosmos, "ada")
+    assert (await pack(keepsake, session_id="never"))["context"] == []
+    await keepsake.chat(f"{BIKE} today", session_id="tuesday", turn_id="new")
+    assert [entry["id"] for entry in (await pack(keepsake, session_id="never"))["context"]] == ["new"]
 
 
 async def test_a_pack_is_of_its_user_only_f33(keepsake: Keepsake) -> None:
@@ -141,12 +152,14 @@ async def test_a_pack_has_nothing_from_below_a_gap(keepsake: Keepsake, model: Mo
     assert [message["content"][:5] for message in packed["messages"]] == ["On it", "You s", "Yes"]
 
 
-async def test_a_pack_without_its_window_says_so(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
-    """The newest turn has expired: there is no history, as a turn would say."""
+async def test_a_pack_without_its_window_says_so(keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer) -> None:
+    """The newest turn has expired: there is no history, as a turn would say; beside what else is missing."""
     await keepsake.chat("Kept")
     async with keepsake.client() as client:
         await client.put("/preferences", json={"memory_enabled": False})
         await keepsake.chat("Off the record")
+        await client.put("/preferences", json={"memory_enabled": True})
     cosmos.clock.advance(3700)
-    packed = await pack(keepsake, "Yes", session_id="s")
-    assert (packed["degraded"], len(packed["messages"])) == (["window"], 1)
+    model.embedding_script.append(Behaviour(status=503, body="{}"))
+    packed = await pack(keepsake, session_id="s")
+    assert (packed["degraded"], len(packed["messages"])) == (["window", "recall_semantic"], 1)

@@ -242,6 +242,18 @@ async def test_what_has_expired_is_not_recalled_f26(keepsake: Keepsake, cosmos: 
     assert (f"{BIKE} too" in found["text"], found["text"].count("user: ")) == (True, 1)
 
 
+async def test_what_was_said_off_the_record_is_not_told_beside_it(keepsake: Keepsake) -> None:
+    """A turn said with memory switched off stands between two that are recalled, and is passed over."""
+    await keepsake.chat(BIKE, session_id="monday")
+    async with keepsake.client() as client:
+        await client.put("/preferences", json={"memory_enabled": False})
+        await keepsake.chat("It was stolen", session_id="monday")
+        await client.put("/preferences", json={"memory_enabled": True})
+    answer = (await keepsake.chat(ASKED, session_id="tuesday")).json()
+    assert answer["degraded"] == []
+    assert [BIKE in entry["text"] and "stolen" not in entry["text"] for entry in recalled(answer)] == [True]
+
+
 async def test_a_refused_message_is_never_recalled(keepsake: Keepsake, model: ModelServer, cosmos_rows: Rows) -> None:
     """Told again it would be refused again, with whatever was asked: not as a hit, not beside one, by no vector."""
     refusal = Behaviour(status=400, body='{"error": {"code": "content_filter", "message": "no"}}')

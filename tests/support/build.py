@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.domain.ids import Gen, SessionId, TurnId, UserId
 from shared.domain.ranking import FoundTurn
-from shared.domain.turns import FunctionCall, Message, TokenUsage, ToolCall, Turn, TurnStatus
+from shared.domain.turns import FunctionCall, Header, Message, TokenUsage, ToolCall, Turn, TurnStatus
 
 NOON = datetime(2026, 5, 8, 12, tzinfo=UTC)
 GEN = Gen("0" * 32)
@@ -48,6 +48,22 @@ def a_turn(seq: int = 1, text: str = "Hello", **fields: Any) -> Turn:
         "expires_at": NOON + timedelta(days=90),
     }
     return Turn(**(values | fields))
+
+
+def a_header(**fields: Any) -> Header:
+    """The header of a session with one turn."""
+    values: dict[str, Any] = {
+        "session_id": SESSION,
+        "gen": GEN,
+        "epoch": 0,
+        "turn_count": 1,
+        "consolidated_seq": 0,
+        "created_at": NOON,
+        "last_active_at": NOON,
+        "expires_at": NOON + timedelta(days=90),
+        "etag": "0",
+    }
+    return Header(**(values | fields))
 
 
 def a_found(seq: int = 1, **fields: Any) -> FoundTurn:
