@@ -167,8 +167,9 @@ class Conversation:
         with timings.stage("commit"):
             committing = self._commit(user, asked, opened, gathering.said, heard, gathering.vector())
             settled, _ = await asyncio.gather(committing, self._renew(user, opened))
-        settled = settled if settled.replayed else settled.flagged(*given.degraded)
-        return _answer(settled, given.prompt.context, timings)
+        if settled.replayed:
+            return _answer(settled, (), timings)
+        return _answer(settled.flagged(*given.degraded), given.prompt.context, timings)
 
     async def _commit(
         self,

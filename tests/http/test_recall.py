@@ -453,6 +453,18 @@ async def test_a_resend_searches_for_nothing(keepsake: Keepsake, model: ModelSer
     assert len(model.embedding_requests) == 1
 
 
+async def test_a_turn_found_stored_at_its_commit_is_told_as_stored(cosmos: LocalCosmos, model: ModelServer) -> None:
+    """Sent twice at once, without a lease: the later answer says nothing of what was looked for in vain for it."""
+    async with running(cosmos, model, embedding_model="scripted") as keepsake:
+        await keepsake.chat(BIKE, session_id="monday")
+        model.embedding_script.extend([Behaviour(status=503, body="{}")] * 2)
+        model.script.extend([Behaviour(delay=0.3)] * 2)
+        answers = await asyncio.gather(*(keepsake.chat(ASKED, session_id="tuesday", turn_id="t") for _ in range(2)))
+    first, again = sorted((answer.json() for answer in answers), key=lambda answer: answer["replayed"])
+    assert (first["replayed"], first["degraded"], len(first["context"])) == (False, ["recall_semantic"], 1)
+    assert (again["replayed"], again["degraded"], again["context"]) == (True, [], [])
+
+
 async def test_a_tool_s_result_is_not_separated_from_its_call(keepsake: Keepsake, model: ModelServer) -> None:
     """With results and a message in one turn, what is recalled stands between them, where every model takes it."""
     await keepsake.chat(BIKE, session_id="monday")
