@@ -134,7 +134,9 @@ async def _store(
         header = await stores.sessions.read_header(user, name)
         assert header
         model = services.clients.embeddings
-        assert not model or not await stores.vectors.find_unembedded(user, header, model.model), "vectors are missing"
+        assert not model or not await stores.vectors.find_unembedded(user, header, model.model, 0), (
+            "vectors are missing"
+        )
     assert header, "there is nothing to store"
     return header, places
 

@@ -12,6 +12,7 @@ from shared.domain.ids import DataName, Gen, SessionId, TurnId, UserId, digest_o
 from shared.domain.summaries import LastTime, Summary
 from shared.domain.turns import Header, Message, TokenUsage, Turn, TurnStatus
 from shared.domain.vectors import Vector
+from shared.metering import Meter
 
 Item = dict[str, Any]
 
@@ -92,6 +93,7 @@ def header_of(item: Mapping[str, Any], now: datetime) -> Header:
         due_at=read_time(item["due_at"]) if item.get("due_at") else None,
         attempts=item.get("attempts", 0),
         parked=item.get("parked"),
+        vectors_from=item.get("vectors_from"),
         etag=item["_etag"],
     )
 
@@ -149,11 +151,16 @@ def vector_fields(vector: Vector) -> Item:
     return {"embedding": list(vector.numbers), "embedding_model": vector.model}
 
 
-def measured(item: Item, request_units: float) -> Item:
-    """The item with what it takes: request units spent until now, and the bytes of its JSON without this number."""
-    usage = {**item.get("usage", {}), "request_units": round(request_units, 2)}
-    said = json.dumps(item | {"usage": usage}, ensure_ascii=False, separators=(",", ":"))
-    return item | {"usage": {**usage, "bytes": len(said.encode())}}
+def measured(item: Item, meter: Meter) -> Item:
+    """The item with what it takes: what the request has spent by now, and the bytes of its JSON without this number."""
+    spent = {"request_units": round(meter.request_units, 2), "embedding_tokens": meter.embedding_tokens}
+    usage = {**item.get("usage", {}), **spent}
+    return item | {"usage": {**usage, "bytes": size_of(item | {"usage": usage})}}
+
+
+def size_of(item: Item) -> int:
+    """Bytes of the item as JSON."""
+    return len(json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def turn_of(item: Mapping[str, Any]) -> Turn:

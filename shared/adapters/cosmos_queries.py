@@ -73,9 +73,9 @@ SELECT {_FOUND} FROM c WHERE c.user_id = @user_id AND c.kind = 'turn' AND IS_DEF
 """
 
 LIST_UNEMBEDDED = """
-SELECT TOP @limit c.turn_id, c.text, c.expires_at FROM c
-WHERE c.user_id = @user_id AND c.kind = 'turn' AND c.session_id = @session_id AND c.gen = @gen AND IS_DEFINED(c.text)
-  AND (NOT IS_DEFINED(c.embedding_model) OR c.embedding_model != @model)
+SELECT TOP @limit c.turn_id, c.text, c.expires_at, c.usage.bytes AS bytes, c.embedding_model FROM c
+WHERE c.user_id = @user_id AND c.kind = 'turn' AND c.session_id = @session_id AND c.gen = @gen AND c.seq > @after
+  AND IS_DEFINED(c.text) AND (NOT IS_DEFINED(c.embedding_model) OR c.embedding_model != @model)
 """
 
 LIST_OF_GEN = """
@@ -98,6 +98,7 @@ SELECT SUM(IIF(c.kind = 'session', 1, 0)) AS sessions,
   SUM(c.usage.bytes ?? 0) AS bytes,
   SUM(c.usage.prompt_tokens ?? 0) AS prompt_tokens,
   SUM(c.usage.completion_tokens ?? 0) AS completion_tokens,
+  SUM(c.usage.embedding_tokens ?? 0) AS embedding_tokens,
   SUM(c.usage.request_units ?? 0) AS request_units
 FROM c
 WHERE c.user_id = @user_id AND c.epoch >= @epoch

@@ -55,7 +55,7 @@ class CosmosSessionValues:
         condition = sql.same_incarnation(header.gen)
         batch: Batch = [
             ("patch", (header_id(header.session_id), touch), {"filter_predicate": condition}),
-            ("upsert", (measured(item, current_meter().request_units),), {}),
+            ("upsert", (measured(item, current_meter()),), {}),
         ]
         try:
             await self._containers.write_batch(MEMORY, user, batch)

@@ -57,9 +57,13 @@ class CosmosSummaries:
         parked = None if failure.due_at else failure.reason
         return await self._patch(user, header, _waiting(failure.due_at, failure.attempts, parked))
 
+    async def await_vectors(self, user: UserId, header: Header, from_seq: int, due_at: datetime) -> bool:
+        """Set what is waited for, and when it is due."""
+        return await self._patch(user, header, {"vectors_from": from_seq, "due_at": write_time(due_at)})
+
     async def rest(self, user: UserId, header: Header) -> bool:
-        """Set that nothing is due."""
-        return await self._patch(user, header, {"due_at": None})
+        """Set that nothing is due, nor waited for."""
+        return await self._patch(user, header, {"vectors_from": None, "due_at": None})
 
     async def _patch(self, user: UserId, header: Header, fields: Mapping[str, Any]) -> bool:
         left = {"ttl": ttl_until(header.expires_at, self._clock.now())} if header.expires_at else {}

@@ -40,7 +40,7 @@ class CosmosTranscript:
         Twice is harmless: the create comes first in the batch and is refused by its id.
         """
         turn = draft.turn
-        item = measured(turn_item(user, turn, draft.vector), current_meter().request_units)
+        item = measured(turn_item(user, turn, draft.vector), current_meter())
         header = {
             "turn_count": turn.seq,
             "last_active_at": item["created_at"],

@@ -35,5 +35,6 @@ class CosmosUsage:
             bytes=int(sums["bytes"]),
             prompt_tokens=int(sums["prompt_tokens"]),
             completion_tokens=int(sums["completion_tokens"]),
+            embedding_tokens=int(sums["embedding_tokens"]),
             request_units=sums["request_units"],
         )

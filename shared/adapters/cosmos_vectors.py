@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from shared.adapters import cosmos_queries as sql
 from shared.adapters.cosmos_client import Batch, CosmosContainers
 from shared.adapters.cosmos_errors import ItemChanged, ItemMissing
-from shared.adapters.cosmos_items import read_time, set_fields, ttl_until, turn_item_id, vector_fields
+from shared.adapters.cosmos_items import read_time, set_fields, size_of, ttl_until, turn_item_id, vector_fields
 from shared.adapters.cosmos_users import MEMORY
 from shared.domain.errors import Contended
 from shared.domain.ids import TurnId, UserId
@@ -26,7 +27,7 @@ class CosmosVectors:
         self._containers = containers
         self._clock = clock
 
-    async def find_unembedded(self, user: UserId, header: Header, model: str) -> Sequence[Unembedded]:
+    async def find_unembedded(self, user: UserId, header: Header, model: str, after_seq: int) -> Sequence[Unembedded]:
         """Turns whose text is searched, with the part of it that is embedded."""
         parameters = sql.named(
             {
@@ -35,18 +36,14 @@ class CosmosVectors:
                 "@session_id": header.session_id.value,
                 "@gen": header.gen.value,
                 "@model": model,
+                "@after": after_seq,
             }
         )
         async with self._containers.call(MEMORY) as container:
             found = container.query_items(
                 sql.squeeze(sql.LIST_UNEMBEDDED), parameters=parameters, partition_key=user.value
             )
-            return [
-                Unembedded(
-                    TurnId(item["turn_id"]), item["text"].split(REPLY_BEGINS, 1)[0], read_time(item["expires_at"])
-                )
-                async for item in found
-            ]
+            return [_unembedded(item) async for item in found]
 
     async def keep_vectors(self, user: UserId, header: Header, vectors: Mapping[Unembedded, Vector]) -> bool:
         """One patch each: it fails where there is no turn, or one whose life was shortened.
@@ -57,7 +54,7 @@ class CosmosVectors:
         batch: Batch = [
             (
                 "patch",
-                (turn_item_id(header.session_id, header.gen, turn.turn_id), _patch(turn.expires_at, vector, now)),
+                (turn_item_id(header.session_id, header.gen, turn.turn_id), _patch(turn, vector, now)),
                 {"filter_predicate": sql.unchanged_expiry(turn.expires_at)},
             )
             for turn, vector in vectors.items()
@@ -69,5 +66,19 @@ class CosmosVectors:
         return True
 
 
-def _patch(expires_at: datetime, vector: Vector, now: datetime) -> list[dict[str, object]]:
-    return set_fields({**vector_fields(vector), "ttl": ttl_until(expires_at, now)})
+def _unembedded(item: Mapping[str, Any]) -> Unembedded:
+    return Unembedded(
+        turn_id=TurnId(item["turn_id"]),
+        text=item["text"].split(REPLY_BEGINS, 1)[0],
+        expires_at=read_time(item["expires_at"]),
+        bytes_without=None if item.get("embedding_model") else item.get("bytes"),
+    )
+
+
+def _patch(turn: Unembedded, vector: Vector, now: datetime) -> list[dict[str, object]]:
+    fields = vector_fields(vector)
+    patch = set_fields({**fields, "ttl": ttl_until(turn.expires_at, now)})
+    if turn.bytes_without is None:
+        return patch
+    more = size_of(fields) - 1  # both without their braces, and a comma between them
+    return [*patch, {"op": "set", "path": "/usage/bytes", "value": turn.bytes_without + more}]

@@ -121,6 +121,7 @@ class Header:
     """What is known of one incarnation of a session without reading its turns; `etag` is the store's version.
 
     It is consolidated when `due_at` is past. After `attempts` that failed in a row it may be parked, with the reason.
+    From `vectors_from` on turns may lack the vectors that consolidation should have given them.
     """
 
     session_id: SessionId
@@ -139,6 +140,7 @@ class Header:
     due_at: datetime | None = None
     attempts: int = 0
     parked: str | None = None
+    vectors_from: int | None = None
     etag: str
 
     @property

@@ -61,6 +61,13 @@ class SummaryStore(Protocol):
         """
         ...
 
+    async def await_vectors(self, user: UserId, header: Header, from_seq: int, due_at: datetime) -> bool:
+        """Say from which turn on vectors are missing, and when to try again; False as `keep`.
+
+        Twice is harmless, as `keep`.
+        """
+        ...
+
     async def rest(self, user: UserId, header: Header) -> bool:
-        """Say that the session is not due; False as `keep`. Twice is harmless, as `keep`."""
+        """Say that the session is not due, nor waits for vectors; False as `keep`. Twice is harmless, as `keep`."""
         ...

@@ -17,6 +17,7 @@ class Used:
     bytes: int
     prompt_tokens: int
     completion_tokens: int
+    embedding_tokens: int
     request_units: float
 
 

@@ -17,13 +17,14 @@ class Unembedded:
     turn_id: TurnId
     text: str
     expires_at: datetime
+    bytes_without: int | None  # of the stored turn; None where they are not known, or had a vector before
 
 
 class VectorStore(Protocol):
     """Vectors of turns that were stored without."""
 
-    async def find_unembedded(self, user: UserId, header: Header, model: str) -> Sequence[Unembedded]:
-        """Turns of the session without a vector of this model, at most thirty-two, in no order."""
+    async def find_unembedded(self, user: UserId, header: Header, model: str, after_seq: int) -> Sequence[Unembedded]:
+        """Turns of the session with a greater seq, without a vector of this model, at most thirty-two, in no order."""
         ...
 
     async def keep_vectors(self, user: UserId, header: Header, vectors: Mapping[Unembedded, Vector]) -> bool:

@@ -121,25 +121,37 @@ class Consolidation:
 
     async def _consolidate_all(self, user: UserId, header: Header) -> bool:
         """Piece by piece what was said by now, then the missing vectors, unless the user wants nothing remembered."""
-        upto = header.turn_count
+        upto, after = header.turn_count, _unembedded_after(header)
         stored = await self._preferences.read(user)
-        remembers = stored.preferences.memory_enabled or stored.epoch != header.epoch
-        while remembers and header.consolidated_seq < upto:
+        if not (stored.preferences.memory_enabled or stored.epoch != header.epoch):
+            await self._rest(user, header)
+            return True
+        while header.consolidated_seq < upto:
             header = await self._consolidate_piece(user, header, upto)
-        if header.due_at and (not remembers or header.consolidated_seq == header.turn_count):
-            await self._summaries.rest(user, header)
-        return not remembers or await self._fill_vectors(user, header)
+        return await self._fill_vectors(user, header, after)
 
-    async def _fill_vectors(self, user: UserId, header: Header) -> bool:
+    async def _fill_vectors(self, user: UserId, header: Header, after_seq: int) -> bool:
         """Whether nothing is left to do about missing vectors now; where that cannot be, they are due again later."""
         try:
-            return await self._missing_vectors.fill(user, header)
+            filled = await self._missing_vectors.fill(user, header, after_seq)
         except (EmbedderUnavailable, Contended) as failed:
             log_failure("vectors_missing", failed, subject=digest(user.value))
-            header = await self._reread(user, header)
-            again = Failure(self._clock.now() + VECTORS_DELAY, header.attempts, "vectors_missing")
-            await self._summaries.postpone(user, header, again)
+            await self._await_vectors(user, header, after_seq + 1)
             return True
+        if filled and header.consolidated_seq == header.turn_count:
+            await self._rest(user, header)
+        return filled
+
+    async def _await_vectors(self, user: UserId, header: Header, from_seq: int) -> None:
+        again = self._clock.now() + VECTORS_DELAY
+        for _ in range(WRITE_TRIES):
+            header = await self._reread(user, header)
+            if await self._summaries.await_vectors(user, header, from_seq, again):
+                return
+
+    async def _rest(self, user: UserId, header: Header) -> None:
+        if header.due_at or header.vectors_from:
+            await self._summaries.rest(user, header)
 
     async def _consolidate_piece(self, user: UserId, header: Header, upto: int) -> Header:
         """Summarise what comes next and commit it; the header afterwards."""
@@ -178,3 +190,11 @@ class Consolidation:
         if header is None or header.gen != seen.gen:
             raise SessionErased("The session was erased meanwhile; nothing of it is kept")
         return header
+
+
+def _unembedded_after(header: Header) -> int:
+    """After which seq turns may lack a vector: what is new, and what waits for one; with nothing new, anywhere."""
+    if header.consolidated_seq == header.turn_count:
+        return 0
+    waiting = header.turn_count if header.vectors_from is None else header.vectors_from - 1
+    return min(header.consolidated_seq, waiting)

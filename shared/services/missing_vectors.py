@@ -18,8 +18,8 @@ class MissingVectors:
         self._store = store
         self._embedder = embedder
 
-    async def fill(self, user: UserId, header: Header) -> bool:
-        """Give the turns of a session their vectors; whether all have theirs now.
+    async def fill(self, user: UserId, header: Header, after_seq: int) -> bool:
+        """Give the turns of a session with a greater seq their vectors; whether all of them have theirs now.
 
         Raises:
             EmbedderUnavailable: they are found by their words until it is tried again.
@@ -30,7 +30,7 @@ class MissingVectors:
             return True
         lost = 0
         for _ in range(BATCHES):
-            missing = await self._store.find_unembedded(user, header, self._embedder.model)
+            missing = await self._store.find_unembedded(user, header, self._embedder.model, after_seq)
             if not missing:
                 return True
             vectors = await self._embedder.embed([turn.text for turn in missing])

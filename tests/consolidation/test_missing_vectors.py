@@ -1,6 +1,7 @@
 """Turns without a vector are found by their words, and get their vector when their session is consolidated."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -54,10 +55,10 @@ class EndlessTurns:
         """Nothing is kept yet."""
         self.kept = 0
 
-    async def find_unembedded(self, user: UserId, header: Header, model: str) -> Sequence[Unembedded]:
+    async def find_unembedded(self, user: UserId, header: Header, model: str, after_seq: int) -> Sequence[Unembedded]:
         """One more."""
-        del user, header, model
-        return [Unembedded(TurnId(f"t{self.kept}"), "text", NOON)]
+        del user, header, model, after_seq
+        return [Unembedded(TurnId(f"t{self.kept}"), "text", NOON, None)]
 
     async def keep_vectors(self, user: UserId, header: Header, vectors: Mapping[Unembedded, Vector]) -> bool:
         """Count it."""
@@ -96,9 +97,26 @@ async def test_a_recorded_turn_gets_its_vector_f23(keepsake: Keepsake, cosmos_ro
     after = cosmos_rows("turn")[0]
     assert ("embedding" in before, len(after["embedding"]), after["embedding_model"]) == (False, 512, "scripted")
     assert model.embedding_requests[0]["input"] == [before["text"].removesuffix("\nassistant: I see")]
-    assert {name: after[name] for name in before if not name.startswith("_") and name != "ttl"} == {
-        name: value for name, value in before.items() if not name.startswith("_") and name != "ttl"
-    }
+    said = [name for name in before if not name.startswith("_") and name not in {"ttl", "usage"}]
+    assert [after[name] for name in said] == [before[name] for name in said]
+
+
+@pytest.mark.parametrize("models", [("scripted",), ("scripted", "another"), ("scripted", "another", "scripted")])
+async def test_a_user_s_bytes_are_those_with_vectors(
+    cosmos: LocalCosmos, model: ModelServer, cosmos_rows: Rows, models: tuple[str, ...]
+) -> None:
+    """However often a turn got one: what is told of it is what is stored."""
+    async with running(cosmos, model) as app:
+        await record(app, 1)
+    for name in models:
+        async with running(cosmos, model, embedding_model=name) as app:
+            assert await consolidate(app) == 200
+            told = (await app.get("/user/usage"))["total"]["bytes"]
+    (turn,) = cosmos_rows("turn")
+    own = {name: value for name, value in turn.items() if not name.startswith("_")}
+    own["usage"] = {name: value for name, value in turn["usage"].items() if name != "bytes"}
+    stored = len(json.dumps(own, ensure_ascii=False, separators=(",", ":")).encode())
+    assert abs(told - stored) <= len("another")  # of the model's name, which may change
 
 
 async def test_a_turn_with_its_vector_lives_no_longer_f23(
@@ -126,7 +144,7 @@ async def test_each_turn_gets_its_own_vector_f23(keepsake: Keepsake, cosmos_rows
 async def test_more_than_a_run_has_time_for_is_left_to_the_next_f23() -> None:
     """It says that something is left, and so the session is queued again."""
     store = EndlessTurns()
-    assert await MissingVectors(store, OneVector()).fill(ADA, a_header()) is False
+    assert await MissingVectors(store, OneVector()).fill(ADA, a_header(), 0) is False
     assert store.kept == BATCHES
 
 
@@ -157,6 +175,35 @@ async def test_without_the_model_they_are_due_again_in_an_hour_f23(
     await keepsake.tick()
     assert "embedding" in cosmos_rows("turn")[0]
     assert cosmos_rows("session")[0]["due_at"] is None
+
+
+async def test_turns_said_meanwhile_do_not_hide_those_that_wait_f23(
+    keepsake: Keepsake, cosmos_rows: Rows, model: ModelServer
+) -> None:
+    """A session that goes on is consolidated before the hour is over: what lacked its vector gets it then."""
+    await record(keepsake, 1)
+    model.embedding_script.append(DOWN)
+    assert await consolidate(keepsake) == 200
+    await record(keepsake, 2)
+    assert cosmos_rows("session")[0]["vectors_from"] == 1
+    assert await consolidate(keepsake) == 200
+    assert ["embedding" in row for row in cosmos_rows("turn")] == [True, True]
+    assert cosmos_rows("session")[0]["vectors_from"] is None
+
+
+async def test_what_is_old_is_not_looked_at_when_there_is_something_new(
+    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer, cosmos_rows: Rows
+) -> None:
+    """A long session costs no more: another model's vectors are replaced when nothing new was said."""
+    async with running(cosmos, model, embedding_model="old") as app:
+        await record(app, 1)
+        assert await consolidate(app) == 200
+    await record(keepsake, 2)
+    assert await consolidate(keepsake) == 200
+    models = {row["turn_id"]: row["embedding_model"] for row in cosmos_rows("turn")}
+    assert models == {"t1": "old", "t2": "scripted"}
+    assert await consolidate(keepsake) == 200
+    assert {row["embedding_model"] for row in cosmos_rows("turn")} == {"scripted"}
 
 
 async def test_a_turn_that_takes_no_vector_is_not_paid_for_again_and_again_f24(

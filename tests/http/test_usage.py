@@ -20,6 +20,7 @@ NOTHING = {
     "bytes": 0,
     "prompt_tokens": 0,
     "completion_tokens": 0,
+    "embedding_tokens": 0,
     "request_units": 0.0,
 }
 

@@ -22,6 +22,10 @@ class UsedView(BaseModel):
     )
     prompt_tokens: int = Field(description="Of these turns, as the model counted them")
     completion_tokens: int = Field(description="Of these turns, as the model counted them")
+    embedding_tokens: int = Field(
+        description="Of these turns, as the embedding model counted them when they were said; vectors that come later "
+        "are in no turn's figures"
+    )
     request_units: float = Field(
         description="What the requests that made these turns and values had spent in Cosmos DB when they wrote: their "
         "reads, without the write itself, whose price is known only afterwards and is in that answer's `usage`"
