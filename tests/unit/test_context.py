@@ -17,9 +17,10 @@ from shared.domain.context import (
 )
 from shared.domain.ids import SessionId
 from shared.domain.preferences import Preferences
+from shared.domain.ranking import Ranked
 from shared.domain.summaries import LastTime, Summary
 from shared.domain.turns import Message, Turn, TurnStatus
-from tests.support.build import GEN, NOON, a_call, a_message, a_result, a_turn
+from tests.support.build import GEN, NOON, a_call, a_found, a_message, a_result, a_turn
 
 
 @given(st.lists(st.integers(1, 2000), min_size=1, max_size=40), st.integers(0, 3000))
@@ -96,6 +97,19 @@ def test_the_summaries_share_one_budget() -> None:
     known = Known(Preferences(), own, times)
     prompt = build_prompt(system=[], known=known, history=[a_turn(10)], asked=[a_message("Hi")], memory_tokens=2000)
     assert [entry.section for entry in prompt.context] == ["summary", "last_time", "history"]
+
+
+@pytest.mark.parametrize(
+    ("said", "found", "told"),
+    [(4000, 90, True), (4000, 110, False), (150, 150, True), (150, 260, False), (0, 380, True), (0, 420, False)],
+    ids=["floor", "above it", "what is left", "more than that", "all", "more than all"],
+)
+def test_what_is_recalled_shares_a_budget_with_the_rest(said: int, found: int, told: bool) -> None:  # noqa: FBT001 - a case
+    """It takes what preferences and summaries leave of 400 tokens, and a quarter however long those are."""
+    preferences = Preferences(preferences={"x": "y" * (4 * (said - 45))} if said else {}, updated_at=NOON)
+    known = Known(preferences, recalled=[Ranked(a_found(text="z" * (4 * found - 2)), words_rank=1)])
+    prompt = build_prompt(system=[], known=known, history=[], asked=[a_message("Hi")], memory_tokens=400)
+    assert ("recalled_turns" in [entry.section for entry in prompt.context]) is told
 
 
 def _fits(turns: list[Turn] | tuple[Turn, ...], budget: int) -> bool:
