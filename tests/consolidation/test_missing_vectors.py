@@ -206,6 +206,21 @@ async def test_what_is_old_is_not_looked_at_when_there_is_something_new(
     assert {row["embedding_model"] for row in cosmos_rows("turn")} == {"scripted"}
 
 
+async def test_it_is_asked_every_hour_until_it_is_back_f23(
+    keepsake: Keepsake, cosmos: LocalCosmos, cosmos_rows: Rows, model: ModelServer
+) -> None:
+    """However long that is: nothing counts as a failure of the session."""
+    await record(keepsake, 1)
+    model.embedding_script.extend([DOWN] * 6)
+    cosmos.clock.advance(IDLE)
+    for _ in range(7):
+        await keepsake.tick()
+        cosmos.clock.advance(3601)
+    assert "embedding" in cosmos_rows("turn")[0]
+    (header,) = cosmos_rows("session")
+    assert (len(model.embedding_requests), header["attempts"], header["due_at"]) == (7, 0, None)
+
+
 async def test_a_turn_that_takes_no_vector_is_not_paid_for_again_and_again_f24(
     keepsake: Keepsake, cosmos: LocalCosmos, cosmos_rows: Rows, model: ModelServer
 ) -> None:
