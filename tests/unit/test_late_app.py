@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from shared.late_app import LateApp
+from shared.late_app import App, LateApp
 from shared.settings import Settings, SettingsError
 from tests.support.app import local_settings
 from tests.support.model_server import ModelServer
@@ -28,10 +30,16 @@ def unbuildable(settings: Settings) -> Settings:
     return settings.model_copy(update={"log_digest_key": "key"})
 
 
-async def test_it_is_built_once_for_all_who_wait(settings: Settings) -> None:
-    """Requests that come together find the same app."""
-    late = LateApp(settings)
-    found = await asyncio.gather(*(late.ready() for _ in range(20)))
+def test_it_is_built_once_for_all_who_wait(settings: Settings) -> None:
+    """Those who come together, the prefetch and any request, find the same app."""
+    late, together = LateApp(settings), threading.Barrier(8)
+
+    def come(_: int) -> App:
+        together.wait()
+        return asyncio.run(late.ready())
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(come, range(8)))
     assert len(set(map(id, found))) == 1
     assert found[0].api.state.composition is found[0].composition
 
