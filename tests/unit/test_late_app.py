@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from shared.late_app import App, LateApp
 from shared.settings import Settings, SettingsError
@@ -31,17 +32,36 @@ def unbuildable(settings: Settings) -> Settings:
 
 
 def test_it_is_built_once_for_all_who_wait(settings: Settings) -> None:
-    """Those who come together, the prefetch and any request, find the same app."""
-    late, together = LateApp(settings), threading.Barrier(8)
+    """Those who come while it is built, the prefetch and any request, find the same app."""
+    key = AwaitedKey(callers=8)
+    late = LateApp(settings.model_copy(update={"log_digest_key": key}))
 
     def come(_: int) -> App:
-        together.wait()
+        key.came.release()
         return asyncio.run(late.ready())
 
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(come, range(8)))
-    assert len(set(map(id, found))) == 1
+    assert (key.revealed, len(set(map(id, found)))) == (1, 1)
     assert found[0].api.state.composition is found[0].composition
+
+
+class AwaitedKey(SecretStr):
+    """A key that is not revealed, so that nothing is built, before so many have come."""
+
+    def __init__(self, callers: int) -> None:
+        """Nobody has come yet."""
+        super().__init__("key")
+        self.callers = callers
+        self.came = threading.Semaphore(0)
+        self.revealed = 0
+
+    def get_secret_value(self) -> str:
+        """Count, and wait for them."""
+        self.revealed += 1
+        for _ in range(self.callers):
+            self.came.acquire(timeout=2)
+        return super().get_secret_value()
 
 
 async def test_a_request_that_comes_first_is_served(settings: Settings) -> None:
