@@ -117,7 +117,7 @@ async def test_a_turn_is_stored_with_its_vector(keepsake: Keepsake, cosmos_rows:
     answer = (await keepsake.chat(BIKE)).json()
     row = cosmos_rows("turn")[0]
     assert (len(row["embedding"]), row["embedding_model"]) == (512, "scripted")
-    assert model.embedding_requests[0]["input"][0] == BIKE
+    assert (model.embedding_requests[0]["input"][0], model.embedding_requests[0]["dimensions"]) == (BIKE, 512)
     assert model.embedding_requests[0]["input"][1].endswith(f"user: {BIKE}")
     assert (answer["usage"]["model_calls"], answer["usage"]["embedding_tokens"] > 0) == (2, True)
 
@@ -153,6 +153,13 @@ async def test_the_budget_is_kept(keepsake: Keepsake) -> None:
         await keepsake.chat(f"{BIKE}, since the {number}th repair of it", session_id=f"s{number}")
     amounts = [len(recalled((await keepsake.chat(ASKED, memory={"budget_tokens": n})).json())) for n in (40, 150, 2000)]
     assert amounts[0] == 0 < amounts[1] < amounts[2]
+
+
+async def test_of_a_long_turn_the_beginning_is_told(keepsake: Keepsake) -> None:
+    """One that was pasted leaves room for others."""
+    await keepsake.chat(f"{BIKE} {'x' * 10_000}", session_id="monday")
+    (found,) = recalled((await keepsake.chat(ASKED, memory={"budget_tokens": 16_000})).json())
+    assert (BIKE in found["text"], len(found["text"])) == (True, 2000)
 
 
 async def test_what_was_said_in_one_go_is_told_in_one_go(keepsake: Keepsake) -> None:

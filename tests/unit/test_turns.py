@@ -16,7 +16,7 @@ from shared.domain.turns import (
     newest_run,
     search_text,
 )
-from tests.support.build import ADA, a_message, a_turn
+from tests.support.build import ADA, a_message, a_result, a_turn
 
 COSMOS_ITEM_BYTES = 2 * 1024 * 1024
 
@@ -72,3 +72,10 @@ def test_the_searched_text_names_date_and_speaker() -> None:
     """A turn is found by when and by whom it was said."""
     said = [a_message("I moved to Oslo", name="Ada"), a_message("y" * 600, role="assistant")]
     assert search_text(said) == f"[8 May 2026] Ada: I moved to Oslo\nassistant: {'y' * 500}"
+
+
+def test_the_searched_text_is_what_the_user_asked() -> None:
+    """Whatever was said before it: instructions and tools' results are no question."""
+    said = [a_message("You are kind", role="system"), a_result(), a_message("Where is Oslo?"), a_message("And Bergen?")]
+    assert search_text(said) == "[8 May 2026] user: Where is Oslo?"
+    assert search_text(said[:1]) == "[8 May 2026] system: You are kind"
