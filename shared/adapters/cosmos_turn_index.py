@@ -23,7 +23,7 @@ class CosmosTurnIndex:
         self._containers = containers
 
     async def find_by_words(self, user: UserId, words: Sequence[str]) -> Sequence[FoundTurn]:
-        """Turns with any of the words, by BM25 over this user's own turns: what others say counts for nothing."""
+        """Turns of this user with any of the words, by BM25."""
         named = {f"@word{number}": word for number, word in enumerate(words)}
         return await self._find(user, sql.FIND_BY_WORDS[len(words)], _of_a_search(user) | named)
 
@@ -46,12 +46,7 @@ class CosmosTurnIndex:
 
     async def _find(self, user: UserId, text: str, parameters: Mapping[str, Any]) -> Sequence[FoundTurn]:
         async with self._containers.call(MEMORY) as container:
-            found = container.query_items(
-                sql.squeeze(text),
-                parameters=sql.named(parameters),
-                partition_key=user.value,
-                full_text_score_scope="Local",
-            )
+            found = container.query_items(sql.squeeze(text), parameters=sql.named(parameters), partition_key=user.value)
             return [_found(item) async for item in found]
 
 
