@@ -25,11 +25,12 @@ DATA_NOTICE = (
 
 @dataclass(frozen=True, slots=True)
 class ContextEntry:
-    """One thing the model was given beyond the message, and why."""
+    """One thing the model was given beyond the message, and why; of a recalled turn also the session it is from."""
 
     section: str
     text: str | None = None
     id: str | None = None
+    session_id: str | None = None
     score: float | None = None
     why: str | None = None
 
@@ -89,9 +90,14 @@ def build_prompt(
 
 def _recalled(passages: Sequence[Passage]) -> Iterator[ContextEntry]:
     for passage in passages:
-        hit = passage.hit
+        found = passage.hit.turn
         yield ContextEntry(
-            "recalled_turns", text=passage.text, id=hit.turn.turn_id.value, score=hit.turn.similarity, why=hit.why
+            "recalled_turns",
+            text=passage.text,
+            id=found.turn_id.value,
+            session_id=found.session_id.value,
+            score=found.similarity,
+            why=passage.hit.why,
         )
 
 

@@ -34,7 +34,7 @@ async def test_what_was_said_is_found_on_the_next_turn_of_another_session(keepsa
     said = (await keepsake.chat(BIKE, session_id="monday", turn_id="bike")).json()
     answer = (await keepsake.chat(ASKED, session_id="tuesday")).json()
     found = recalled(answer)
-    assert [entry["id"] for entry in found] == ["bike"]
+    assert [(entry["id"], entry["session_id"]) for entry in found] == [("bike", "monday")]
     assert (BIKE in found[0]["text"], said["reply"][:60] in found[0]["text"]) == (True, True)
     assert found[0]["why"] == "found by words (rank 1), meaning (rank 1)"
     assert 0.25 < found[0]["score"] <= 1

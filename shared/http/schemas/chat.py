@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, JsonValue, model_validator
@@ -81,6 +82,7 @@ class ContextView(BaseModel):
 
     section: str
     id: str | None = None
+    session_id: str | None = Field(None, description="Of a recalled turn, the session it was said in")
     text: str | None = None
     score: float | None = None
     why: str | None = None
@@ -88,7 +90,7 @@ class ContextView(BaseModel):
     @classmethod
     def of(cls, entry: ContextEntry) -> Self:
         """The entry on the wire."""
-        return cls(section=entry.section, id=entry.id, text=entry.text, score=entry.score, why=entry.why)
+        return cls(**asdict(entry))
 
 
 class UsageView(BaseModel):
