@@ -69,9 +69,17 @@ def session_cache(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def keepsake(cosmos: LocalCosmos, model: ModelServer, session_cache: dict[str, Any]) -> AsyncIterator[Keepsake]:
+def embedding_model() -> str:
+    """None: what was said is found by its words. A test file that wants vectors names the scripted one."""
+    return ""
+
+
+@pytest.fixture
+async def keepsake(
+    cosmos: LocalCosmos, model: ModelServer, session_cache: dict[str, Any], embedding_model: str
+) -> AsyncIterator[Keepsake]:
     """The application on the local Cosmos DB and the scripted model, in both modes."""
-    async with running(cosmos, model, **session_cache) as app:
+    async with running(cosmos, model, embedding_model=embedding_model, **session_cache) as app:
         yield app
 
 

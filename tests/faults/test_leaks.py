@@ -1,7 +1,7 @@
 """What people say, and who they are, is in no log, span, metric, nor in an answer to anybody else (F36)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -75,10 +75,9 @@ def session_cache(redis: RedisServer) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def keepsake(cosmos: LocalCosmos, model: ModelServer, session_cache: dict[str, Any]) -> AsyncIterator[Keepsake]:
-    """The application with everything it can have, an embedding model too."""
-    async with running(cosmos, model, embedding_model="scripted", **session_cache) as app:
-        yield app
+def embedding_model() -> str:
+    """With vectors."""
+    return "scripted"
 
 
 @pytest.mark.parametrize("fault", FAULTS)

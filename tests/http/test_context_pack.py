@@ -1,27 +1,23 @@
 """POST /context: what a turn would be given, for models that are asked elsewhere."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from local.cosmos import Fault, LocalCosmos
 from local.model import Behaviour
-from tests.support.app import BEN, Keepsake, running
+from tests.support.app import BEN, Keepsake
 from tests.support.model_server import ModelServer
+from tests.support.recall import ASKED, BIKE
 from tests.support.rows import bump_epoch
 
 pytestmark = pytest.mark.anyio
 
-BIKE = "My racing bicycle is painted turquoise"
-ASKED = "What colour is the bicycle?"
-
 
 @pytest.fixture
-async def keepsake(cosmos: LocalCosmos, model: ModelServer, session_cache: dict[str, Any]) -> AsyncIterator[Keepsake]:
-    """The application with an embedding model, in both modes."""
-    async with running(cosmos, model, embedding_model="scripted", **session_cache) as app:
-        yield app
+def embedding_model() -> str:
+    """With vectors."""
+    return "scripted"
 
 
 async def pack(keepsake: Keepsake, message: str = ASKED, *, user: str = "ada", **fields: Any) -> dict[str, Any]:

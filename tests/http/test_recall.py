@@ -1,32 +1,22 @@
 """Recall inside a chat turn: what was said before comes back when it matters, and never gets in the way."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from local.cosmos import LocalCosmos
 from local.model import Behaviour
 from tests.conftest import Rows
-from tests.support.app import BEN, Keepsake, running
+from tests.support.app import BEN, Keepsake
 from tests.support.model_server import ModelServer
+from tests.support.recall import ASKED, BIKE, recalled
 
 pytestmark = pytest.mark.anyio
 
-BIKE = "My racing bicycle is painted turquoise"
-ASKED = "What colour is the bicycle again?"
-
 
 @pytest.fixture
-async def keepsake(cosmos: LocalCosmos, model: ModelServer, session_cache: dict[str, Any]) -> AsyncIterator[Keepsake]:
-    """The application with an embedding model, in both modes."""
-    async with running(cosmos, model, embedding_model="scripted", **session_cache) as app:
-        yield app
-
-
-def recalled(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    """What an answer says it was given of earlier turns."""
-    return [entry for entry in answer["context"] if entry["section"] == "recalled_turns"]
+def embedding_model() -> str:
+    """With vectors."""
+    return "scripted"
 
 
 async def test_what_was_said_is_found_on_the_next_turn_of_another_session(keepsake: Keepsake) -> None:

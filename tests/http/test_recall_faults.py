@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,24 +13,16 @@ from shared.services.recall import MAX_SEARCHES
 from tests.conftest import Rows
 from tests.support.app import Keepsake, running
 from tests.support.model_server import ModelServer
+from tests.support.recall import ASKED, BIKE, recalled
 from tests.support.rows import bump_epoch, create_items, replace_item
 
 pytestmark = pytest.mark.anyio
 
-BIKE = "My racing bicycle is painted turquoise"
-ASKED = "What colour is the bicycle again?"
-
 
 @pytest.fixture
-async def keepsake(cosmos: LocalCosmos, model: ModelServer, session_cache: dict[str, Any]) -> AsyncIterator[Keepsake]:
-    """The application with an embedding model, in both modes."""
-    async with running(cosmos, model, embedding_model="scripted", **session_cache) as app:
-        yield app
-
-
-def recalled(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    """What an answer says it was given of earlier turns."""
-    return [entry for entry in answer["context"] if entry["section"] == "recalled_turns"]
+def embedding_model() -> str:
+    """With vectors."""
+    return "scripted"
 
 
 async def test_what_lacks_a_vector_is_not_by_chance_f23(keepsake: Keepsake, model: ModelServer) -> None:
