@@ -9,7 +9,7 @@ from shared.composition import Composition
 from shared.metering import start_meter
 from shared.telemetry import log_event
 from shared.telemetry.notes import start_notes
-from shared.telemetry.signals import background_span
+from shared.telemetry.spans import background_span
 
 MAX_DELIVERIES = 5  # of one message, then it is poison: maxDequeueCount of host.json
 

@@ -23,7 +23,8 @@ from shared.adapters.cosmos_operations import SYSTEM, operation_of
 from shared.domain.errors import StoreUnavailable
 from shared.domain.ids import UserId
 from shared.metering import current_meter
-from shared.telemetry.signals import count_charge, mark_status, store_call
+from shared.telemetry.metrics import count_charge
+from shared.telemetry.spans import mark_status, store_call
 
 CALL_SECONDS = 2.5  # one call with all its retries; everything that is not the model has 3 s together
 Batch = Sequence[tuple[str, tuple[Any, ...], dict[str, Any]]]  # operation, its arguments, its conditions

@@ -22,7 +22,7 @@ from shared.domain.turns import Message
 from shared.metering import current_meter
 from shared.ports.model import ChatReply, ChatRequest
 from shared.telemetry import names
-from shared.telemetry.signals import ModelCall, model_call
+from shared.telemetry.spans import ModelCall, model_call
 
 PATH = "/chat/completions"
 MAX_RETRY_AFTER = 30.0  # seconds; a provider's hint of an hour is not passed on to a waiting person

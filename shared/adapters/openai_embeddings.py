@@ -10,7 +10,7 @@ from shared.domain.vectors import DIMENSIONS, Vector, make_vector
 from shared.metering import current_meter
 from shared.ports.embedder import EmbedderUnavailable
 from shared.telemetry import names
-from shared.telemetry.signals import model_call
+from shared.telemetry.spans import model_call
 
 PATH = "/embeddings"
 CALL_SECONDS = 10.0  # a turn waits less for it; thirty-two long texts take a laptop three
@@ -55,8 +55,8 @@ class OpenAIEmbeddings:
         return vectors
 
     async def ping(self) -> None:
-        """List the models: cheap, and it needs the same address and credential as an embedding."""
-        await self._client.models.list(timeout=1)
+        """Embed a word: a token, and it shows whether the deployment is there, whatever else a server offers."""
+        await self.embed(["ready"])
 
     async def close(self) -> None:
         """Close the client. Twice is harmless."""

@@ -17,7 +17,8 @@ from shared.domain.ids import Gen, SessionId, TurnId, UserId, digest_of
 from shared.domain.turns import MAX_WINDOW_BYTES, MAX_WINDOW_TURNS, Turn
 from shared.metering import current_meter
 from shared.ports.cache import CachedSession, CacheUnavailable, LeaseConflict, LeaseHeld, LeaseRequest, OpenedTurn
-from shared.telemetry.signals import count_redis_away, store_call
+from shared.telemetry.metrics import count_redis_away
+from shared.telemetry.spans import store_call
 
 CALL_SECONDS = 1.0  # one script with its one retry
 REST_SECONDS = 2.0  # after a failure Redis is left alone so long: a hung server must not slow down every turn

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.metering import Meter, start_meter
 from shared.telemetry import log_event
 from shared.telemetry.notes import Notes, start_notes
-from shared.telemetry.signals import name_request, request_span
+from shared.telemetry.spans import name_request, request_span
 
 PREFIX = "/api"  # what every route stands behind
 CLIENT_LEFT = 499  # nobody was there to be given a status; the number proxies log for it

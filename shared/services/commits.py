@@ -13,7 +13,7 @@ from shared.domain.turns import Header, Turn
 from shared.ports.commits import AlreadyThere, CommitOutcome, Committed, Draft, HeaderMoved, OutcomeUnknown
 from shared.ports.sessions import SessionStore
 from shared.ports.transcript import TranscriptStore
-from shared.telemetry.signals import count_conflict
+from shared.telemetry.metrics import count_conflict
 
 MAX_JITTER = 0.25  # seconds between two tries to commit; the request's deadline ends the tries
 STORE_SECONDS = 3.0  # everything of a turn that is not the model; here: a batch with its one repeat

@@ -25,7 +25,8 @@ from shared.services.last_times import LastTimes
 from shared.services.missing_vectors import MissingVectors
 from shared.services.summariser import Summariser
 from shared.telemetry import digest, log_event, log_failure, names
-from shared.telemetry.signals import count_parked, count_records, count_summary, memory_span
+from shared.telemetry.metrics import count_parked, count_summary
+from shared.telemetry.spans import count_records, memory_span
 
 RUN_SECONDS = 60.0  # of one session in one run; what is left is queued again
 TURNS_AT_A_TIME = 100

@@ -14,7 +14,7 @@ from shared.ports.model import TokenCount
 from shared.services.openings import Opened
 from shared.services.questions import Question
 from shared.services.recall import Recall, Search
-from shared.telemetry.signals import record_relevance
+from shared.telemetry.metrics import record_relevance
 
 
 @dataclass(frozen=True, slots=True)

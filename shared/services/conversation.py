@@ -25,7 +25,7 @@ from shared.services.questions import Question
 from shared.services.timings import Timings
 from shared.services.turn_protocol import TurnProtocol
 from shared.services.turn_stream import Answer, TurnStream
-from shared.telemetry.signals import count_turn, time_retrieval
+from shared.telemetry.metrics import count_turn, time_retrieval
 
 Result = TypeVar("Result")
 

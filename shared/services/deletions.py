@@ -14,7 +14,7 @@ from shared.ports.graves import Grave, SessionGraves
 from shared.ports.sessions import SessionStore
 from shared.services.last_times import LastTimes
 from shared.telemetry import log_failure, names
-from shared.telemetry.signals import memory_span
+from shared.telemetry.spans import memory_span
 
 GRAVE_REST = timedelta(minutes=5)  # longer than any request or late message of the gen can live (182 s)
 WRITE_TRIES = 5

@@ -17,7 +17,7 @@ from shared.ports.clock import Clock
 from shared.ports.embedder import Embedder, EmbedderUnavailable
 from shared.ports.turn_index import TurnIndex
 from shared.telemetry import log_failure, names
-from shared.telemetry.signals import count_records, memory_span
+from shared.telemetry.spans import count_records, memory_span
 
 RECALL_SECONDS = 0.8  # of a turn: memory must not hold up the conversation
 EMBEDDING_SECONDS = 0.3  # of it; a later vector still goes into the store with its turn

@@ -26,7 +26,7 @@ from shared.ports.sessions import SessionStore
 from shared.ports.transcript import TranscriptStore
 from shared.services.commits import Commits, Settled, conflict, erased, replay, reread_header
 from shared.services.openings import CACHE_AWAY, Asked, Opened, Reading
-from shared.telemetry.signals import append_span
+from shared.telemetry.spans import append_span
 
 TAIL_READS = 3  # a tail that does not reach the header's count is read again, then the turn goes without
 OPEN_SECONDS = 3.0  # to read what a turn begins with, counted from when it is let in: seldom over 0.1

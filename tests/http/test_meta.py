@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from local.cosmos import Fault, LocalCosmos
+from local.model import Behaviour
 from tests.support.app import Keepsake, running
 from tests.support.model_server import ModelServer
 
@@ -43,6 +44,27 @@ async def test_ready_names_what_is_away(keepsake: Keepsake, cosmos: LocalCosmos)
         answer = await client.get("/health/ready")
     checks = {name: check["status"] for name, check in answer.json()["checks"].items()}
     assert (answer.status_code, checks) == (503, {"cosmos": "unavailable", "model": "ok"})
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "status"),
+    [
+        (Behaviour(), "ok"),
+        (Behaviour(status=404, body='{"error": {"code": "DeploymentNotFound"}}'), "unavailable"),
+        (Behaviour(body='{"data": []}'), "unavailable"),
+    ],
+    ids=["there", "no such deployment", "no vector"],
+)
+async def test_ready_asks_the_embedding_model_for_a_vector(
+    cosmos: LocalCosmos, model: ModelServer, behaviour: Behaviour, status: str
+) -> None:
+    """A name that is no deployment is seen before a turn goes without, and a server need not list its models."""
+    model.embedding_script.append(behaviour)
+    async with running(cosmos, model, embedding_model="scripted") as app, app.client(None) as client:
+        answer = await client.get("/health/ready")
+    assert answer.json()["checks"]["embeddings"]["status"] == status
+    assert answer.status_code == (200 if status == "ok" else 503)
+    assert len(model.embedding_requests) == 1
 
 
 async def test_the_documentation_loads_nothing_from_elsewhere(keepsake: Keepsake) -> None:

@@ -1,21 +1,21 @@
-"""Spans and metrics, through the API of OpenTelemetry: without an SDK behind it, nothing happens and nothing is kept.
+"""Spans, through the API of OpenTelemetry: without an SDK behind it, nothing happens and nothing is kept.
 
 No span records an exception: its message may quote content (F36). Its type is told by `error.type`.
 """
 
 import time
 from asyncio import CancelledError
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypedDict
 
-from opentelemetry import metrics, trace
+from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from shared.telemetry import names
-from shared.telemetry.notes import current_notes
+from shared.telemetry.metrics import record_model_seconds, record_model_tokens
 
 
 class _Quietly(TypedDict):
@@ -25,40 +25,6 @@ class _Quietly(TypedDict):
 
 _QUIETLY: _Quietly = {"record_exception": False, "set_status_on_exception": False}
 _tracer = trace.get_tracer(names.SCOPE)
-_meter = metrics.get_meter(names.SCOPE)
-_durations = _meter.create_histogram(
-    names.OPERATION_DURATION,
-    unit="s",
-    description="Seconds of a call of the model",
-    explicit_bucket_boundaries_advisory=names.DURATION_BUCKETS,
-)
-_tokens = _meter.create_histogram(
-    names.TOKEN_USAGE,
-    unit="{token}",
-    description="Tokens of a call of the model",
-    explicit_bucket_boundaries_advisory=names.TOKEN_BUCKETS,
-)
-_retrievals = _meter.create_histogram(
-    names.RETRIEVAL_DURATION,
-    unit="s",
-    description="Seconds from the beginning of a turn until its context is complete",
-    explicit_bucket_boundaries_advisory=names.RETRIEVAL_BUCKETS,
-)
-_appended = _meter.create_counter(names.TURNS_APPENDED, unit="{turn}", description="Turns stored")
-_replayed = _meter.create_counter(names.TURNS_REPLAYED, unit="{turn}", description="Turns found stored already")
-_interrupted = _meter.create_counter(names.TURNS_INTERRUPTED, unit="{turn}", description="Turns whose reader left")
-_degraded = _meter.create_counter(names.TURNS_DEGRADED, unit="{turn}", description="Turns that did without, by reason")
-_summarised = _meter.create_counter(names.TURNS_SUMMARISED, unit="{turn}", description="Turns gone into a summary")
-_parked = _meter.create_counter(names.SESSIONS_PARKED, unit="{session}", description="Sessions given up, by reason")
-_conflicts = _meter.create_counter(names.STORE_CONFLICTS, unit="{race}", description="Commits lost to another turn's")
-_relevance = _meter.create_histogram(
-    names.RELEVANCE,
-    unit="1",
-    description="Cosine similarity of what was recalled, and given to the model, to what was asked",
-    explicit_bucket_boundaries_advisory=names.RELEVANCE_BUCKETS,
-)
-_charge = _meter.create_counter(names.REQUEST_CHARGE, unit="{request_unit}", description="Cosmos DB request units")
-_redis_away = _meter.create_counter(names.REDIS_UNAVAILABLE, unit="{call}", description="Redis calls without answer")
 
 
 class ModelCall:
@@ -87,12 +53,12 @@ class ModelCall:
             kind = _kind_of(error.__cause__ or error)
             self._of[names.ERROR_TYPE] = kind
             _mark_failed(self._span, kind)
-        _durations.record(time.perf_counter() - self._start, self._of)
+        record_model_seconds(time.perf_counter() - self._start, self._of)
         self._span.end()
 
     def _count(self, name: str, kind: str, tokens: int) -> None:
         self._span.set_attribute(name, tokens)
-        _tokens.record(tokens, self._of | {names.TOKEN_TYPE: kind})
+        record_model_tokens(tokens, self._of | {names.TOKEN_TYPE: kind})
 
 
 @contextmanager
@@ -180,56 +146,6 @@ def name_request(span: Span, operation: str, route: str | None, status: int, err
         span.set_attribute(names.HTTP_ROUTE, route)
     if error:
         _mark_failed(span, error)
-
-
-def count_turn(status: str, degraded: Sequence[str], *, replayed: bool) -> None:
-    """Count a turn that is settled, and note it for the request's log line."""
-    notes = current_notes()
-    notes.replayed, notes.degraded = replayed, degraded
-    if replayed:
-        _replayed.add(1)
-        return
-    _appended.add(1, {names.TURN_STATUS: status})
-    if status == "interrupted":
-        _interrupted.add(1)
-    for reason in degraded:
-        _degraded.add(1, {names.DEGRADED_REASON: reason})
-
-
-def count_summary(turns: int, *, extractive: bool) -> None:
-    """Count the turns that a summary took in."""
-    _summarised.add(turns, {names.EXTRACTIVE: extractive})
-
-
-def count_parked(reason: str) -> None:
-    """Count a session that is given up until somebody revives it."""
-    _parked.add(1, {names.PARKED_REASON: reason})
-
-
-def time_retrieval(seconds: float, *, cold: bool) -> None:
-    """Record how long a turn took to have its context; a cold one read its window from Cosmos DB."""
-    _retrievals.record(seconds, {names.TURN_START: "cold" if cold else "warm"})
-
-
-def record_relevance(similarities: Sequence[float]) -> None:
-    """Record how similar to the question it was what a turn was given."""
-    for similarity in similarities:
-        _relevance.record(similarity)
-
-
-def count_conflict() -> None:
-    """Count a commit that lost its race and is tried again."""
-    _conflicts.add(1)
-
-
-def count_charge(units: float, status: int) -> None:
-    """Count the request units of one answer of Cosmos DB."""
-    _charge.add(units, {names.DB_STATUS: str(status)})
-
-
-def count_redis_away() -> None:
-    """Count a call that Redis did not answer."""
-    _redis_away.add(1)
 
 
 @contextmanager
