@@ -35,14 +35,15 @@ class _Sentence:
     worth: float
 
 
-def extract(earlier: str | None, turns: Sequence[Turn]) -> str:
+def extract(earlier: str | None, turns: Sequence[Turn], room: int = MAX_EXTRACT_CHARS) -> str:
     """The sentences worth most of an earlier extract and of the user's own in these turns, in their order.
 
-    One a line, each word for word as it was said. Empty when nothing was said that would be worth it.
+    One a line, each word for word as it was said, in so many characters and `MAX_EXTRACT_CHARS` at most. Empty when
+    nothing was said that would be worth it.
     """
     told = [*split(earlier or ""), *(text for turn in turns for text in _own_sentences(turn))]
     chosen: list[_Sentence] = []
-    room = MAX_EXTRACT_CHARS
+    room = min(room, MAX_EXTRACT_CHARS)
     for sentence in sorted(_weigh(told), key=lambda one: (-one.worth, -one.place)):
         if len(sentence.text) + 1 <= room and not any(_says_the_same(sentence, known) for known in chosen):
             chosen.append(sentence)

@@ -7,9 +7,9 @@ from pydantic import JsonValue, ValidationError
 
 from shared.domain.context import render_data
 from shared.domain.errors import ContentFiltered, ModelUnavailable
-from shared.domain.extractive import extract, extract_title
+from shared.domain.extractive import MAX_EXTRACT_CHARS, extract, extract_title
 from shared.domain.pieces import Piece, cut_piece, told
-from shared.domain.summaries import Summary
+from shared.domain.summaries import MAX_SUMMARY_CHARS, Summary
 from shared.domain.turns import Message, Turn
 from shared.ports.clock import Clock
 from shared.ports.model import ChatModel, ChatRequest
@@ -58,7 +58,7 @@ class Summariser:
                 pass
             else:
                 return _summary(earlier, piece, from_seq, answer.summary, answer.title, extractive=False)
-        text = extract(earlier.text if earlier else None, piece.turns)
+        text = _extract(earlier, piece)
         title = (earlier.title if earlier else None) or extract_title(piece.turns)
         return _summary(earlier, piece, from_seq, text, title, extractive=True)
 
@@ -99,6 +99,14 @@ class Summariser:
             return SummaryAnswer.model_validate_json(reply.text)
         except ValidationError as still:
             raise ModelUnavailable("The model's summary does not fit its schema") from still
+
+
+def _extract(earlier: Summary | None, piece: Piece) -> str:
+    """Sentences of the earlier summary and of the piece; what a model noted stays whole, and they fill what is left."""
+    if earlier is None or (earlier.extractive and len(earlier.text) <= MAX_EXTRACT_CHARS):
+        return extract(earlier.text if earlier else None, piece.turns)
+    added = extract(None, piece.turns, MAX_SUMMARY_CHARS - len(earlier.text))
+    return f"{earlier.text}\n{added}" if added else earlier.text
 
 
 def _summary(

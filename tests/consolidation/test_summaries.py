@@ -141,6 +141,25 @@ async def test_a_summary_outlives_a_piece_that_nothing_can_be_chosen_from_f16(
     assert session["summary"] == {"text": notes, "from_seq": 1, "to_seq": 2, "extractive": True}
 
 
+async def test_what_a_model_noted_is_kept_whole_beside_sentences_of_what_is_refused_f16(
+    keepsake: Keepsake, model: ModelServer
+) -> None:
+    """Refusals, one after the other, add what the user said while there is room, and take nothing away."""
+    notes = " ".join(f"The user's neighbour number {n} keeps {n} bees." for n in range(30))
+    refusal = json.dumps({"error": {"code": "content_filter", "message": "no"}})
+    texts = []
+    async with keepsake.client() as client:
+        await keepsake.chat("Thanks!")
+        model.script.append(Behaviour(text=json.dumps({"title": "Bees", "summary": notes})))
+        await client.post("/sessions/s/consolidate")
+        for said in ("My sister lives in Oslo.", "My brother lives in Bergen.", f"I live {'far ' * 50}away."):
+            await keepsake.chat(said)
+            model.script.append(Behaviour(status=400, body=refusal))
+            texts.append((await client.post("/sessions/s/consolidate")).json()["summary"]["text"])
+    assert texts[0] == f"{notes}\nMy sister lives in Oslo."
+    assert texts[1] == texts[2] == f"{texts[0]}\nMy brother lives in Bergen."
+
+
 async def test_a_summary_is_asked_of_its_own_model_by_its_schema(cosmos: LocalCosmos, model: ModelServer) -> None:
     """SUMMARY_MODEL, and nothing but title and summary in the answer; no tools."""
     async with running(cosmos, model, summary_model="small") as keepsake:
