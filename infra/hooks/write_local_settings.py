@@ -3,6 +3,7 @@
 
 azd gives every value of its environment to hooks as an environment variable. Nothing here is a secret: the developer
 proves who they are with `az login` or `azd auth login`. What was set by hand stays, but for what leads to emulators.
+Timers are off, unless they were switched on by hand: the deployed app runs its own, on the same data.
 """
 
 import json
@@ -22,6 +23,8 @@ NEEDED = {
     **AZURITE,
     "PYTHON_ENABLE_INIT_INDEXING": "1",
     "AUTH_MODE": "local",
+    "AzureWebJobs.summarise_idle_sessions.Disabled": "true",
+    "AzureWebJobs.sweep_deleted_sessions.Disabled": "true",
 }
 DEPLOYED = (
     "COSMOS_ENDPOINT",
@@ -56,9 +59,9 @@ def settings_for(before: Mapping[str, str], environment: Mapping[str, str]) -> d
 def main(root: Path = ROOT) -> None:
     """Write the file."""
     target = root / "local.settings.json"
-    before = json.loads(target.read_text())["Values"] if target.exists() else {}
-    values = settings_for(before, os.environ)
-    target.write_text(json.dumps({"IsEncrypted": False, "Values": values}, indent=2) + "\n")
+    before = json.loads(target.read_text("utf-8-sig")) if target.exists() else {}  # some editors put a BOM before it
+    values = settings_for(before.get("Values", {}), os.environ)
+    target.write_text(json.dumps({**before, "IsEncrypted": False, "Values": values}, indent=2) + "\n", "utf-8")
     sys.stdout.write(f"{target.name}: {', '.join(sorted(values))}\n")
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ MAIN = next(file for file in bicep_files() if file.path.stem == "main")
 PARAMETERS: dict[str, Any] = json.loads((ROOT / "infra" / "main.parameters.json").read_text())["parameters"]
 VARIABLES = {parameter["value"].strip("${}") for parameter in PARAMETERS.values()}
 AZURE_YAML = yaml.safe_load((ROOT / "azure.yaml").read_text())
+FUNCTIONS = (ROOT / "function_app.py").read_text()
 EXAMPLE = json.loads((ROOT / "local.settings.example.json").read_text())
 DEPLOYED = {
     "COSMOS_ENDPOINT": "https://cosmos.documents.azure.com:443/",
@@ -89,12 +91,29 @@ def test_the_template_has_the_version_of_the_project() -> None:
     assert AZURE_YAML["metadata"]["template"] == f"keepsake@{version}"
 
 
-def test_the_hooks_are_where_azd_looks_for_them() -> None:
-    """Each exists and can be run, and nothing beside them makes azd install packages."""
-    hooks = {ROOT / hook["run"] for hook in AZURE_YAML["hooks"].values()}
-    assert set(AZURE_YAML["hooks"]) == {"preprovision", "postprovision"}
-    assert {path for path in (ROOT / "infra" / "hooks").iterdir() if path.name != "__pycache__"} == hooks
-    assert [hook for hook in hooks if not os.access(hook, os.X_OK)] == []
+@pytest.mark.parametrize("system", ["posix", "windows"])
+def test_the_hooks_are_commands_of_a_shell(system: str) -> None:
+    """Each runs a file that is there, from the root, and azd neither looks for a project around it nor installs one."""
+    hooks = {name: hook[system] for name, hook in AZURE_YAML["hooks"].items()}
+    assert {name: hook["shell"] for name, hook in hooks.items()} == dict.fromkeys(
+        ("preprovision", "postprovision"), {"posix": "sh", "windows": "pwsh"}[system]
+    )
+    commands = [hook["run"].split() for hook in hooks.values()]
+    assert {command[0] for command in commands} == {{"posix": "python3", "windows": "python"}[system]}
+    scripts = {path for path in (ROOT / "infra" / "hooks").iterdir() if path.name != "__pycache__"}
+    assert {ROOT / path for _, path in commands} == scripts
+
+
+def test_a_choice_that_is_missing_ends_azd_and_a_laptop_s_file_does_not() -> None:
+    """As azd runs them: what must be chosen stops everything, and local settings are a convenience."""
+    environment = {"PATH": os.environ["PATH"]}
+    command = AZURE_YAML["hooks"]["preprovision"]["posix"]["run"]
+    done = subprocess.run(
+        ["sh", "-ec", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "azd env set ENTRA_AUDIENCE" in done.stderr) == (1, True)
+    after = AZURE_YAML["hooks"]["postprovision"]
+    assert {after[system]["continueOnError"] for system in after} == {True}
 
 
 @pytest.mark.parametrize(
@@ -199,6 +218,27 @@ def test_the_hook_writes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     keys = {name: value for name, value in written["Values"].items() if name.endswith("KEY")}
     published = json.loads((ROOT / "local.settings.example.json").read_text())["Values"]["QUEUE_KEY"]
     assert keys == {"QUEUE_KEY": published}  # Azurite's, which is no secret
+
+
+@pytest.mark.parametrize("before", ['\ufeff{"Values": {"IDLE_MINUTES": "5"}}', '{"Host": {"CORS": "*"}}'])
+def test_the_hook_reads_what_other_tools_write(before: str, tmp_path: Path) -> None:
+    """A byte order mark, a file without values, and what stands beside them, which stays."""
+    file = tmp_path / "local.settings.json"
+    file.write_text(before, "utf-8")
+    main(tmp_path)
+    written = json.loads(file.read_text("utf-8"))
+    once = json.loads(before.lstrip("\ufeff"))
+    assert once.pop("Values", {}).items() <= written["Values"].items()
+    assert once.items() <= written.items()
+
+
+def test_a_laptop_leaves_the_data_of_others_to_the_deployed_timers() -> None:
+    """No timer of the app runs on it, unless somebody wants it there."""
+    timers = re.findall(r"timer_trigger\(.*?\)\s*(?:@.*?\n)*async def (\w+)", FUNCTIONS, re.DOTALL)
+    assert len(timers) == 2
+    names = {f"AzureWebJobs.{name}.Disabled" for name in timers}
+    assert {settings_for({}, DEPLOYED)[name] for name in names} == {"true"}
+    assert {settings_for(dict.fromkeys(names, "false"), DEPLOYED)[name] for name in names} == {"false"}
 
 
 def test_the_dev_container_serves_what_the_readme_asks() -> None:
