@@ -33,7 +33,7 @@ from shared.settings import Settings
 from shared.settings import Summariser as SummariserKind
 from shared.stores import Stores, make_stores
 from shared.telemetry.export import Destinations, Export
-from shared.telemetry.logs import quiet_libraries, use_digest_key
+from shared.telemetry.logs import log_event, quiet_libraries, use_digest_key
 
 if TYPE_CHECKING:
     from azure.core.pipeline.transport import AsyncHttpTransport
@@ -86,12 +86,14 @@ class Composition:
             service=settings.website_site_name or "keepsake",
             otlp_endpoint=settings.otel_exporter_otlp_endpoint,
             connection_string=settings.applicationinsights_connection_string,
+            traces_per_second=settings.traces_per_second,
         )
         self._export: Export | None = None
         self._exporting = threading.Lock()
         quiet_libraries()
-        if settings.log_digest_key:
-            use_digest_key(settings.log_digest_key.get_secret_value().encode())
+        self._digest_key = settings.digest_key
+        if self._digest_key:
+            use_digest_key(self._digest_key)
 
     def prefetch(self) -> None:
         """Do in a thread, beside the first request, what that would else wait for. Twice is harmless.
@@ -145,6 +147,8 @@ class Composition:
 
     def _build(self) -> Services:
         self.prefetch()
+        if self.settings.log_digest_key and not self._digest_key:
+            log_event("log_digest_key_unresolved")  # the first start may come before the identity's rights
         from shared.adapters import system_clock  # noqa: PLC0415 - see import_sdks
 
         clients = make_clients(self.settings, self._cosmos_transport, self._jobs)

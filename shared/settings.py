@@ -21,11 +21,11 @@ OF_PLATFORM = "Set by the platform: with it `AUTH_MODE=local` does not start"
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]\S*$")]
 Word = Annotated[str, StringConstraints(pattern=r"^\S+$")]
 Guid = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", to_lower=True)]
+UNRESOLVED = "@Microsoft."  # begins what Azure gives when a reference into a Key Vault leads nowhere: no secret
 
 
 def _resolved(secret: SecretStr) -> SecretStr:
-    """Refuse what Azure gives when a reference into a Key Vault leads nowhere: that text is no secret."""
-    if secret.get_secret_value().startswith("@Microsoft."):
+    if secret.get_secret_value().startswith(UNRESOLVED):
         raise ValueError("The reference into the Key Vault was not resolved; check the identity's rights on it")
     return secret
 
@@ -145,13 +145,16 @@ class Settings(BaseSettings):
     summary_piece_tokens: int = Field(
         12_000, ge=500, le=200_000, description="Tokens of a transcript that are summarised in one call of the model"
     )
-    log_digest_key: Secret | None = Field(
+    log_digest_key: Annotated[SecretStr, Field(min_length=1)] | None = Field(  # unresolved, it costs no more than none
         None, description="Keys the digests that stand for ids in logs; without it they differ from worker to worker"
     )
     applicationinsights_connection_string: str | None = Field(
         None,
         pattern=r"(?i)^(.*;)?\s*InstrumentationKey=[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\s*(;|$)",
         description="Application Insights, to which spans, metrics and log lines are sent",
+    )
+    traces_per_second: float = Field(
+        1, ge=0, le=1000, description="Requests a second whose spans each worker sends to Application Insights, at most"
     )
     otel_exporter_otlp_endpoint: str = Field(
         "",  # as its specification says: empty is the same as not set
@@ -215,6 +218,12 @@ class Settings(BaseSettings):
         if self.openai_base_url:
             return self.openai_base_url
         return f"{(self.azure_openai_endpoint or '').rstrip('/')}/openai/v1/"
+
+    @property
+    def digest_key(self) -> bytes | None:
+        """What keys the digests; None without a key, and where Azure did not resolve the reference to it."""
+        key = self.log_digest_key.get_secret_value() if self.log_digest_key else UNRESOLVED
+        return None if key.startswith(UNRESOLVED) else key.encode()
 
     @property
     def retention(self) -> timedelta:

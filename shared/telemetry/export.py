@@ -25,11 +25,12 @@ PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "tas
 
 @dataclass(frozen=True, slots=True)
 class Destinations:
-    """Where to send to, and as which service."""
+    """Where to send to, as which service, and how many traces a second of a worker Application Insights gets."""
 
     service: str
     otlp_endpoint: str
     connection_string: str | None
+    traces_per_second: float
 
     def __bool__(self) -> bool:
         """Whether there is any."""
@@ -56,7 +57,7 @@ class Export:
 
         exporters = _exporters(destinations)
         resource = Resource({"service.name": destinations.service}).merge(OTELResourceDetector().detect())
-        self.tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self.tracers = TracerProvider(_sampler(destinations), resource, shutdown_on_exit=False)
         self.meters = MeterProvider(_readers(exporters), resource=resource, shutdown_on_exit=False)
         self.loggers = LoggerProvider(resource=resource, shutdown_on_exit=False)
         for one in exporters:
@@ -178,6 +179,14 @@ def _application_insights(connection_string: str) -> _Exporters:
         package.AzureMonitorMetricExporter(**options),
         package.AzureMonitorLogExporter(**options),
     )
+
+
+def _sampler(destinations: Destinations) -> Any:
+    """Whole traces, each saying for how many it stands; None is the SDK's own sampler, by OTEL_TRACES_SAMPLER."""
+    if not destinations.connection_string:
+        return None
+    sampler = import_module("azure.monitor.opentelemetry.exporter").RateLimitedSampler
+    return sampler(destinations.traces_per_second)
 
 
 def _readers(exporters: Sequence[_Exporters]) -> list[Any]:

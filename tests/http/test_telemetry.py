@@ -220,6 +220,19 @@ async def test_a_request_is_one_line(keepsake: Keepsake, captured: Captured) -> 
     }
 
 
+async def test_a_digest_key_that_was_not_resolved_is_told_of_and_not_used(
+    cosmos: LocalCosmos, model: ModelServer, captured: Captured
+) -> None:
+    """The first start of a deployment may come before its rights; digests are a worker's own then."""
+    before = digest("ada")
+    reference = "@Microsoft.KeyVault(SecretUri=https://vault.example/secrets/one)"
+    async with running(cosmos, model, log_digest_key=reference) as app:
+        assert (await app.chat("Hello")).status_code == 200
+    assert digest("ada") == before
+    assert "log_digest_key_unresolved" in captured.everything()
+    assert reference not in captured.everything()
+
+
 async def test_a_request_that_waited_for_the_app_is_told_from_when_it_came(
     keepsake: Keepsake, captured: Captured
 ) -> None:

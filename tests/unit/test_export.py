@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from importlib import import_module
 
 import pytest
+from opentelemetry import trace
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import SpanContext, TraceFlags
 
 from shared.telemetry import names
 from shared.telemetry.export import BATCH, FLUSH_SECONDS, QUEUE, Destinations, Export, OwnSpans
 
+INSIGHTS = "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://127.0.0.1:1/"
 EXPORTERS_THAT_DRAW = (
     "opentelemetry.exporter.otlp.common.http",
     "azure.monitor.opentelemetry.exporter._configuration._worker",
@@ -38,7 +41,7 @@ def closed_port() -> str:
 @pytest.fixture
 def export(closed_port: str) -> Iterator[Export]:
     """An export that reaches nobody."""
-    opened = Export(Destinations("keepsake", closed_port, None))
+    opened = Export(Destinations("keepsake", closed_port, None, 1))
     yield opened
     opened.close()
 
@@ -82,11 +85,27 @@ def span_queue(export: Export) -> object:
 
 def test_application_insights_is_a_destination_too() -> None:
     """A connection string alone makes an export, on Microsoft's exporter."""
-    text = "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://127.0.0.1:1/"
-    export = Export(Destinations("keepsake", "", text))
+    export = Export(Destinations("keepsake", "", INSIGHTS, 1))
     queue = span_queue(export)
     assert isinstance(queue, BatchSpanProcessor)
     assert type(queue.span_exporter).__name__ == "AzureMonitorTraceExporter"
+    export.close()
+
+
+@pytest.mark.parametrize(("traces_per_second", "kept"), [(0, 0), (1e9, 100)])
+def test_application_insights_gets_so_many_whole_traces(traces_per_second: float, kept: int) -> None:
+    """All spans of a request or none, whatever the caller's trace says; each says for how many traces it stands."""
+    export = Export(Destinations("keepsake", "", INSIGHTS, traces_per_second))
+    tracer = export.tracers.get_tracer(names.SCOPE)
+    for number in range(1, 51):
+        caller = SpanContext(number << 64, 1, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+        context = trace.set_span_in_context(trace.NonRecordingSpan(caller))
+        with trace.use_span(tracer.start_span("chat", context), end_on_exit=True):
+            tracer.start_span("append_turn").end()
+    queue = span_queue(export)
+    assert isinstance(queue, BatchSpanProcessor)
+    assert len(queue._batch_processor._queue) == kept
+    queue._batch_processor._queue.clear()
     export.close()
 
 

@@ -70,8 +70,9 @@ ROWS = {
     "summariser": Row(("gpt", "MODEL")),
     "summary_model": Row((" ", "gpt 5"), empty_is_none=True),
     "summary_piece_tokens": Row(("499", "200001", "all")),
-    "log_digest_key": Row((UNRESOLVED,)),
+    "log_digest_key": Row(),
     "applicationinsights_connection_string": Row(("insights", f"InstrumentationKey={GUID}0", "InstrumentationKey=")),
+    "traces_per_second": Row(("-1", "1001", "all")),
     "otel_exporter_otlp_endpoint": Row(("collector:4318", "http://", "grpc://collector"), empty_is_none=True),
     **{mark.lower(): Row(empty_is_none=True) for mark in AZURE_MARKS},
 }
