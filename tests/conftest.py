@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from local.cosmos import LocalCosmos
+from shared.services import recall
 from tests.support.app import Keepsake, running
 from tests.support.model_server import ModelServer
 from tests.support.redis_server import RedisServer
@@ -57,6 +58,13 @@ def redis(redis_server: RedisServer) -> RedisServer:
     """The Redis server, running and empty."""
     redis_server.reset()
     return redis_server
+
+
+@pytest.fixture(autouse=True)
+def _recall_has_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A turn waits for recall as long as a busy machine takes; a test of the deadlines sets them."""
+    monkeypatch.setattr(recall, "RECALL_SECONDS", 20.0)
+    monkeypatch.setattr(recall, "EMBEDDING_SECONDS", 20.0)
 
 
 @pytest.fixture(params=["cosmos-only", "redis"])

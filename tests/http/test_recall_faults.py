@@ -9,6 +9,7 @@ import pytest
 from local.cosmos import LocalCosmos
 from local.cosmos.faults import Fault
 from local.model import Behaviour
+from shared.services import recall
 from shared.services.recall import MAX_SEARCHES
 from tests.conftest import Rows
 from tests.support.app import Keepsake, running
@@ -23,6 +24,16 @@ pytestmark = pytest.mark.anyio
 def embedding_model() -> str:
     """With vectors."""
     return "scripted"
+
+
+@pytest.fixture
+def _searches_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recall, "RECALL_SECONDS", 0.8)
+
+
+@pytest.fixture
+def _vectors_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recall, "EMBEDDING_SECONDS", 0.3)
 
 
 async def test_what_lacks_a_vector_is_not_by_chance_f23(keepsake: Keepsake, model: ModelServer) -> None:
@@ -92,6 +103,7 @@ async def test_a_refused_message_is_never_recalled(keepsake: Keepsake, model: Mo
         "not a number", "endless", "twice", "negative", "513", "deep", "late",
     ],
 )  # fmt: skip
+@pytest.mark.usefixtures("_vectors_hurry")
 async def test_without_a_vector_words_still_find_it_f23(
     keepsake: Keepsake, model: ModelServer, behaviour: Behaviour
 ) -> None:
@@ -127,17 +139,19 @@ async def test_of_a_long_message_the_beginning_has_the_vector(
     assert max(len(text.encode()) for text in given) <= 8000
 
 
+@pytest.mark.usefixtures("_vectors_hurry")
 async def test_a_vector_that_comes_late_is_still_stored(
     keepsake: Keepsake, model: ModelServer, cosmos_rows: Rows
 ) -> None:
     """Too late for the question, early enough for the turn."""
     model.embedding_script.append(Behaviour(delay=0.5))
-    model.slow_next(0.6)
+    model.slow_next(1.5)
     answer = (await keepsake.chat(BIKE)).json()
     assert (answer["degraded"], len(cosmos_rows("turn")[0]["embedding"])) == (["recall_semantic"], 512)
 
 
 @pytest.mark.parametrize("fault", [{"status": 429, "retry_after_ms": 5000}, {"status": 400}, {"delay": 2.0}], ids=str)
+@pytest.mark.usefixtures("_searches_hurry")
 async def test_a_search_that_fails_leaves_the_turn_alone(
     keepsake: Keepsake, cosmos: LocalCosmos, fault: dict[str, Any]
 ) -> None:
@@ -151,6 +165,7 @@ async def test_a_search_that_fails_leaves_the_turn_alone(
 
 
 @pytest.mark.parametrize("fault", [{"status": 503}, {"delay": 2.0}], ids=str)
+@pytest.mark.usefixtures("_searches_hurry")
 async def test_what_stands_beside_may_be_missing(
     keepsake: Keepsake, cosmos: LocalCosmos, fault: dict[str, Any]
 ) -> None:
@@ -205,7 +220,8 @@ async def test_callers_who_leave_while_it_searches_take_nothing_along(
         turn.cancel()
     await asyncio.gather(*turns, return_exceptions=True)
     cosmos.faults.clear()
-    answer = (await keepsake.chat(ASKED, session_id="s0", turn_id="t")).json()
+    left = next(number for number, turn in enumerate(turns) if turn.cancelled())  # others may have been answered
+    answer = (await keepsake.chat(ASKED, session_id=f"s{left}", turn_id="t")).json()
     assert (answer["degraded"], len(recalled(answer))) == ([], 1)
     assert asyncio.all_tasks() <= before
 
