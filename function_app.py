@@ -123,13 +123,13 @@ async def read_usage(req: Request, context: func.Context) -> Response:
     return await dispatch(api, req, context.invocation_id)
 
 
-@app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@app.route(route="health", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def read_health(req: Request, context: func.Context) -> Response:
     """Alive."""
     return await dispatch(api, req, context.invocation_id)
 
 
-@app.route(route="health/ready", methods=["GET"], auth_level=OPERATOR)
+@app.route(route="health/ready", methods=["GET", "HEAD"], auth_level=OPERATOR)
 async def read_readiness(req: Request, context: func.Context) -> Response:
     """Every dependency with its milliseconds."""
     return await dispatch(api, req, context.invocation_id)

@@ -42,7 +42,8 @@ STATEMENT = re.compile(r"(?:I|My|We|Our)\b[^.!?\n]*[.!]")  # what a summary is m
 class Behaviour:
     """How to answer one request: as asked for, late, with an error, with text that is no answer, or never.
 
-    A streamed answer comes word by word, `piece_delay` seconds apart, and may break off after so many words.
+    A streamed answer comes word by word and call by call, `piece_delay` seconds apart, and may break off after so many
+    words.
     """
 
     text: str | None = None
@@ -101,6 +102,7 @@ class ScriptedModel:
                 self.pieces_sent += 1
                 await asyncio.sleep(behaviour.piece_delay)
             for index, call in enumerate(behaviour.tool_calls):
+                await asyncio.sleep(behaviour.piece_delay)
                 yield _chunk(asked, {"tool_calls": [{"index": index, **call}]})
             yield _chunk(asked, {}, behaviour.finish_reason)
             if (asked.get("stream_options") or {}).get("include_usage"):

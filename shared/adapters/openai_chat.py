@@ -1,6 +1,7 @@
 """The chat model: any OpenAI-compatible address, through the openai package; Azure by managed identity."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from openai.types.chat import ChatCompletionChunk
 
 from shared.adapters.openai_client import UNUSABLE, ModelEndpoint
 from shared.adapters.openai_replies import StreamedReply, filtered, read_completion, unavailable
+from shared.domain.errors import InvalidRequest
 from shared.domain.turns import Message
 from shared.metering import current_meter
 from shared.ports.model import ChatReply, ChatRequest
@@ -25,6 +27,8 @@ from shared.telemetry import names
 from shared.telemetry.spans import ModelCall, model_call
 
 PATH = "/chat/completions"
+MAX_NAME_CHARS = 64
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 MAX_RETRY_AFTER = 30.0  # seconds; a provider's hint of an hour is not passed on to a waiting person
 
 
@@ -50,7 +54,7 @@ class OpenAIChat:
     async def reply(self, request: ChatRequest) -> ChatReply:
         """The model's reply, checked: it says something, and it is not larger than a turn can hold."""
         with self._observed(request) as call:
-            with _translated_errors():
+            with _translated_errors(request):
                 completion = await self._client.post(
                     PATH, body=self._body(request), cast_to=object, options={"timeout": request.seconds}
                 )
@@ -59,7 +63,7 @@ class OpenAIChat:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[str | ChatReply, None]:
         """The reply as it is written; a stream that ends without its last part is no reply."""
         collected = StreamedReply()
-        with self._observed(request) as call, _translated_errors():
+        with self._observed(request) as call, _translated_errors(request):
             async with asyncio.timeout(request.first_token_seconds) as patience:
                 body = self._body(request) | {"stream": True, "stream_options": {"include_usage": True}}
                 chunks = await self._client.post(
@@ -71,8 +75,10 @@ class OpenAIChat:
                 )
                 async with chunks:
                     async for chunk in chunks:
-                        if piece := collected.add(chunk):
+                        piece = collected.add(chunk)
+                        if piece or collected.has_begun:
                             patience.reschedule(None)
+                        if piece:
                             yield piece
             reply = _counted(call, collected.finish())
         yield reply
@@ -113,19 +119,34 @@ def _counted(call: ModelCall, reply: ChatReply) -> ChatReply:
 
 
 def _wire(message: Message) -> dict[str, Any]:
+    """As providers take it. They refuse a whole request for one name with a blank, also one that was recorded so."""
     wire = message.model_dump(mode="json", exclude={"at"}, exclude_defaults=True)
-    calls = {"tool_calls": [call.model_dump() for call in message.tool_calls]} if message.tool_calls else {}
-    return wire | {"role": message.role, "content": message.content} | calls
+    wire |= {"role": message.role, "content": message.content}
+    if message.name:
+        wire["name"] = _nameable(message.name)
+    if message.tool_calls:
+        wire["tool_calls"] = [
+            call.model_dump() | {"function": call.function.model_dump() | {"name": _nameable(call.function.name)}}
+            for call in message.tool_calls
+        ]
+    return wire
+
+
+def _nameable(name: str) -> str:
+    return _NOT_IN_NAMES.sub("_", name)[:MAX_NAME_CHARS]
 
 
 @contextmanager
-def _translated_errors() -> Iterator[None]:
+def _translated_errors(request: ChatRequest) -> Iterator[None]:
     """Turn what the SDK raises, and what it lets through of answers that are none, into ours (F15-F17)."""
     try:
         yield
     except BadRequestError as refused:
         if refused.code == "content_filter":
             raise filtered() from refused
+        if request.tools or str(refused.param).startswith(("messages", "tools")):
+            message = "The model takes no such request, now or later: check tools and what they answered, or send less"
+            raise InvalidRequest(message) from refused
         raise unavailable("The model refused the request as malformed") from refused
     except TimeoutError as late:
         raise unavailable("The model did not answer in time") from late

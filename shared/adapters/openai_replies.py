@@ -84,6 +84,11 @@ class StreamedReply:
         self._finish_reason: str | None = None
         self._usage: CompletionUsage | None = None
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the model says or calls anything yet."""
+        return self._bytes > 0 or bool(self._calls)
+
     def add(self, chunk: ChatCompletionChunk) -> str:
         """Take a chunk; its piece of text, often empty.
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 from shared.domain.passages import Passage, fit_passages
 from shared.domain.preferences import Preferences
@@ -81,7 +80,8 @@ def build_prompt(
         ContextEntry("history", id=turn.turn_id.value, why=f"turn {turn.seq} of this session") for turn in history
     )
     entries.extend(_recalled(passages))
-    said = pair_tools((*chain.from_iterable(turn.messages for turn in history), *asked))
+    told = (message for turn in history for message in turn.messages if message.role != "system")  # stored text is data
+    said = pair_tools((*told, *asked))
     if passages:
         block = render_data("recalled_turns", [passage.text for passage in passages])
         said = (*said[:-1], Message(role="user", content=block, at=asked[-1].at), said[-1])

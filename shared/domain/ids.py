@@ -5,13 +5,15 @@ import hashlib
 import re
 from dataclasses import dataclass
 from typing import ClassVar
+from uuid import UUID, uuid5
 
 from shared.domain.errors import InvalidId
 
 MAX_ID_BYTES = 200  # Teams conversation ids run to about 150; Cosmos ids carry a digest, so this is for people
 _USER_ID = re.compile(r"[A-Za-z0-9._~@|-]{1,128}")
+_SESSIONS = UUID("8c1f1a52-7d0c-4a53-9a0b-3f6f0d0e5b1d")  # the names in it are turn ids
 _GEN = re.compile(r"[0-9a-f]{32}")
-_FORBIDDEN = frozenset("/\\?#")  # they cut URLs and Cosmos ids
+_FORBIDDEN = frozenset("/\\?#\ufffd")  # four cut URLs and Cosmos ids; the last is what any broken UTF-8 is read as
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,11 @@ class SessionId(_CallerGivenId):
 
     __slots__ = ()
     target = "session_id"
+
+    @classmethod
+    def begun_by(cls, turn_id: "TurnId") -> "SessionId":
+        """The session that a turn begins which names none: the same, however often the turn is sent."""
+        return cls(uuid5(_SESSIONS, turn_id.value).hex)
 
 
 class TurnId(_CallerGivenId):

@@ -45,7 +45,7 @@ class Preferences:
             raise InvalidRequest("preferences is an object", target="preferences")
         if not isinstance(enabled, bool):
             raise InvalidRequest("memory_enabled is true or false", target="memory_enabled")
-        if len(json.dumps(values, ensure_ascii=False).encode()) > MAX_PREFERENCES_BYTES:
+        if len(json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()) > MAX_PREFERENCES_BYTES:
             raise TooLarge(f"preferences may have {MAX_PREFERENCES_BYTES} bytes", target="preferences")
         return replace(self, preferences=values, memory_enabled=enabled, updated_at=now)
 

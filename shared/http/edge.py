@@ -26,7 +26,9 @@ class Edge:
 
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["x-ms-request-id"] = state["request_id"]
+                headers = MutableHeaders(scope=message)
+                headers["x-ms-request-id"] = state["request_id"]
+                headers.setdefault("cache-control", "no-store")  # whose answer it is stands in headers caches ignore
             await send(message)
 
         await self._app(scope, _capped(receive, Headers(scope=scope).get("content-length", "")), send_named)

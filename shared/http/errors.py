@@ -37,10 +37,13 @@ HOST_CODES = {
     404: "not_found",
     405: "method_not_allowed",
     413: "too_large",
-    415: "unsupported_media_type",
+}
+WHAT_NEXT = {
+    404: "There is no such path; /api/docs shows those there are",
+    405: "This path does not take that method; the header Allow says which it takes",
 }
 MAX_DETAILS = 20
-METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
+METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
 class ErrorDetail(BaseModel):
@@ -140,7 +143,7 @@ async def _on_http(request: Request, failed: Exception) -> JSONResponse:
     assert isinstance(failed, HTTPException)  # noqa: S101 - registered for this type only
     status = failed.status_code
     code = HOST_CODES.get(status, "invalid_request")
-    response = render(status, Error(code=code, message=str(failed.detail)))
+    response = render(status, Error(code=code, message=WHAT_NEXT.get(status, str(failed.detail))))
     response.headers.update(failed.headers or {})
     if status == 405:  # noqa: PLR2004
         response.headers["Allow"] = ", ".join(_methods_of(request))
@@ -163,9 +166,12 @@ async def _on_unexpected(request: Request, failed: Exception) -> JSONResponse:
 
 def _detail(error: Any) -> ErrorDetail:
     location: Sequence[Any] = error["loc"]
-    target = ".".join(str(part) for part in location[1:] if isinstance(part, int) or str(part).isidentifier())[:200]
+    named = (str(part) for part in location[1:] if isinstance(part, int) or str(part).replace("-", "_").isidentifier())
+    target = ".".join(named)[:200]
     kind = str(error["type"])
     code = kind if kind in {"too_large", "invalid_id"} else "invalid_request"
+    if kind == "missing" and len(location) == 1:
+        return ErrorDetail(code=code, message="Send a JSON object as the body")
     if kind == "json_invalid":
         return ErrorDetail(code="invalid_json", message=f"The body is not valid JSON: {error['ctx']['error']}")
     return ErrorDetail(code=code, message=str(error["msg"]), target=target or None)

@@ -34,8 +34,13 @@ OF_A_USER: list[dict[str, list[str]]] = [
 ]
 OF_AN_OPERATOR: list[dict[str, list[str]]] = [{"function_key": []}, {}]  # on a laptop without
 OPEN = "read_health"
+WITH_ETAG = {
+    "read_session", "update_session", "consolidate_now",
+    "read_preferences", "replace_preferences", "update_preferences",
+}  # fmt: skip
 HEADERS = {
     "x-ms-request-id": "Names this request in the logs",
+    "ETag": "Of the content, for If-Match",
     "x-ms-error-code": "The code of the error, as in the body",
     "Retry-After": "Seconds after which to send the same request again",
 }
@@ -73,7 +78,7 @@ def _security(operation: Document) -> list[dict[str, list[str]]]:
 
 def _headers(operation: Document, status: str) -> list[str]:
     if status < "400" or operation["operationId"] == "read_readiness":
-        return ["x-ms-request-id"]
+        return ["x-ms-request-id"] + (["ETag"] if operation["operationId"] in WITH_ETAG else [])
     return ["x-ms-request-id", "x-ms-error-code"] + (["Retry-After"] if status in {"409", "503"} else [])
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 from fastapi import Query
 
 from shared.domain.errors import InvalidRequest
+from shared.http.strict_json import MAX_EXACT_INTEGER
 
 Value = TypeVar("Value", str, int)
 
@@ -34,9 +35,13 @@ def read_cursor(cursor: str, names: Mapping[str, type[Value]]) -> dict[str, Valu
         place = None
     if not isinstance(place, dict) or place.keys() != names.keys():
         raise InvalidRequest("The cursor is not from a next_link of this list", target="cursor")
-    if not all(type(place[name]) is kind for name, kind in names.items()):
+    if not all(type(place[name]) is kind and _is_exact(place[name]) for name, kind in names.items()):
         raise InvalidRequest("The cursor is not from a next_link of this list", target="cursor")
     return place
+
+
+def _is_exact(value: str | int) -> bool:
+    return isinstance(value, str) or abs(value) <= MAX_EXACT_INTEGER
 
 
 def next_link(path: str, limit: int, place: Mapping[str, str | int]) -> str:

@@ -146,8 +146,10 @@ def _named_user(request: Request) -> UserId:
 
 
 def _header_user(request: Request) -> UserId | None:
-    given = request.headers.get(USER_HEADER)
-    return None if given is None else _make_user(given)
+    given = request.headers.getlist(USER_HEADER)
+    if len(given) > 1:
+        raise PrincipalRequired(f"Say once who the user is: the header {USER_HEADER} came twice", target=USER_HEADER)
+    return _make_user(given[0]) if given else None
 
 
 def _make_user(value: str) -> UserId:

@@ -59,9 +59,10 @@ async def _next(stream: TurnStream) -> StreamEvent | None:
 
 def _encode(event: StreamEvent, meter: Meter) -> bytes:
     match event:
-        case Started(context):
+        case Started(session_id, turn_id, context):
             views = [ContextView.of(entry).model_dump(exclude_none=True) for entry in context]
-            return format_sse_event(event="context", data_str=json.dumps({"context": views}))
+            started = {"session_id": session_id.value, "turn_id": turn_id.value, "context": views}
+            return format_sse_event(event="context", data_str=json.dumps(started))
         case Delta(text):
             return format_sse_event(event="delta", data_str=json.dumps({"text": text}))
         case Finished(answer, replaced):

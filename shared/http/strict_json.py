@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from shared.domain.errors import InvalidRequest
+
 MAX_DEPTH = 32  # preferences and metadata are shallow; parsers of the stores behind us differ beyond this
 MAX_EXACT_INTEGER = 2**53  # Cosmos keeps numbers as doubles
 
@@ -44,6 +46,9 @@ class StrictRoute(APIRoute):
         inner = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
+            if self.body_field is not None and not _is_json(request.headers.get("content-type", "")):
+                message = "Send the body with the header content-type: application/json"
+                raise InvalidRequest(message, target="content-type")
             return await inner(_StrictRequest(request.scope, request.receive))
 
         return handle
@@ -52,6 +57,11 @@ class StrictRoute(APIRoute):
 class _StrictRequest(Request):
     async def json(self) -> Any:
         return parse(await self.body())
+
+
+def _is_json(media_type: str) -> bool:
+    name = media_type.partition(";")[0].strip().lower()
+    return name == "application/json" or (name.startswith("application/") and name.endswith("+json"))
 
 
 def _refuse(why: str) -> NoReturn:
@@ -65,9 +75,10 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _finite(text: str) -> float:
+    """1.0 is read as 1: stores differ in which of them they give back, and hashes are of what was sent."""
     if not math.isfinite(value := float(text)):
         _refuse("a number is too large")
-    return value
+    return int(value) if value.is_integer() and abs(value) <= MAX_EXACT_INTEGER else value
 
 
 def _exact(text: str) -> int:

@@ -45,8 +45,8 @@ class ChatReply:
 class ChatModel(Protocol):
     """A chat model behind any OpenAI-compatible address.
 
-    Both ways raise ContentFiltered when the provider refuses the prompt or the completion, and ModelUnavailable when
-    there is no usable answer in time.
+    Both ways raise ContentFiltered when the provider refuses the prompt or the completion, InvalidRequest when it takes
+    no request with these tools or messages, and ModelUnavailable when there is no usable answer in time.
     """
 
     async def reply(self, request: ChatRequest) -> ChatReply:

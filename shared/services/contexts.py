@@ -85,7 +85,7 @@ class Gathering:
             asked=self.said,
             memory_tokens=self._question.memory_tokens,
         )
-        if self.said[-1] not in prompt.messages:
+        if not all(said in prompt.messages for said in self.said):
             message = "No tool call of the turn before has this tool_call_id; send the results of its calls"
             raise InvalidRequest(message, target="messages")
         record_relevance([entry.score for entry in prompt.context if entry.score is not None])

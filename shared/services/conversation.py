@@ -96,7 +96,7 @@ class Conversation:
         """
         if stored_size(messages) > MAX_TURN_BYTES:
             raise TooLarge(f"A turn may have {MAX_TURN_BYTES} bytes of messages", target="messages")
-        async with _deadline(STORE_SECONDS):
+        async with _deadline(TURN_SECONDS):  # an import sends many at once, and they queue as chat turns do
             opened = await self._protocol.open(user, asked, self._clock.now())
             if isinstance(opened, Settled):
                 return _counted(opened)
@@ -119,7 +119,7 @@ class Conversation:
         return await self._take(user, question, TURN_SECONDS, hear)
 
     async def _run_stream(self, user: UserId, question: Question, stream: TurnStream) -> None:
-        retelling = Retelling(self._model, stream)
+        retelling = Retelling(self._model, stream, question.session, question.turn_id)
         try:
             await retelling.finish(await self._take(user, question, STREAM_SECONDS, retelling.hear))
         except Exception as failed:  # noqa: BLE001 - the reader gets it, whatever it is

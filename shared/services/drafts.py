@@ -23,11 +23,11 @@ class Retention:
     due_after: timedelta
 
     def lifetime(self, opened: Opened) -> timedelta:
-        """How long a turn of this session is kept."""
+        """How long a turn of this session is kept: no longer than any turn is, whatever the session asks for."""
         if not opened.preferences.memory_enabled:
             return self.unremembered
         own = opened.header.ttl_seconds
-        return timedelta(seconds=own) if own else self.turns
+        return min(timedelta(seconds=own), self.turns) if own else self.turns
 
 
 def draft_turn(

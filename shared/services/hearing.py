@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from shared.domain.context import ContextEntry
 from shared.domain.errors import ContentFiltered, ModelUnavailable
+from shared.domain.ids import SessionId, TurnId
 from shared.domain.turns import TurnStatus
 from shared.ports.model import ChatModel, ChatReply, ChatRequest
 from shared.services.turn_stream import Answer, Delta, Finished, Started, TurnStream
@@ -41,10 +42,12 @@ async def hear_in_time(hear: Hear, request: ChatRequest, context: Sequence[Conte
 class Retelling:
     """Tells a reader what the model says while it says it."""
 
-    def __init__(self, model: ChatModel, stream: TurnStream) -> None:
-        """Begin with nothing told."""
+    def __init__(self, model: ChatModel, stream: TurnStream, session: SessionId, turn_id: TurnId) -> None:
+        """Begin with nothing told of this turn."""
         self._model = model
         self._stream = stream
+        self._session = session
+        self._turn_id = turn_id
         self._pieces: list[str] = []
 
     async def hear(self, request: ChatRequest, context: Sequence[ContextEntry]) -> Heard:
@@ -58,7 +61,7 @@ class Retelling:
                 if isinstance(part, ChatReply):
                     return Heard(part, TurnStatus.DONE)
                 if not self._pieces:
-                    await self._stream.send(Started(context))
+                    await self._stream.send(Started(self._session, self._turn_id, context))
                 self._pieces.append(part)
                 await self._stream.send(Delta(part))
         if not self._pieces:
@@ -68,7 +71,7 @@ class Retelling:
     async def finish(self, answer: Answer) -> None:
         """Tell what was stored; all of it where nothing was told before."""
         if not self._pieces:
-            await self._stream.send(Started(answer.context))
+            await self._stream.send(Started(self._session, self._turn_id, answer.context))
             await self._stream.send(Delta(answer.turn.reply))
         streamed = "".join(self._pieces) or answer.turn.reply
         await self._stream.send(Finished(answer, replaced=streamed != answer.turn.reply))

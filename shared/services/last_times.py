@@ -1,5 +1,7 @@
 """What other sessions are told of a session: its summary, beside the user's preferences, where every turn reads it."""
 
+import asyncio
+import random
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,6 +15,8 @@ from shared.ports.preferences import PreferenceStore, StoredPreferences
 from shared.ports.sessions import SessionStore
 
 WRITE_TRIES = 5
+TAKE_BACK_TRIES = 50  # who deletes all their sessions at once races with themself
+PAUSE_SECONDS = 0.05  # at most, before another try
 
 
 class LastTimes:
@@ -58,11 +62,12 @@ class LastTimes:
         Raises:
             Busy, StoreUnavailable: as `publish`.
         """
-        for _ in range(WRITE_TRIES):
+        for _ in range(TAKE_BACK_TRIES):
             stored = await self._preferences.read(user)
             kept = unexpired(stored.last_times, self._clock.now())
             if await self._write(user, stored, stored.epoch, without_gen(kept, gen)):
                 return
+            await asyncio.sleep(random.uniform(0, PAUSE_SECONDS))  # noqa: S311 - no secret
         raise _lost_races()
 
     async def _write(self, user: UserId, stored: StoredPreferences, epoch: int, times: tuple[LastTime, ...]) -> bool:

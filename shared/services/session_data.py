@@ -47,7 +47,7 @@ class SessionData:
             TooLarge: the value passes 128 KB.
             Conflict: the session was deleted over and over meanwhile.
         """
-        if len(json.dumps(value, ensure_ascii=False).encode()) > MAX_VALUE_BYTES:
+        if len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()) > MAX_VALUE_BYTES:
             raise TooLarge(f"A value may have {MAX_VALUE_BYTES} bytes", target="value")
         for _ in range(WRITE_TRIES):
             header = await self._read_or_begin(user, session)

@@ -66,8 +66,11 @@ class Sessions:
         """
         for _ in range(WRITE_TRIES):
             header = await self.read(user, session)
-            check_etag(header, if_match)
             changed = patch.apply(header)
+            if changed == header:
+                await self._shorten(user, header)  # a repeat after a lost answer: it may have been cut short there
+                return header
+            check_etag(header, if_match)
             change = HeaderChange(changed.title, changed.strategy, changed.ttl_seconds)
             if written := await self._store.change_header(user, header, change):
                 await self._shorten(user, written)

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from pydantic import JsonValue, ValidationError
 
 from shared.domain.context import render_data
-from shared.domain.errors import ContentFiltered, ModelUnavailable
+from shared.domain.errors import ContentFiltered, InvalidRequest, ModelUnavailable
 from shared.domain.extractive import MAX_EXTRACT_CHARS, extract, extract_title
 from shared.domain.pieces import Piece, cut_piece, told
 from shared.domain.summaries import MAX_SUMMARY_CHARS, Summary
 from shared.domain.turns import Message, Turn
 from shared.ports.clock import Clock
-from shared.ports.model import ChatModel, ChatRequest
+from shared.ports.model import ChatModel, ChatReply, ChatRequest
 from shared.prompts import read_prompt
 from shared.prompts.summarise import PROMPT, SummaryAnswer, answer_schema
 
@@ -79,7 +79,7 @@ class Summariser:
             seconds=CALL_SECONDS,
             schema=answer_schema(),
         )
-        reply = await model.chat.reply(request)
+        reply = await _reply(model.chat, request)
         try:
             return SummaryAnswer.model_validate_json(reply.text)
         except ValidationError as unfit:
@@ -94,11 +94,18 @@ class Summariser:
             Message(role="assistant", content=unfit[:MAX_QUOTED_CHARS], at=now),
             Message(role="user", content=f"That does not fit: {_faults(why)}. Send the JSON object again.", at=now),
         )
-        reply = await chat.reply(replace(request, messages=(*request.messages, *again)))
+        reply = await _reply(chat, replace(request, messages=(*request.messages, *again)))
         try:
             return SummaryAnswer.model_validate_json(reply.text)
         except ValidationError as still:
             raise ModelUnavailable("The model's summary does not fit its schema") from still
+
+
+async def _reply(chat: ChatModel, request: ChatRequest) -> ChatReply:
+    try:
+        return await chat.reply(request)
+    except InvalidRequest as refused:  # nobody's who calls us: the request is of our making
+        raise ModelUnavailable("The model takes no such transcript; choose another SUMMARY_MODEL") from refused
 
 
 def _extract(earlier: Summary | None, piece: Piece) -> str:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from shared.domain.context import ContextEntry
+from shared.domain.ids import SessionId, TurnId
 from shared.domain.turns import Turn
 
 EVENTS_AHEAD = 8  # the model may be ahead of a slow reader by so many; then it is read no further
@@ -24,8 +25,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The model has begun to answer, with this context."""
+    """The model has begun to answer this turn, with this context."""
 
+    session_id: SessionId
+    turn_id: TurnId
     context: Sequence[ContextEntry]
 
 

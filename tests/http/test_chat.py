@@ -115,6 +115,49 @@ async def test_an_idempotency_key_is_a_turn_id(keepsake: Keepsake) -> None:
     assert (first.json()["turn_id"], second.json()["replayed"]) == ("k", True)
 
 
+@pytest.mark.parametrize("named", ["turn_id", "idempotency-key"])
+async def test_a_turn_that_begins_a_session_is_stored_once(keepsake: Keepsake, named: str) -> None:
+    """The first of a conversation has no session id yet: sent again it finds the session it began."""
+    body: dict[str, str] = {"message": "Hello"}
+    headers: dict[str, str] = {}
+    (body if named == "turn_id" else headers)[named] = "t"
+    async with keepsake.client() as client:
+        answers = [(await client.post("/chat", json=body, headers=headers)).json() for _ in range(2)]
+        other = (await client.post("/chat", json={"message": "Hello", "turn_id": "u"})).json()
+        sessions = (await client.get("/sessions")).json()["value"]
+    assert [answer["replayed"] for answer in answers] == [False, True]
+    assert {session["session_id"] for session in sessions} == {answers[1]["session_id"], other["session_id"]}
+
+
+async def test_a_result_that_nobody_asked_for_is_refused_beside_a_message(
+    keepsake: Keepsake, model: ModelServer
+) -> None:
+    """What is stored is told to the model, or the caller is told that it cannot be."""
+    answer = await keepsake.chat("And?", messages=[{"tool_call_id": "nobody", "content": "42"}])
+    assert (answer.status_code, answer.json()["error"]["target"]) == (400, "messages")
+    assert model.requests == []
+
+
+@pytest.mark.parametrize(("more", "status"), [({"tools": [{"nonsense": True}]}, 400), ({}, 503)])
+async def test_what_the_provider_calls_malformed_for_what_a_caller_sent_is_not_sent_again_f15(
+    keepsake: Keepsake, model: ModelServer, more: dict[str, Any], status: int
+) -> None:
+    """Tools that no provider takes fail again whenever they are sent; what only we can have caused may be mended."""
+    model.script.append(Behaviour(status=400, body='{"error": {"message": "no", "code": "invalid"}}'))
+    answer = await keepsake.chat("Hello", **more)
+    assert (answer.status_code, "retry-after" in answer.headers) == (status, status == 503)
+    assert await keepsake.transcript() == []
+
+
+async def test_messages_that_the_provider_refuses_are_the_caller_s_to_change(
+    keepsake: Keepsake, model: ModelServer
+) -> None:
+    """A context that is too long, for instance, however often it is sent."""
+    told = '{"error": {"message": "no", "code": "context_length_exceeded", "param": "messages"}}'
+    model.script.append(Behaviour(status=400, body=told))
+    assert (await keepsake.chat("Hello")).status_code == 400
+
+
 async def test_ids_are_made_when_none_are_given(keepsake: Keepsake) -> None:
     """Without ids each send is a new turn of a new session."""
     async with keepsake.client() as client:

@@ -1,5 +1,7 @@
 """Limits and nonsense: refused with a 4xx in the envelope that names what is wrong."""
 
+import base64
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -104,7 +106,7 @@ async def test_nonsense_is_400_and_stores_nothing_f42(
         ("GET", "/sessions/..%2Fuser", 404),
         ("GET", "/docs/../../etc/passwd", 404),
         ("GET", "/docs/%2e%2e", 400),
-        ("GET", "/sessions/%ff", 404),
+        ("GET", "/sessions/%ff", 400),
     ],
 )
 async def test_a_wrong_address_is_4xx_in_the_envelope_f42(
@@ -170,3 +172,37 @@ def _in_envelope(answer: httpx.Response, status: int) -> None:
     assert answer.headers["x-ms-error-code"] == error["code"]
     assert error["message"]
     assert answer.headers["x-ms-request-id"]
+
+
+async def test_a_forged_cursor_is_refused(keepsake: Keepsake) -> None:
+    """No error asks for what can never work to be sent again."""
+    await keepsake.chat()
+    cursor = base64.urlsafe_b64encode(b'{"seq":' + b"9" * 700 + b"}").decode().rstrip("=")
+    async with keepsake.client() as client:
+        _in_envelope(await client.get(f"/sessions/s/turns?cursor={cursor}"), 400)
+
+
+@pytest.mark.parametrize(
+    ("sent", "target", "said"),
+    [
+        ({"content": b'{"message": "Hello"}'}, "content-type", "application/json"),
+        ({"json": {"message": "x"}, "headers": {"x-request-deadline-ms": "soon"}}, "x-request-deadline-ms", "integer"),
+        ({"content": b"", "headers": {"content-type": "application/json"}}, None, "JSON object"),
+    ],
+)
+async def test_an_error_says_what_is_missing_and_where(
+    keepsake: Keepsake, sent: dict[str, Any], target: str | None, said: str
+) -> None:
+    """The header or field it is about, and what to send."""
+    async with keepsake.client() as client:
+        error = (await client.post("/chat", **sent)).json()["error"]
+    assert (error.get("target"), said in error["message"]) == (target, True)
+
+
+async def test_limits_count_json_as_it_is_sent(keepsake: Keepsake) -> None:
+    """A value of 120,901 bytes is below 131,072, though Python would write it with blanks."""
+    body = json.dumps({"value": list(range(22_000))}, separators=(",", ":"))
+    async with keepsake.client() as client:
+        headers = {"content-type": "application/json"}
+        answer = await client.put("/sessions/s/data/n", content=body, headers=headers)
+    assert answer.status_code == 200

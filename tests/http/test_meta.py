@@ -1,6 +1,7 @@
 """Health, OpenAPI, documentation."""
 
 import re
+from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
@@ -76,6 +77,37 @@ async def test_the_documentation_loads_nothing_from_elsewhere(keepsake: Keepsake
     assert set(statuses.values()) == {200}
     assert all(address.endswith("?code=k") for address in addresses)
     assert "http" not in "".join(addresses)
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/ready"])
+async def test_probes_may_ask_by_head(keepsake: Keepsake, path: str) -> None:
+    """As some front doors do unless they are told otherwise."""
+    async with keepsake.client(None) as client:
+        answer = await client.head(path)
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+async def test_no_cache_keeps_an_answer(keepsake: Keepsake) -> None:
+    """Whose it is may stand in a header that no cache looks at; files of the documentation are everybody's."""
+    async with keepsake.client() as client:
+        told = [(await client.get(path)).headers["cache-control"] for path in ("/sessions", "/docs/favicon.png")]
+    assert told == ["no-store", "public, max-age=86400"]
+
+
+async def test_the_documentation_quotes_what_it_is_asked_with(keepsake: Keepsake) -> None:
+    """The query goes on to what the page loads, and into nothing else; not every client encodes it."""
+    page = bytearray()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        page.extend(message.get("body", b""))
+
+    scope = {"type": "http", "method": "GET", "path": "/api/docs", "query_string": b'code=k"><script>', "headers": []}
+    await keepsake.api(scope | {"headers": [(b"host", b"127.0.0.1")]}, receive, send)
+    assert b"swagger-ui.css?code=k" in page
+    assert b'code=k"' not in page
 
 
 async def test_every_operation_documents_the_one_error_form(keepsake: Keepsake) -> None:

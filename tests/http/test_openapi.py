@@ -10,6 +10,7 @@ import schemathesis
 from schemathesis.config import SchemathesisConfig
 
 from local.openapi_document import build_document
+from tests.support.app import Keepsake
 from tests.support.model_server import ModelServer
 from tests.support.served import served
 
@@ -63,6 +64,17 @@ def test_every_answer_names_its_request() -> None:
     """Each answer documents the header that support asks for, and each error the one that programs read."""
     answers = [(status, a) for told in OPERATIONS.values() for status, a in told["responses"].items()]
     assert [status for status, answer in answers if "x-ms-request-id" not in answer["headers"]] == []
+
+
+@pytest.mark.anyio
+async def test_whoever_is_given_an_etag_was_told_of_it(keepsake: Keepsake) -> None:
+    """The header is documented where it is sent, and nowhere else."""
+    await keepsake.chat()
+    paths = {"read_session": "/sessions/s", "read_preferences": "/preferences", "list_sessions": "/sessions"}
+    async with keepsake.client() as client:
+        sent = {name: "etag" in (await client.get(path)).headers for name, path in paths.items()}
+    assert sent == {name: "ETag" in OPERATIONS[name]["responses"]["200"]["headers"] for name in paths}
+    assert sent == {"read_session": True, "read_preferences": True, "list_sessions": False}
 
 
 def test_no_schema_is_left_over() -> None:

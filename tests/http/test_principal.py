@@ -173,3 +173,11 @@ async def _chat(app: Keepsake, token: str, **headers: str) -> httpx.Response:
             json={"message": "Hello", "session_id": "s", "turn_id": "t"},
             headers={"authorization": f"Bearer {token}"} | headers,
         )
+
+
+async def test_two_users_in_one_request_are_nobody(keepsake: Keepsake) -> None:
+    """A header that a caller slipped in before the gateway's own does not choose the user."""
+    headers = [("x-user-id", "mallory"), ("x-user-id", "ada")]
+    async with keepsake.client(None) as client:
+        answer = await client.get("/sessions", headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "principal_required")

@@ -198,6 +198,52 @@ async def test_an_impatient_caller_collects_the_answer_later(
     assert len(await keepsake.transcript()) == 1
 
 
+@pytest.mark.parametrize("headers", [{}, STREAM])
+async def test_who_is_impatient_names_the_turn(keepsake: Keepsake, model: ModelServer, headers: dict[str, str]) -> None:
+    """Without its id the answer could not be collected, and another send would be another turn."""
+    async with keepsake.client() as client:
+        headers = headers | {"x-request-deadline-ms": "100"}
+        answer = await client.post("/chat", json={"message": "Hello", "session_id": "s"}, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["target"]) == (400, "turn_id")
+    assert model.requests == []
+
+
+async def test_the_first_event_names_the_turn(keepsake: Keepsake) -> None:
+    """Who hangs up without ids of their own can still ask for the rest."""
+    async with keepsake.client() as client:
+        answer = await client.post("/chat", json={"message": "Hello"}, headers=STREAM)
+        started = json.loads(answer.text.split("data: ", 1)[1].split("\n", 1)[0])
+        again = await client.post("/chat", json={"message": "Hello", "turn_id": started["turn_id"]})
+    assert (again.json()["replayed"], again.json()["session_id"]) == (True, started["session_id"])
+
+
+async def test_a_tool_call_that_is_being_written_is_a_first_token(
+    keepsake: Keepsake, model: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that writes calls, and no text, is not given up as silent."""
+    monkeypatch.setattr(conversation, "FIRST_TOKEN_SECONDS", 1.0)
+    calls = [{"id": f"c{n}", "type": "function", "function": {"name": "f", "arguments": "{}"}} for n in range(3)]
+    model.script.append(Behaviour(text="", tool_calls=calls, piece_delay=0.6))
+    answer = await keepsake.chat("Hello", tools=[{"type": "function", "function": {"name": "f"}}], stream=True)
+    assert "event: done" in answer.text
+
+
+async def test_a_handler_that_is_cancelled_leaves_no_turn_behind(keepsake: Keepsake, model: ModelServer) -> None:
+    """Cancelled before the first event, a stream's turn is interrupted, and holds neither a place nor its lease."""
+    model.script.append(Behaviour(text="word " * 60, delay=0.3, piece_delay=0.01))
+    turn = {"message": "Hello", "session_id": "s", "turn_id": "t"}
+    handling = asyncio.create_task(keepsake.chat("Hello", turn_id="t", stream=True))
+    await model.wait_for_requests(1)
+    handling.cancel()
+    await asyncio.wait({handling})
+    services = await keepsake.composition.services()
+    async with asyncio.timeout(10):
+        while services.conversation._running:  # noqa: ASYNC110 - a turn's end is no event
+            await asyncio.sleep(0.02)
+    async with keepsake.client() as client:
+        assert (await client.post("/chat", json=turn)).status_code == 200
+
+
 async def test_tool_calls_pass_through_and_stay_paired(keepsake: Keepsake, model: ModelServer) -> None:
     """The model asks for a tool, the caller sends its result as the next turn, and both are in history together."""
     call = {"id": "c1", "type": "function", "function": {"name": "find_order", "arguments": '{"number": 7}'}}

@@ -19,6 +19,7 @@ from tests.support.telemetry import Captured, capturing
 pytestmark = pytest.mark.anyio
 
 PATIENCE = 20.0  # seconds for a turn to come to its end
+ADA_JSON = {"x-user-id": "ada", "content-type": "application/json"}
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
@@ -265,7 +266,7 @@ async def test_refused_requests_have_their_line(keepsake: Keepsake, captured: Ca
     """Without a user, too large, or nowhere: status and code, and no name that a caller could choose."""
     async with keepsake.client(None) as client:
         await client.get("/sessions")
-        await client.post("/chat", content=b" " * (MAX_BODY_BYTES + 1), headers={"x-user-id": "ada"})
+        await client.post("/chat", content=b" " * (MAX_BODY_BYTES + 1), headers=ADA_JSON)
         await client.get("/sessions-of-ada?q=secret")
     told = [(line["operation"], line["status"], line["error_code"]) for line in captured.requests]
     assert told == [

@@ -66,7 +66,7 @@ def test_what_is_no_preference_is_refused(body: dict[str, JsonValue]) -> None:
 @pytest.mark.parametrize(("extra", "refused"), [(-1, False), (0, False), (1, True)])
 def test_preferences_end_at_64_kb_f27(extra: int, refused: bool) -> None:  # noqa: FBT001 - a table's column
     """The limit is exact, and its error names it."""
-    body: dict[str, JsonValue] = {"preferences": {"a": "x" * (MAX_PREFERENCES_BYTES - len('{"a": ""}') + extra)}}
+    body: dict[str, JsonValue] = {"preferences": {"a": "x" * (MAX_PREFERENCES_BYTES - len('{"a":""}') + extra)}}
     expectation: AbstractContextManager[object] = (
         pytest.raises(TooLarge, match=str(MAX_PREFERENCES_BYTES)) if refused else nullcontext()
     )

@@ -64,3 +64,12 @@ def test_every_other_value_comes_back_the_same_f29(value: object) -> None:
 def test_nesting_up_to_the_limit_passes_f30() -> None:
     """The limit itself is legal."""
     assert parse(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"), [(b"1.0", 1), (b"-0.0", 0), (b"1e3", 1000), (b"1.5", 1.5), (b"1e300", 1e300)]
+)
+def test_whole_numbers_are_read_alike(raw: bytes, value: float) -> None:
+    """Stores differ in whether they give 1.0 or 1 back; ETags and hashes of bodies must not."""
+    parsed = parse(b"[" + raw + b"]")
+    assert (parsed, type(parsed[0])) == ([value], type(value))

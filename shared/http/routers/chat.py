@@ -74,6 +74,10 @@ async def chat(
     """Answer a message and keep the turn. The same `turn_id` again gives the same answer and stores nothing new."""
     question = _question(body, idempotency_key, settings)
     patience = patience_ms / 1000 if patience_ms else None
+    if patience and body.turn_id is None and idempotency_key is None:
+        raise errors.InvalidRequest(
+            "With x-request-deadline-ms send a turn_id, too: by it the answer is collected", target="turn_id"
+        )
     if body.stream or EVENT_STREAM in request.headers.get("accept", ""):
         return await _stream(services.conversation, user, question, patience, request.state.request_id)
     return ChatAnswer.of(await services.conversation.ask(user, question, patience), current_meter())
@@ -87,6 +91,9 @@ async def _stream(
     try:
         async with asyncio.timeout(patience):
             first = await stream.receive()
+    except asyncio.CancelledError:
+        stream.leave(interrupt=True)
+        raise
     except TimeoutError:
         stream.leave(interrupt=False)
         raise errors.TurnInProgress("The turn goes on; send it again to collect its answer", retry_after=1) from None
@@ -98,9 +105,10 @@ def _question(body: ChatBody, idempotency_key: str | None, settings: Settings) -
         raise errors.InvalidRequest("turn_id and Idempotency-Key differ; send one of them", target="turn_id")
     if body.model not in {None, settings.chat_model, *settings.chat_models_allowed}:
         raise errors.InvalidRequest("This model is not on the list CHAT_MODELS_ALLOWED", target="model")
+    turn_id = TurnId(_first_given(body.turn_id, idempotency_key))
     return Question(
-        session=SessionId(_first_given(body.session_id)),
-        turn_id=TurnId(_first_given(body.turn_id, idempotency_key)),
+        session=SessionId(body.session_id) if body.session_id is not None else SessionId.begun_by(turn_id),
+        turn_id=turn_id,
         message=body.message,
         results=[ToolResult(result.tool_call_id, result.content) for result in body.messages],
         tools=body.tools,

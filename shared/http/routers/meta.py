@@ -4,6 +4,7 @@ import asyncio
 from importlib.util import find_spec
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -24,12 +25,14 @@ AS_FILES: dict[int | str, dict[str, Any]] = {
 }
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health", operation_id="read_health", summary="Alive")
 async def read_health() -> HealthView:
     """Answers without asking anything else."""
     return HealthView()
 
 
+@router.head("/health/ready", include_in_schema=False)
 @router.get(
     "/health/ready",
     operation_id="read_readiness",
@@ -57,7 +60,7 @@ async def read_openapi(request: Request) -> dict[str, Any]:
 @router.get("/docs", operation_id="read_docs", summary="Documentation", response_class=HTMLResponse)
 async def read_docs(request: Request) -> HTMLResponse:
     """The OpenAPI document as a page; a function key in the query goes on to what the page loads."""
-    query = f"?{request.url.query}" if request.url.query else ""
+    query = f"?{quote(request.url.query, safe='=&%')}" if request.url.query else ""
     return get_swagger_ui_html(
         openapi_url=f"openapi.json{query}",
         title="Keepsake",

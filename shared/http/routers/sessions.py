@@ -109,7 +109,7 @@ async def consolidate_now(
     """Summarise what was said since the last time, at once, and answer with the session as it is then.
 
     It is done when `consolidated_seq` is `turn_count`; a minute may not be enough for a very long session, send again
-    then. Twice is harmless.
+    then. Twice is harmless. For a user who switched memory off nothing is summarised, and it does not grow.
     """
     header = await services.consolidation.consolidate(user, SessionId(session_id))
     response.headers["ETag"] = f'"{session_etag(header)}"'

@@ -74,7 +74,7 @@ async def put_turn(
 ) -> TurnView:
     """Store a turn without asking a model. The same turn again is 200; another body under its id is 409."""
     at = body.at or datetime.now(UTC)
-    content: dict[str, JsonValue] = body.model_dump(mode="json", exclude_unset=True)
+    content: dict[str, JsonValue] = body.model_dump(mode="json", exclude_defaults=True)
     asked = Asked(SessionId(session_id), TurnId(turn_id), body_hash(content), STORE_SECONDS)
     settled = await services.conversation.record(user, asked, [message.to_message(at) for message in body.messages])
     if settled.replayed:

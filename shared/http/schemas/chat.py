@@ -51,7 +51,8 @@ class MemoryBody(Closed):
 class ChatBody(Closed):
     """One chat turn. `turn_id` makes it safe to send twice; without one each send is a new turn.
 
-    A turn is a `message`, or in `messages` the results of the tools that the turn before asked for, or both.
+    Without `session_id` it begins a session, with the same `turn_id` always the same one. A turn is a `message`, or in
+    `messages` the results of the tools that the turn before asked for, or both.
     """
 
     message: MessageText | None = None
@@ -60,13 +61,16 @@ class ChatBody(Closed):
     session_id: IdText | None = None
     turn_id: IdText | None = None
     agent_id: Name | None = None
-    namespace: Name | None = None
+    namespace: Annotated[Name | None, Field(description="Not used yet; part of what makes a body another one")] = None
     instructions: Instructions | None = None
     model: Name | None = None
     stream: Flag = False
     history_tokens: Annotated[Whole, Field(ge=0, le=200_000)] | None = None
     memory: MemoryBody = MemoryBody()
-    metadata: Annotated[Mapping[str, JsonValue], AfterValidator(_small)] | None = None
+    metadata: Annotated[
+        Annotated[Mapping[str, JsonValue], AfterValidator(_small)] | None,
+        Field(description="Not kept; part of what makes a body another one"),
+    ] = None
 
     @model_validator(mode="after")
     def _check_said(self) -> Self:

@@ -60,7 +60,7 @@ class SessionView(BaseModel):
 
 
 class SessionPatchBody(Closed):
-    """A merge patch: fields left out stay, null clears."""
+    """A merge patch: fields left out stay, null clears. No turn lives longer than `RETENTION_DAYS`."""
 
     title: Name | None = None
     strategy: Strategy | None = None
