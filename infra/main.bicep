@@ -288,6 +288,7 @@ module vault './modules/vault.bicep' = {
   }
 }
 
+// Waits for nothing slow: rights take minutes to arrive everywhere, and these have them while Redis is being made.
 module access './modules/access.bicep' = {
   name: 'access'
   scope: group
@@ -301,6 +302,15 @@ module access './modules/access.bicep' = {
     vaultName: vault.outputs.name
     receiptKeyName: vault.outputs.receiptKeyName
     digestName: vault.outputs.digestName
+  }
+}
+
+module accessOptional './modules/access-optional.bicep' = {
+  name: 'access-optional'
+  scope: group
+  params: {
+    appId: identity.outputs.principalId
+    developerId: developerId
     openAiName: hasManagedOpenAi ? openAi!.outputs.name : ''
     redisName: hasManagedRedis ? redis!.outputs.name : ''
     searchName: searchEnabled ? search!.outputs.name : ''
@@ -381,6 +391,7 @@ module app './modules/app.bicep' = {
   }
   dependsOn: [
     access
+    accessOptional
     privateEndpoints
   ]
 }

@@ -1,4 +1,4 @@
-"""Checks who may do what: every right by its GUID, on one resource, in one module."""
+"""Checks who may do what: every right by its GUID, on one resource, in two modules."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from infra.check.bicep import BicepFile, fields_of, text, type_of
 from infra.check.finding import Finding
 from infra.check.values import Known, Unknown, at, leaves, resource_body
 
-HOME = "access.bicep"
+HOMES = ("access.bicep", "access-optional.bicep")
 ROLE_ASSIGNMENT = "Microsoft.Authorization/roleAssignments"
 ASSIGNMENTS = {  # and where each names its principal
     ROLE_ASSIGNMENT: "properties.principalId",
@@ -48,8 +48,8 @@ def check_rights(file: BicepFile) -> Iterator[Finding]:
         kind = type_of(node).partition("@")[0]
         if kind not in ASSIGNMENTS:
             continue
-        if file.path.name != HOME:
-            yield file.finding(node, "rights", f"rights are given in {HOME} only")
+        if file.path.name not in HOMES:
+            yield file.finding(node, "rights", f"rights are given in {' and '.join(HOMES)} only")
         principal = _principal(file, node)
         if principal not in GRANTED:
             yield file.finding(node, "rights", f"{principal or 'nobody'} is neither {' nor '.join(GRANTED)}")

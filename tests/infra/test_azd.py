@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # it brings no types
 
-from infra.check.bicep import has_default, text
+from infra.check.bicep import has_default, text, walk
 from infra.check.run import bicep_files
 from infra.check.values import Choice, at, leaves, resource_body
 from infra.hooks import check_choices
@@ -150,7 +150,15 @@ def test_choices_are_those_of_the_templates() -> None:
 def test_the_roles_come_before_the_app() -> None:
     """The first start finds its package, its secret and its data."""
     body = text(MAIN.modules["app"])
-    assert re.search(r"dependsOn: \[\s+access\s+privateEndpoints\s+\]", body)
+    assert re.search(r"dependsOn: \[\s+access\s+accessOptional\s+privateEndpoints\s+\]", body)
+
+
+def test_rights_do_not_wait_for_what_is_slow() -> None:
+    """Rights take minutes to arrive everywhere; those without which nothing works have the time that Redis takes."""
+    assert {"storage", "cosmos", "vault", "monitoring"} <= waited_for("access")
+    assert waited_for("access") & {"redis", "openAi", "search", "privateEndpoints", "accessOptional"} == set()
+    assert {"access", "accessOptional"} <= waited_for("app")
+    assert {"redis", "openAi", "search"} <= waited_for("accessOptional")
 
 
 def test_another_cosmos_account_can_take_the_place_of_ours() -> None:
@@ -252,3 +260,11 @@ def test_local_settings_are_never_committed() -> None:
     """Neither git nor the package takes them along."""
     assert "local.settings.json" in (ROOT / ".gitignore").read_text().splitlines()
     assert "local.settings*.json" in (ROOT / ".funcignore").read_text().splitlines()
+
+
+def waited_for(symbol: str) -> set[str]:
+    """The modules that a module or variable of main.bicep names, and those that these name."""
+    node = {**MAIN.modules, **MAIN.variables}[symbol]
+    named = {text(part) for part in walk(node) if part.type == "identifier"} - {symbol}
+    found = [{name, *waited_for(name)} for name in named if name in {**MAIN.modules, **MAIN.variables}]
+    return set().union(*found) & MAIN.modules.keys()

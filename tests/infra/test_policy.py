@@ -4,12 +4,13 @@ import pytest
 
 from infra.check.bicep import text, type_of
 from infra.check.policy import RULES
-from infra.check.rights import GRANTED, HOME, rights_of
+from infra.check.rights import GRANTED, HOMES, rights_of
 from infra.check.run import bicep_files
 from infra.check.values import Choice, Listing, at, items_of, resource_body
 from tests.infra.conftest import Said
 
-AI, APP, ACCESS, ALERTS = "modules/openai.bicep", "modules/app.bicep", "modules/access.bicep", "modules/alerts.bicep"
+AI, APP, ALERTS = "modules/openai.bicep", "modules/app.bicep", "modules/alerts.bicep"
+ACCESS, OPTIONAL = "modules/access.bicep", "modules/access-optional.bicep"
 BOT, COSMOS, MAIN = "modules/bot.bicep", "modules/cosmos.bicep", "main.bicep"
 MONITORING, REDIS, SEARCH = "modules/monitoring.bicep", "modules/redis.bicep", "modules/search.bicep"
 STORAGE, VAULT, DIGEST = "modules/storage.bicep", "modules/vault.bicep", "modules/digest-secret.bicep"
@@ -96,7 +97,7 @@ FLIPS = {
 }
 RIGHTS = {
     "an owner": (
-        ACCESS,
+        OPTIONAL,
         "openAiUser: '5e0bd9bd-7b93-4f28-af87-19fc36ad61bd'",
         "openAiUser: '8e3af657-a8ff-443c-a75c-2fe8c4bcb635'",
     ),
@@ -105,7 +106,7 @@ RIGHTS = {
         "  roles.storageTableDataContributor\n]",
         "  'b24988ac-6180-42a0-ab88-20f7382dd24c'\n]",
     ),
-    "one more than needed": (ACCESS, "roles.searchIndexDataReader)\n  }", "roles.searchServiceContributor)\n  }"),
+    "one more than needed": (OPTIONAL, "roles.searchIndexDataReader)\n  }", "roles.searchServiceContributor)\n  }"),
     "the whole vault": (ACCESS, "  scope: digestSecret\n", "  scope: vault\n"),
     "the whole group": (ACCESS, "  scope: storage\n", ""),
     "nobody's kind": (ACCESS, "    principalType: 'ServicePrincipal'\n", ""),
@@ -115,7 +116,7 @@ RIGHTS = {
         "'974c5e8b-45b9-4653-ba55-5f855dd0fb88'",
         "'8a0f0c08-91a1-4084-bc3d-661d67233fed'",
     ),
-    "a name for a GUID": (ACCESS, "roles.openAiUser)\n  }", "openAiName)\n  }"),
+    "a name for a GUID": (OPTIONAL, "roles.openAiUser)\n  }", "openAiName)\n  }"),
     "the whole account": (ACCESS, "scope: '${cosmos.id}/dbs/${databaseName}'", "scope: cosmos.id"),
     "Cosmos DB's control plane": (
         ACCESS,
@@ -133,7 +134,7 @@ RIGHTS = {
         "    principalId: developerId\n    roleDefinitionId: '${cosmos.id}",
         "    roleDefinitionId: '${cosmos.id}",
     ),
-    "sessions for somebody else": (ACCESS, "      objectId: appId\n", "      objectId: redisName\n"),
+    "sessions for somebody else": (OPTIONAL, "      objectId: appId\n", "      objectId: redisName\n"),
     "rights given elsewhere": (SEARCH, "output id string", f"{ELSEWHERE}\noutput id string"),
 }
 SETTINGS = {
@@ -168,8 +169,9 @@ def test_a_right_too_many_is_noticed(said_of: Said, file: str, right: str, wrong
 @pytest.mark.parametrize(("principal", "granted"), GRANTED.items())
 def test_no_right_is_missing(principal: str, granted: set[tuple[str, str]]) -> None:
     """What stands on the list is given: without a role the app starts, and fails at what it is for."""
-    access = next(file for file in bicep_files() if file.path.name == HOME)
-    assert rights_of(access, principal) == granted
+    given = [rights_of(file, principal) for file in bicep_files() if file.path.name in HOMES]
+    assert len(given) == len(HOMES)
+    assert set.union(*given) == granted
 
 
 @pytest.mark.parametrize(("file", "right", "wrong"), SETTINGS.values(), ids=SETTINGS)

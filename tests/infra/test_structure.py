@@ -9,7 +9,8 @@ from infra.check.run import bicep_files, check_file
 from tests.infra.conftest import Said
 
 REDIS, STORAGE, COSMOS, MAIN = "modules/redis.bicep", "modules/storage.bicep", "modules/cosmos.bicep", "main.bicep"
-APP, ACCESS, VAULT = "modules/app.bicep", "modules/access.bicep", "modules/vault.bicep"
+APP, VAULT = "modules/app.bicep", "modules/vault.bicep"
+ACCESS, OPTIONAL = "modules/access.bicep", "modules/access-optional.bicep"
 MISTAKES = {
     "a missing brace": (REDIS, "  tags: tags\n  sku", "  tags: {\n  sku", "syntax", ""),
     "a type that is none": (
@@ -58,7 +59,7 @@ MISTAKES = {
     "a missing output": (MAIN, "redis!.outputs.hostName", "redis!.outputs.host", "module-output", "host"),
     "a missing file": (MAIN, "./modules/redis.bicep", "./modules/Redis.bicep", "module-missing", "Redis.bicep"),
     "a module property that is none": (MAIN, "  name: 'redis'", "  nam: 'redis'", "unknown-property", "nam"),
-    "a hyphen where none may be": (ACCESS, "'app${unique", "'app-${unique", "wrong-value", "app-"),
+    "a hyphen where none may be": (OPTIONAL, "'app${unique", "'app-${unique", "wrong-value", "app-"),
     "a number for an object": (APP, "triggers: {", "triggers: 1 \n        other: {", "wrong-type", "object"),
     "text for an array": (STORAGE, "    logs: [", "    logs: 'all'\n    other: [", "wrong-type", "array"),
     "an unknown backup policy": (COSMOS, "type: 'Continuous'", "type: 'Constant'", "wrong-value", "Periodic"),
