@@ -27,6 +27,15 @@ var search = [
   }
 ]
 var capabilities = serverless ? concat(search, [{ name: 'EnableServerless' }]) : search
+var level = {
+  defaultConsistencyLevel: consistency
+}
+// Azure asks for both numbers with this level; below 5 seconds or 10 writes it takes neither, in one region.
+var boundedStaleness = {
+  defaultConsistencyLevel: consistency
+  maxIntervalInSeconds: 5
+  maxStalenessPrefix: 100
+}
 var autoscale = {
   autoscaleSettings: {
     maxThroughput: maxThroughput
@@ -41,9 +50,7 @@ resource account 'Microsoft.DocumentDB/databaseAccounts@2025-10-15' = {
   properties: {
     databaseAccountOfferType: 'Standard'
     capabilities: capabilities
-    consistencyPolicy: {
-      defaultConsistencyLevel: consistency
-    }
+    consistencyPolicy: consistency == 'BoundedStaleness' ? boundedStaleness : level
     locations: [
       {
         locationName: location

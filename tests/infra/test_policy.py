@@ -260,6 +260,19 @@ def test_only_answers_are_kept_warm() -> None:
     assert [getattr(at(one, "instanceCount"), "source", "") for one in lists[0]] == ["alwaysReadyHttp"]
 
 
+def test_bounded_staleness_says_its_bounds() -> None:
+    """Azure refuses that level without both numbers, and in one region less than 5 seconds or 10 writes."""
+    file = next(file for file in bicep_files() if file.path.stem == "cosmos")
+    policy = at(resource_body(file, file.resources["account"]), "properties.consistencyPolicy")
+    assert isinstance(policy, Choice)
+    assert policy.condition == "consistency == 'BoundedStaleness'"
+    bounds = [
+        [getattr(at(option, name), "constant", None) for name in ("maxIntervalInSeconds", "maxStalenessPrefix")]
+        for option in policy.options
+    ]
+    assert bounds == [[5, 100], [None, None]]
+
+
 def test_cosmos_is_strongly_consistent_unless_asked_otherwise() -> None:
     """A reply to one instance is seen by the next."""
     main = next(file for file in bicep_files() if file.path.stem == "main")
