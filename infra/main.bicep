@@ -144,6 +144,10 @@ param alwaysReadyHttp int = 0
 @description('Who is told by alerts and the budget.')
 param alertEmail string = ''
 
+@description('Somebody is told when a session has been due for so many seconds: three runs of the timer, or more with a rarer one.')
+@minValue(60)
+param oldestDueSeconds int = 900
+
 @description('In the currency of the subscription; 0: no budget.')
 param monthlyBudget int = 200
 param logRetentionDays int = 30
@@ -418,6 +422,7 @@ module alerts './modules/alerts.bicep' = {
     tags: tags
     workspaceId: monitoring.outputs.workspaceId
     redisId: hasManagedRedis ? redis!.outputs.id : ''
+    oldestDueSeconds: oldestDueSeconds
     email: alertEmail
   }
 }

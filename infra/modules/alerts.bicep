@@ -6,6 +6,10 @@ param workspaceId string
 @description('Empty: there is no Redis of ours to watch.')
 param redisId string
 
+@description('How long a session may have been due; longer than the timer takes from one run to the next.')
+@minValue(60)
+param oldestDueSeconds int
+
 @description('Who is told; empty: alerts show in the portal only.')
 param email string
 
@@ -44,11 +48,11 @@ var queries = [
   }
   {
     name: 'oldest-due-session'
-    description: 'A session has been due for more than three ticks of the timer.'
+    description: 'A session has been due for longer than OLDEST_DUE_SECONDS: consolidation is late.'
     severity: 3
     window: 'PT15M'
     threshold: 0
-    query: 'AppTraces | where Message startswith "due_sessions " | where todouble(extract("oldest_seconds=([0-9.]+)", 1, Message)) > 900'
+    query: 'AppTraces | where Message startswith "due_sessions " | where todouble(extract("oldest_seconds=([0-9.]+)", 1, Message)) > ${oldestDueSeconds}'
   }
 ]
 var receivers = [

@@ -2,20 +2,23 @@
 
 import logging
 import re
+from pathlib import Path
 
 import pytest
 
 from infra.check.run import bicep_files
-from infra.check.values import Known, Listing, Record, Scope, at, evaluate, items_of, leaves, resource_body
+from infra.check.values import Known, Listing, Record, Scope, Unknown, at, evaluate, items_of, leaves, resource_body
 from shared.services.idle_sessions import MAX_WAITING
+from shared.settings import Settings
 from shared.telemetry import log_event
 
+OPERATIONS = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
 ALERTS = next(file for file in bicep_files() if file.path.stem == "alerts")
 RULES = evaluate(Scope(ALERTS), ALERTS.variables["queries"].named_children[-1])
 QUERIES = {
-    name.constant: query.constant
+    str(name.constant): str(query.constant) if isinstance(query, Known) else query.source
     for rule in (RULES.items if isinstance(RULES, Listing) else ())
-    if isinstance(name := at(rule, "name"), Known) and isinstance(query := at(rule, "query"), Known)
+    if isinstance(name := at(rule, "name"), Known) and isinstance(query := at(rule, "query"), Known | Unknown)
 }
 
 
@@ -63,7 +66,7 @@ def test_whoever_is_named_is_told(symbol: str, path: str) -> None:
 
 def test_a_failed_request_counts_once() -> None:
     """The host and the app each make a span of a request; both belong to one operation."""
-    assert str(QUERIES["server-errors"]).endswith("| distinct OperationId")
+    assert QUERIES["server-errors"].endswith("| distinct OperationId")
 
 
 @pytest.mark.parametrize(("alert", "seen"), [("oldest-due-session", "1234.5"), ("queue-backlog", "6000")])
@@ -73,12 +76,24 @@ def test_what_is_due_is_read_from_the_line_that_is_logged(
     """The alerts take their numbers out of an event as shared/telemetry.py writes it."""
     with caplog.at_level(logging.INFO, "keepsake"):
         log_event("due_sessions", queued=3, waiting=6000, oldest_seconds=1234.5)
-    assert f"> {MAX_WAITING}" in str(QUERIES["queue-backlog"])
-    query = str(QUERIES[alert])
+    assert f"> {MAX_WAITING}" in QUERIES["queue-backlog"]
+    query = QUERIES[alert]
     begins = re.findall(r'startswith "(.*?)"', query)[0]
     pattern = re.findall(r'extract\("(.*?)", 1', query)[0]
     assert caplog.messages[0].startswith(begins)
     assert re.findall(pattern, caplog.messages[0]) == [seen]
+
+
+def test_how_late_is_too_late_follows_the_schedule() -> None:
+    """Three runs of the timer, unless it comes more seldom: a nightly one leaves sessions due for a whole day."""
+    main = next(file for file in bicep_files() if file.path.stem == "main")
+    assert QUERIES["oldest-due-session"].endswith(" > ${oldestDueSeconds}")
+    given = at(resource_body(main, main.modules["alerts"]), "params.oldestDueSeconds")
+    assert [getattr(leaf, "source", "") for leaf in leaves(given)] == ["oldestDueSeconds"]
+    assert (main.parameters["oldestDueSeconds"].text or b"").endswith(b" = 900")
+    assert Settings.model_fields["summarise_schedule"].default == "0 */5 * * * *"
+    rows = re.findall(r"`0 0 2 \* \* \*`.*`azd env set OLDEST_DUE_SECONDS (\d+)`", OPERATIONS)
+    assert [int(row) > 86_400 for row in rows] == [True]
 
 
 def test_what_the_alert_on_poison_reads_is_sent_to_the_workspace() -> None:
