@@ -13,6 +13,8 @@ param oldestDueSeconds int
 @description('Who is told; empty: alerts show in the portal only.')
 param email string
 
+// The host has a row for every request, the app one for each that it traces and a line for each that reached it: all
+// three of one request have its operation's id.
 var queries = [
   {
     name: 'server-errors'
@@ -20,7 +22,7 @@ var queries = [
     severity: 2
     window: 'PT15M'
     threshold: 10
-    query: 'AppRequests | where toint(ResultCode) >= 500 | distinct OperationId' // the host and the app each tell of it
+    query: 'union (AppRequests | where toint(ResultCode) >= 500), (AppTraces | where Message startswith "request " | where toint(extract(" status=([0-9]+)", 1, Message)) >= 500) | distinct OperationId'
   }
   {
     name: 'poison-messages'

@@ -3,15 +3,20 @@
 import logging
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from starlette.types import ASGIApp, Send
 
 from infra.check.run import bicep_files
 from infra.check.values import Known, Listing, Record, Scope, Unknown, at, evaluate, items_of, leaves, resource_body
+from shared.http.observing import Observed
 from shared.services.idle_sessions import MAX_WAITING
 from shared.settings import Settings
 from shared.telemetry import log_event
+from tests.support.telemetry import capturing
 
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 OPERATIONS = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
 ALERTS = next(file for file in bicep_files() if file.path.stem == "alerts")
 RULES = evaluate(Scope(ALERTS), ALERTS.variables["queries"].named_children[-1])
@@ -65,8 +70,26 @@ def test_whoever_is_named_is_told(symbol: str, path: str) -> None:
 
 
 def test_a_failed_request_counts_once() -> None:
-    """The host and the app each make a span of a request; both belong to one operation."""
-    assert QUERIES["server-errors"].endswith("| distinct OperationId")
+    """The host and the app each tell of a request, the app by a line also where it traces none; it is one operation."""
+    query = QUERIES["server-errors"]
+    assert re.match(r"union \(AppRequests \| where toint\(ResultCode\) >= 500\), \(AppTraces \| ", query)
+    assert query.endswith(" >= 500) | distinct OperationId")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [200, 499, 500, 503])
+async def test_a_failure_is_read_from_the_line_of_a_request_that_is_not_traced(status: int) -> None:
+    """Sampling leaves out spans, never lines: each has its status where the alert looks, and its operation's id."""
+    headers = [(b"traceparent", f"00-{TRACE}-00f067aa0ba902b7-00".encode())]  # 00: not sampled
+    scope = {"type": "http", "method": "GET", "headers": headers, "state": {}}
+    with capturing() as captured:
+        await Observed(answering(status), nothing)(scope, nothing, nothing)
+    [line] = [line for line in captured.exported if str(line.body).startswith("request ")]
+    begins = re.findall(r'startswith "(.*?)"', QUERIES["server-errors"])[0]
+    pattern = re.findall(r'extract\("(.*?)", 1', QUERIES["server-errors"])[0]
+    assert str(line.body).startswith(begins)
+    assert re.findall(pattern, str(line.body)) == [str(status)]
+    assert (captured.spans, f"{line.trace_id:032x}") == ((), TRACE)
 
 
 @pytest.mark.parametrize(("alert", "seen"), [("oldest-due-session", "1234.5"), ("queue-backlog", "6000")])
@@ -103,3 +126,17 @@ def test_what_the_alert_on_poison_reads_is_sent_to_the_workspace() -> None:
     entries = logs.items if isinstance(logs, Listing) else ()
     categories = [getattr(at(entry, "category"), "constant", None) for entry in entries]
     assert categories == ["StorageWrite"]
+
+
+def answering(status: int) -> ASGIApp:
+    """An application that answers everything with this status."""
+
+    async def answer(_scope: object, _receive: object, send: Send) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": []})
+
+    return answer
+
+
+async def nothing(*_: object) -> Any:
+    """Wait for no exporter, receive and send nothing."""
+    return {}

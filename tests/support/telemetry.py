@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from opentelemetry import metrics, trace
-from opentelemetry._logs import set_logger_provider
+from opentelemetry._logs import LogRecord, set_logger_provider
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
@@ -88,11 +88,16 @@ class Captured:
         lines = [vars(record) for record in self._lines.records if getattr(record, "event", "") == "request"]
         return [{key: value for key, value in line.items() if key in CANONICAL} for line in lines]
 
+    @property
+    def exported(self) -> list[LogRecord]:
+        """Our log lines as they leave."""
+        return [one.log_record for one in self._exported.get_finished_logs()]
+
     def everything(self) -> str:
         """All of it as one text, each log record with its attributes and formatted exception."""
         shown = [record.getMessage() + repr(vars(record)) + _traceback(record) for record in self._lines.records]
         shown += [span.to_json() for span in self.spans]
-        shown += [f"{one.log_record.body!r} {one.log_record!r}" for one in self._exported.get_finished_logs()]
+        shown += [f"{line.body!r} {line!r}" for line in self.exported]
         return "\n".join([*shown, repr(self.points)])
 
 
