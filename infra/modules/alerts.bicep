@@ -56,6 +56,14 @@ var queries = [
     threshold: 0
     query: 'AppTraces | where Message startswith "due_sessions " | where todouble(extract("oldest_seconds=([0-9.]+)", 1, Message)) > ${oldestDueSeconds}'
   }
+  {
+    name: 'daily-cap'
+    description: 'LOG_DAILY_QUOTA_GB is used up: nothing is logged until its next day begins, and no other query here finds anything.'
+    severity: 2
+    window: 'PT15M'
+    threshold: 0
+    query: '_LogOperation | where Category =~ "Ingestion" | where Detail contains "OverQuota"' // written past the cap, too
+  }
 ]
 var receivers = [
   {

@@ -28,8 +28,8 @@ QUERIES = {
 
 
 def test_all_that_can_go_wrong_unseen_is_watched() -> None:
-    """Errors, parked work, a growing queue, late sessions and a full cache each have an alert."""
-    told = {"server-errors", "poison-messages", "parked-sessions", "queue-backlog", "oldest-due-session"}
+    """Errors, parked work, a growing queue, late sessions, the end of all logs and a full cache each have an alert."""
+    told = {"server-errors", "poison-messages", "parked-sessions", "queue-backlog", "oldest-due-session", "daily-cap"}
     assert set(QUERIES) == told
     memory = resource_body(ALERTS, ALERTS.resources["redisMemory"])
     criteria = at(memory, "properties.criteria.allOf")
@@ -67,6 +67,13 @@ def test_whoever_is_named_is_told(symbol: str, path: str) -> None:
     receivers = at(resource_body(ALERTS, ALERTS.resources["operators"]), "properties.emailReceivers")
     addresses = [at(one, "emailAddress") for one in items_of(receivers or body)]
     assert [getattr(address, "source", "") for address in addresses] == ["email"]
+
+
+def test_it_is_said_when_the_cap_silences_every_other_alert() -> None:
+    """The workspace notes it itself, where the cap does not reach; Microsoft documents this query for it."""
+    assert QUERIES["daily-cap"] == '_LogOperation | where Category =~ "Ingestion" | where Detail contains "OverQuota"'
+    [rule] = [rule for rule in items_of(RULES) if getattr(at(rule, "name"), "constant", "") == "daily-cap"]
+    assert [getattr(at(rule, name), "constant", None) for name in ("severity", "threshold")] == [2, 0]
 
 
 def test_a_failed_request_counts_once() -> None:
