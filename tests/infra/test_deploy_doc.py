@@ -112,6 +112,16 @@ def test_a_role_is_called_by_the_same_number_everywhere() -> None:
     assert [number for number in numbers if f"'{number}'" not in given] == []
 
 
+def test_the_identity_of_previews_may_only_read_and_ask() -> None:
+    """A pull request can do whatever its identity can, so the role that is pasted from the text writes nothing."""
+    [role] = [json.loads(role) for role in re.findall(r"--role-definition '(.*?)'", DOC, re.DOTALL)]
+    asked = {f"Microsoft.Resources/deployments/{question}/action" for question in ("validate", "whatIf")}
+    assert set(role["Actions"]) == {"*/read", *asked}
+    assert {"Microsoft.Insights/logs/*", "Microsoft.Web/sites/hostruntime/*"} <= set(role["NotActions"])
+    previews = re.findall(r'--assignee "\$PREVIEW" --role "(.*?)"', DOC)
+    assert previews == [role["Name"]]
+
+
 def test_the_app_registration_is_what_the_code_checks() -> None:
     """Tokens of the second version, a scope for people, the role for apps."""
     assert REGISTRATION["api"]["requestedAccessTokenVersion"] == 2

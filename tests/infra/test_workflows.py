@@ -1,6 +1,10 @@
 """The workflows run what the documents say, with no more rights than they need."""
 
+import json
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +16,14 @@ from infra.check.scan import REASONS
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 LOADED: dict[str, Any] = {path.stem: yaml.safe_load(path.read_text()) for path in WORKFLOWS}
+OF_THIS_COMMIT = "$/.github/workflows/test.yml"
 JOBS = [(stem, name) for stem, workflow in LOADED.items() for name in workflow["jobs"]]
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=[path.stem for path in WORKFLOWS])
 def test_actions_are_pinned_to_a_commit(path: Path) -> None:
     """A tag can be moved to other code, a commit cannot."""
-    used = re.findall(r"uses: (\S+)(.*)", path.read_text())
+    used = [use for use in re.findall(r"uses: (\S+)(.*)", path.read_text()) if use[0] != OF_THIS_COMMIT]
     assert used
     assert [use for use in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", use[0]) or " # v" not in use[1]] == []
 
@@ -29,8 +34,10 @@ def test_a_job_has_only_the_rights_it_names(workflow: str, job: str) -> None:
     assert LOADED[workflow]["permissions"] == {}
     rights = LOADED[workflow]["jobs"][job]["permissions"]
     assert rights.items() <= {("contents", "read"), ("id-token", "write")}
-    assert ("id-token" in rights) == ("azd auth login" in str(LOADED[workflow]["jobs"][job]))
-    assert LOADED[workflow]["jobs"][job]["timeout-minutes"] <= 60
+    written = LOADED[workflow]["jobs"][job]
+    assert ("id-token" in rights) == ("azd auth login" in str(written) or "Azure/login" in str(written))
+    assert ("timeout-minutes" in written) != (written.get("uses") == OF_THIS_COMMIT)
+    assert written.get("timeout-minutes", 0) <= 60
 
 
 def test_the_tests_are_run_as_the_readme_says() -> None:
@@ -46,17 +53,63 @@ def test_the_compiler_itself_is_run() -> None:
     assert "az bicep lint --file infra/main.bicep" in steps
 
 
-@pytest.mark.parametrize(("workflow", "command"), [("what-if", "azd provision --preview"), ("azure-dev", "azd deploy")])
-def test_azure_is_reached_without_a_secret(workflow: str, command: str) -> None:
+@pytest.mark.parametrize("path", WORKFLOWS, ids=[path.stem for path in WORKFLOWS])
+def test_azure_is_reached_without_a_secret(path: Path) -> None:
     """Signing in is by federation; no workflow reads a secret."""
-    text = (ROOT / ".github" / "workflows" / f"{workflow}.yml").read_text()
-    assert command in text
-    assert "--federated-credential-provider github" in text
+    text = path.read_text()
+    assert text.count("azd auth login") == text.count("azd auth login --federated-credential-provider github")
+    assert "client-secret" not in text
+    assert "creds:" not in text
     assert "secrets." not in text
 
 
-def test_azd_has_federated_what_the_workflows_sign_in_as() -> None:
-    """`azd pipeline config` federates a branch and pull requests; a job of an environment would be somebody else."""
+def test_nothing_is_deployed_that_was_not_tested() -> None:
+    """What is pushed to main is deployed by the run that tested it, once its tests have passed."""
+    assert LOADED["azure-dev"]["jobs"]["test"]["uses"] == OF_THIS_COMMIT
+    deploy = LOADED["azure-dev"]["jobs"]["deploy"]
+    assert "azd deploy" in str(deploy)
+    assert deploy["needs"] == "test"
+    assert deploy["if"] == "vars.AZURE_CLIENT_ID != ''"  # anything like always() would set the tests aside
+    assert "ref" not in deploy["steps"][0]["with"]
+    assert set(LOADED["test"][True]) == {"pull_request", "workflow_call"}
+
+
+def test_deployments_come_one_after_the_other_in_the_order_of_pushes() -> None:
+    """A run waits for the one before it, tests included, and nothing cancels a deployment half-way."""
+    assert LOADED["azure-dev"]["concurrency"] == {"group": "deploy", "cancel-in-progress": False}
+    alone = "github.event_name == 'pull_request' && github.ref || github.run_id"
+    assert alone in LOADED["test"]["concurrency"]["group"]
+
+
+def test_what_nobody_has_reviewed_runs_as_nobody_who_could_deploy() -> None:
+    """A pull request signs in as the identity that may read and ask, if there is one, and never as the other."""
+    text = (ROOT / ".github" / "workflows" / "what-if.yml").read_text()
+    assert "vars.AZURE_PREVIEW_CLIENT_ID != ''" in LOADED["what-if"]["jobs"]["preview"]["if"]
+    assert "client-id: ${{ vars.AZURE_PREVIEW_CLIENT_ID }}" in text
+    assert "AZURE_CLIENT_ID" not in text
+    assert "azd " not in re.sub("#.*", "", text)  # its preview wants the rights to write
+
+
+@pytest.mark.skipif(not shutil.which("jq"), reason="GitHub's runners have jq, this machine has not")
+def test_a_preview_is_given_what_a_deployment_is_given(tmp_path: Path) -> None:
+    """Each variable that is set becomes its parameter, whatever characters it has; one that is not set is left out."""
+    az = tmp_path / "az"
+    az.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    az.chmod(0o755)
+    variables = {"AZURE_ENV_NAME": "memory", "KEEPSAKE_SETTINGS": '{"A": "b = $c"}', "ALERT_EMAIL": "", "OTHER": "x"}
+    given = {
+        "VARIABLES": json.dumps(variables),
+        "LOCATION": "westeurope",
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+    }
+    script = LOADED["what-if"]["jobs"]["preview"]["steps"][-1]["run"]
+    said = subprocess.check_output(["bash", "-ec", script], cwd=ROOT, env=given, text=True).splitlines()
+    assert said[said.index("--parameters") + 1 :] == ["environmentName=memory", 'settings={"A": "b = $c"}']
+    assert said[said.index("--validation-level") + 1] == "ProviderNoRbac"
+
+
+def test_what_the_workflows_sign_in_as_is_federated() -> None:
+    """A branch and pull requests are federated; a job of an environment would be somebody else."""
     assert [name for workflow, name in JOBS if "environment" in LOADED[workflow]["jobs"][name]] == []
     assert set(LOADED["azure-dev"][True]) == {"workflow_dispatch", "push"}  # YAML takes `on` for true
     assert LOADED["azure-dev"][True]["push"]["branches"] == ["main"]
