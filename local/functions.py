@@ -66,8 +66,9 @@ class Front:
                 return Response(status_code=401)
             return await self._relay(function, request)
 
-        route = Route(path, relay, methods=[str(method) for method in function.trigger["methods"]])
-        (route.methods or set()).discard("HEAD")  # the host serves the methods that are named and no other
+        methods = [str(method) for method in function.trigger["methods"]]
+        route = Route(path, relay, methods=methods)
+        route.methods = set(methods)  # the host serves those that are named, and no HEAD because of a GET
         return route
 
     async def _relay(self, function: Function, request: Request) -> Response:

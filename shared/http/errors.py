@@ -166,7 +166,8 @@ async def _on_unexpected(request: Request, failed: Exception) -> JSONResponse:
 
 def _detail(error: Any) -> ErrorDetail:
     location: Sequence[Any] = error["loc"]
-    named = (str(part) for part in location[1:] if isinstance(part, int) or str(part).replace("-", "_").isidentifier())
+    of_header = location[0] == "header"  # whose names are ours; a field's may be whatever was sent
+    named = (str(part) for part in location[1:] if of_header or isinstance(part, int) or str(part).isidentifier())
     target = ".".join(named)[:200]
     kind = str(error["type"])
     code = kind if kind in {"too_large", "invalid_id"} else "invalid_request"

@@ -110,7 +110,10 @@ def test_every_function_answers(worker: httpx.Client, case: Case) -> None:
 
 
 def test_functions_and_openapi_say_the_same(worker: httpx.Client) -> None:
-    """Method, route and name of the HTTP functions are the methods, paths and operation ids of the document."""
+    """Method, route and name of the HTTP functions are the methods, paths and operation ids of the document.
+
+    Only what probes ask takes HEAD, too, which is no operation of its own.
+    """
     paths = worker.get("/api/openapi.json").json()["paths"]
     documented = {
         (method.upper(), path.removeprefix("/api/"), operation["operationId"])
@@ -118,12 +121,18 @@ def test_functions_and_openapi_say_the_same(worker: httpx.Client) -> None:
         for method, operation in operations.items()
     }
     triggers = indexed(worker).items()
-    assert documented == {
+    probed = {("HEAD", "health", "read_health"), ("HEAD", "health/ready", "read_readiness")}
+    assert documented | probed == {
         (method, trigger["route"], name)
         for name, trigger in triggers
         if trigger["type"] == "httpTrigger"
         for method in trigger["methods"]
     }
+
+
+def test_a_probe_by_head_is_answered(worker: httpx.Client) -> None:
+    """Through the worker, too."""
+    assert worker.head("/api/health").status_code == 200
 
 
 @pytest.mark.parametrize("case", HTTP_CASES, ids=lambda case: case.function)
