@@ -8,7 +8,6 @@ due sessions in an empty store, the timer's run over them, and what it leaves in
 
 import argparse
 import asyncio
-import json
 import resource
 import statistics
 import sys
@@ -37,7 +36,7 @@ from tests.support.app import ModelAt, local_settings
 from tests.support.azurite import Azurite, can_run
 from tests.support.build import a_message, a_turn
 
-CONTAINERS = json.loads((Path(__file__).parent.parent / "infra" / "containers.json").read_text())
+CONTAINERS = Path(__file__).parent.parent / "infra" / "containers.json"
 WORKERS = (1, 8, 32)
 NEW_TURNS = 10
 AGES = (10, 100, 1000)

@@ -8,7 +8,6 @@ that is told within a budget of tokens is what counts. All parts are real, the l
 import argparse
 import asyncio
 import contextlib
-import json
 import statistics
 import sys
 import tempfile
@@ -32,7 +31,7 @@ from shared.services.openings import Asked
 from shared.stores import Stores, make_stores
 from tests.support.app import ModelAt, running
 
-CONTAINERS = json.loads((Path(__file__).parent.parent / "infra" / "containers.json").read_text())
+CONTAINERS = Path(__file__).parent.parent / "infra" / "containers.json"
 BUDGETS = (500, 1000, 2000)
 ADVERSARIAL = 5  # asked about what was never said, so that there is nothing to find
 RANKS = 10

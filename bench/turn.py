@@ -49,7 +49,7 @@ from tests.support.app import ModelAt, running
 from tests.support.build import a_turn
 from tests.support.redis_server import RedisServer
 
-CONTAINERS = json.loads((Path(__file__).parent.parent / "infra" / "containers.json").read_text())
+CONTAINERS = Path(__file__).parent.parent / "infra" / "containers.json"
 ADA = UserId("ada")
 LENGTHS = (10, 100, 1000)
 CLIENTS = (1, 16)

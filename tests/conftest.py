@@ -1,6 +1,5 @@
 """What every test may ask for: a model server, a local Cosmos DB, the application on both."""
 
-import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,8 +39,7 @@ def model(model_server: ModelServer) -> ModelServer:
 @pytest.fixture
 def cosmos() -> Iterator[LocalCosmos]:
     """An empty Cosmos DB in memory, with the containers of infra/containers.json."""
-    declaration = json.loads((ROOT / "infra" / "containers.json").read_text())
-    opened = LocalCosmos.open(None, declaration)
+    opened = LocalCosmos.open(None, ROOT / "infra" / "containers.json")
     yield opened
     opened.close()
 

@@ -121,14 +121,8 @@ class Catalogue:
         self._storage.connection.execute("DELETE FROM containers WHERE number = ?", [number])
         del self._parsed[database, name]
 
-    def throughput(self, database: str, name: str) -> int:
-        """Return the provisioned throughput, which is stored and otherwise without meaning here."""
-        number = self.container(database, name).number
-        statement = "SELECT throughput FROM containers WHERE number = ?"
-        return int(self._storage.connection.execute(statement, [number]).fetchone()[0])
-
     def set_throughput(self, rid: str, throughput: int) -> None:
-        """Store another throughput."""
+        """Store another throughput, which has no meaning here."""
         statement = "UPDATE containers SET throughput = ? WHERE json_extract(body, '$._rid') = ?"
         if self._storage.connection.execute(statement, [throughput, rid]).rowcount == 0:
             raise owner_not_found(rid)

@@ -15,7 +15,6 @@ REPLACE_FACTOR = 2.0
 QUERY = 2.3
 QUERY_PER_ITEM = 0.03
 QUERY_PER_KB = 0.1
-METADATA = 1.0
 
 
 def read(size: int, *, strong: bool) -> float:

@@ -47,7 +47,6 @@ class Definition:
     composites: tuple[tuple[tuple[Path, bool], ...], ...]
     vectors: tuple[VectorPolicy, ...]
     texts: tuple[Path, ...]
-    vector_indexes: frozenset[Path]
     text_indexes: frozenset[Path]
 
     @property
@@ -92,7 +91,6 @@ def define(number: int, rid: str, properties: Document) -> Definition:
         composites=_composites(indexing),
         vectors=vectors,
         texts=_texts(properties),
-        vector_indexes=frozenset(_paths_in(indexing.get("vectorIndexes"))),
         text_indexes=frozenset(_paths_in(indexing.get("fullTextIndexes"))),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, MutableMapping
+from collections.abc import MutableMapping
 from types import TracebackType
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -114,12 +114,6 @@ class _AsyncAnswer(AsyncHttpResponse):
     def body(self) -> bytes:
         return self._content
 
-    async def load_body(self) -> None:
-        """Have the body already."""
-
-    def stream_download(self, pipeline: Any, **_: Any) -> AsyncIterator[bytes]:
-        raise NotImplementedError("the Cosmos SDK does not stream")
-
     async def __aexit__(
         self,
         exc_type: type[BaseException] | None = None,
@@ -137,9 +131,6 @@ class _SyncAnswer(HttpResponse):
 
     def body(self) -> bytes:
         return self._content
-
-    def stream_download(self, pipeline: Any, **_: Any) -> Iterator[bytes]:
-        raise NotImplementedError("the Cosmos SDK does not stream")
 
 
 def _fill(response: AsyncHttpResponse | HttpResponse, answer: WireResponse) -> None:

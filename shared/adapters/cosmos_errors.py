@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from json import JSONDecodeError
 
 from azure.core.exceptions import AzureError
 from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
@@ -25,7 +24,6 @@ class ItemChanged(Exception):
 
 
 ITEM_OUTCOMES: dict[int, type[Exception]] = {404: ItemMissing, 409: ItemExists, 412: ItemChanged}
-NO_JSON = (JSONDecodeError, UnicodeDecodeError)  # what the SDK raises for such an answer
 RETRY_WITH = 449  # another write of the document is under way
 
 
@@ -38,7 +36,7 @@ def translate_cosmos_errors() -> Iterator[None]:
         raise _translated(_deciding_status(failed), failed) from failed
     except CosmosHttpResponseError as failed:
         raise _translated(failed.status_code, failed) from failed
-    except (AzureError, OSError, *NO_JSON) as failed:
+    except (AzureError, OSError) as failed:  # an answer that is no JSON is an AzureError, too
         raise StoreUnavailable("Cosmos DB did not answer; send the same request again", retry_after=1) from failed
 
 

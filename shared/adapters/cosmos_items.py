@@ -55,6 +55,11 @@ def ttl_until(expires_at: datetime, now: datetime) -> int:
     return max(1, math.ceil((expires_at - now).total_seconds()))
 
 
+def left_of(header: Header, now: datetime) -> Item:
+    """A write starts the time to live anew, so what is left of it is set again, if it has an end."""
+    return {"ttl": ttl_until(header.expires_at, now)} if header.expires_at else {}
+
+
 def empty_header(user: UserId, session: SessionId, gen: Gen, epoch: int, agent_id: str | None, now: datetime) -> Item:
     """The header of a session without turns."""
     return {

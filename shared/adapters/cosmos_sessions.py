@@ -10,7 +10,7 @@ from azure.core import MatchConditions
 from shared.adapters import cosmos_queries as sql
 from shared.adapters.cosmos_client import Batch, CosmosContainers
 from shared.adapters.cosmos_errors import ItemChanged, ItemExists, ItemMissing
-from shared.adapters.cosmos_items import empty_header, header_id, header_of, set_fields, ttl_until, write_time
+from shared.adapters.cosmos_items import empty_header, header_id, header_of, left_of, set_fields, ttl_until, write_time
 from shared.adapters.cosmos_users import MEMORY, USER_ID, CosmosUsers
 from shared.domain.errors import Contended, StoreUnavailable
 from shared.domain.ids import Gen, SessionId, UserId
@@ -73,7 +73,7 @@ class CosmosSessions:
             "title": change.title,
             "strategy": change.strategy,
             "ttl_seconds": change.ttl_seconds,
-        } | self._left(header)
+        } | left_of(header, self._clock.now())
         try:
             async with self._containers.call(MEMORY) as container:
                 item = await container.patch_item(
@@ -108,7 +108,3 @@ class CosmosSessions:
             await self._containers.write_batch(MEMORY, user, batch)
         except (ItemMissing, ItemChanged, Contended):
             return  # one has expired or was deleted meanwhile: the next query tells what is left
-
-    def _left(self, header: Header) -> dict[str, int]:
-        """A write starts the time to live anew, so what is left of it is set again."""
-        return {"ttl": ttl_until(header.expires_at, self._clock.now())} if header.expires_at else {}

@@ -9,7 +9,7 @@ from azure.core import MatchConditions
 from shared.adapters import cosmos_queries as sql
 from shared.adapters.cosmos_client import CosmosContainers
 from shared.adapters.cosmos_errors import ItemChanged, ItemMissing
-from shared.adapters.cosmos_items import header_id, read_time, set_fields, ttl_until, write_time
+from shared.adapters.cosmos_items import header_id, left_of, read_time, set_fields, write_time
 from shared.adapters.cosmos_users import MEMORY
 from shared.domain.errors import Contended
 from shared.domain.ids import SessionId, UserId
@@ -66,13 +66,12 @@ class CosmosSummaries:
         return await self._patch(user, header, {"vectors_from": None, "due_at": None})
 
     async def _patch(self, user: UserId, header: Header, fields: Mapping[str, Any]) -> bool:
-        left = {"ttl": ttl_until(header.expires_at, self._clock.now())} if header.expires_at else {}
         try:
             async with self._containers.call(MEMORY) as container:
                 await container.patch_item(
                     header_id(header.session_id),
                     user.value,
-                    set_fields({**fields, **left}),
+                    set_fields({**fields, **left_of(header, self._clock.now())}),
                     etag=header.etag,
                     match_condition=MatchConditions.IfNotModified,
                 )

@@ -76,32 +76,25 @@ class CosmosTranscript:
         """The newest turns up to the header's count, oldest first: at most 20 or about 64 KB."""
         parameters = self._of_gen(user, header.session_id, header.gen)
         parameters |= {"@limit": MAX_WINDOW_TURNS, "@upto": header.turn_count}
-        newest: list[Turn] = []
-        async with self._containers.call(MEMORY) as container:
-            found = container.query_items(
-                sql.squeeze(sql.READ_TAIL), parameters=sql.named(parameters), partition_key=user.value
-            )
-            async for item in found:
-                newest.append(turn_of(item))
-                if sum(turn.size for turn in newest) >= MAX_WINDOW_BYTES:
-                    break
-        return newest[::-1]
+        return (await self._read(user, sql.READ_TAIL, parameters, MAX_WINDOW_BYTES))[::-1]
 
     async def list_turns(
         self, user: UserId, session: SessionId, gen: Gen, after_seq: int, limit: int
     ) -> Sequence[Turn]:
         """Turns with a greater seq, in order."""
         parameters = self._of_gen(user, session, gen) | {"@limit": limit, "@after": after_seq}
+        return await self._read(user, sql.LIST_TURNS, parameters, MAX_PAGE_BYTES)
+
+    async def _read(self, user: UserId, text: str, parameters: dict[str, Any], enough_bytes: int) -> list[Turn]:
+        """Turns as a query finds them, until they are that many bytes."""
+        turns: list[Turn] = []
         async with self._containers.call(MEMORY) as container:
-            found = container.query_items(
-                sql.squeeze(sql.LIST_TURNS), parameters=sql.named(parameters), partition_key=user.value
-            )
-            turns: list[Turn] = []
+            found = container.query_items(sql.squeeze(text), parameters=sql.named(parameters), partition_key=user.value)
             async for item in found:
                 turns.append(turn_of(item))
-                if sum(turn.size for turn in turns) >= MAX_PAGE_BYTES:
+                if sum(turn.size for turn in turns) >= enough_bytes:
                     break
-            return turns
+        return turns
 
     @staticmethod
     def _of_gen(user: UserId, session: SessionId, gen: Gen) -> dict[str, Any]:

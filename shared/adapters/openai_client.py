@@ -8,10 +8,17 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
 from httpx2 import HTTPError
 from openai import AsyncOpenAI, OpenAIError
+from pydantic import BaseModel, ConfigDict
 
 AZURE_SCOPE = "https://cognitiveservices.azure.com/.default"
 # what the SDK raises, and what it lets through of answers that are none: no JSON, other JSON, or too deep for a parser
 UNUSABLE = (OpenAIError, HTTPError, AzureError, TimeoutError, ValueError, AttributeError, RecursionError)
+
+
+class Lenient(BaseModel):
+    """What is read of an answer; whatever else it says is passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 @dataclass(frozen=True, slots=True)

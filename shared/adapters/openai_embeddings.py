@@ -3,9 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict
-
-from shared.adapters.openai_client import UNUSABLE, ModelEndpoint
+from shared.adapters.openai_client import UNUSABLE, Lenient, ModelEndpoint
 from shared.domain.vectors import DIMENSIONS, Vector, make_vector
 from shared.metering import current_meter
 from shared.ports.embedder import EmbedderUnavailable
@@ -67,22 +65,16 @@ def _beginning(text: str) -> str:
     return text.encode()[:MAX_TEXT_BYTES].decode(errors="ignore")
 
 
-class _Lenient(BaseModel):
-    """What is read of an answer; whatever else it says is passed over."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
-
-
-class _Embedding(_Lenient):
+class _Embedding(Lenient):
     index: int
     embedding: tuple[float, ...]
 
 
-class _Usage(_Lenient):
+class _Usage(Lenient):
     prompt_tokens: int = 0
 
 
-class _Answer(_Lenient):
+class _Answer(Lenient):
     data: tuple[_Embedding, ...]
     usage: _Usage | None = None
 

@@ -5,8 +5,9 @@ import re
 from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCallFunction
 from openai.types.completion_usage import CompletionUsage
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from shared.adapters.openai_client import Lenient
 from shared.domain.errors import ContentFiltered, ModelUnavailable
 from shared.domain.turns import MAX_REPLY_BYTES, FunctionCall, TokenUsage, ToolCall
 from shared.ports.model import ChatReply
@@ -37,38 +38,32 @@ def _reply_of(completion: "_Completion") -> ChatReply:
     return _checked(choice.message.content or "", calls, choice.finish_reason or "stop", completion.usage)
 
 
-class _Lenient(BaseModel):
-    """What is read of an answer; whatever else it says is passed over."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
-
-
-class _Function(_Lenient):
+class _Function(Lenient):
     name: str
     arguments: str
 
 
-class _Call(_Lenient):
+class _Call(Lenient):
     id: str
     function: _Function
 
 
-class _Said(_Lenient):
+class _Said(Lenient):
     content: str | None = None
     tool_calls: tuple[_Call, ...] | None = None
 
 
-class _Choice(_Lenient):
+class _Choice(Lenient):
     message: _Said
     finish_reason: str | None = None
 
 
-class _Usage(_Lenient):
+class _Usage(Lenient):
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
 
-class _Completion(_Lenient):
+class _Completion(Lenient):
     choices: tuple[_Choice, ...] | None = None
     usage: _Usage | None = None
 
@@ -139,7 +134,8 @@ def _checked(text: str, calls: tuple[ToolCall, ...], reason: str, usage: Complet
         raise filtered()
     if not text and not calls:
         raise unavailable("The model sent an empty answer")
-    if len(text.encode(errors="replace")) + sum(len(call.function.arguments) for call in calls) > MAX_REPLY_BYTES:
+    parts = [text, *(part for call in calls for part in (call.id, call.function.name, call.function.arguments))]
+    if sum(len(part.encode(errors="replace")) for part in parts) > MAX_REPLY_BYTES:
         raise unavailable("The model sent more than a turn can hold")
     counted = (
         TokenUsage(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens) if usage else None

@@ -106,7 +106,7 @@ def error_schemas() -> dict[str, Any]:
 def render(status: int, error: Error, retry_after: float | None = None) -> JSONResponse:
     """An error as an answer, with the headers clients steer by."""
     headers = {"x-ms-error-code": error.code}
-    if status in {429, 503} or retry_after is not None:
+    if status == 503 or retry_after is not None:  # noqa: PLR2004
         headers["Retry-After"] = str(max(1, math.ceil(retry_after or 1)))
     if status == 401:  # noqa: PLR2004
         headers["WWW-Authenticate"] = "Bearer"

@@ -12,7 +12,7 @@ from shared.ports.jobs import ConsolidationJob
 from tests.conftest import Rows
 from tests.support.app import Keepsake
 from tests.support.ask import ADA
-from tests.support.model_server import ModelServer
+from tests.support.model_server import REFUSAL, ModelServer
 from tests.support.rows import bump_epoch
 
 pytestmark = pytest.mark.anyio
@@ -193,8 +193,7 @@ async def test_a_session_that_lives_on_outlives_its_summary(
     """What a summary tells of is gone on day 90, even if the session was kept alive by what it does not tell of."""
     await summarised(keepsake, cosmos, "s", "My cat is called Mina.")
     cosmos.clock.advance(30 * DAY)
-    refusal = json.dumps({"error": {"code": "content_filter", "message": "no"}})
-    model.script.append(Behaviour(status=400, body=refusal))
+    model.script.append(REFUSAL)
     assert (await keepsake.chat("Refused", session_id="s")).status_code == 422
     cosmos.clock.advance(61 * DAY)
     assert "summary" not in await keepsake.get("/sessions/s")

@@ -82,9 +82,7 @@ async def embedding(keepsake: Keepsake, model: ModelServer) -> AsyncIterator[Non
     """While a session that is consolidated waits for its vectors; it ends well, or finds the session gone."""
     model.embedding_script.append(Behaviour(delay=0.5))
     task = asyncio.create_task(consolidate(keepsake))
-    async with asyncio.timeout(10):
-        while not model.embedding_requests:  # noqa: ASYNC110 - the server is on another thread
-            await asyncio.sleep(0.005)
+    await model.wait_for_embedding_requests(1)
     yield
     assert await task in {200, 409}
 

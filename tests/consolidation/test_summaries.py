@@ -10,7 +10,7 @@ from local.model import Behaviour
 from shared.prompts.summarise import answer_schema
 from tests.conftest import Rows
 from tests.support.app import BEN, Keepsake, running
-from tests.support.model_server import ModelServer
+from tests.support.model_server import REFUSAL, ModelServer
 
 pytestmark = pytest.mark.anyio
 
@@ -118,8 +118,7 @@ async def test_without_a_model_a_summary_is_made_of_sentences(cosmos: LocalCosmo
 async def test_what_the_provider_refuses_is_summarised_without_it_f16(keepsake: Keepsake, model: ModelServer) -> None:
     """After a content filter the summary is extractive, at once and for good."""
     await keepsake.chat("My cat is called Mina.")
-    refusal = json.dumps({"error": {"code": "content_filter", "message": "no"}})
-    model.script.append(Behaviour(status=400, body=refusal))
+    model.script.append(REFUSAL)
     async with keepsake.client() as client:
         session = (await client.post("/sessions/s/consolidate")).json()
     assert session["summary"]["extractive"] is True
@@ -130,13 +129,12 @@ async def test_a_summary_outlives_a_piece_that_nothing_can_be_chosen_from_f16(
 ) -> None:
     """What was known stays as it is, and says that no model took in what came after."""
     notes = f"The user's cat is called Mina{' and so on' * 30}."
-    refusal = json.dumps({"error": {"code": "content_filter", "message": "no"}})
     async with keepsake.client() as client:
         await keepsake.chat("Thanks!")
         model.script.append(Behaviour(text=json.dumps({"title": "A cat", "summary": notes})))
         await client.post("/sessions/s/consolidate")
         await keepsake.chat("Thanks!")
-        model.script.append(Behaviour(status=400, body=refusal))
+        model.script.append(REFUSAL)
         session = (await client.post("/sessions/s/consolidate")).json()
     assert session["summary"] == {"text": notes, "from_seq": 1, "to_seq": 2, "extractive": True}
 
@@ -146,7 +144,6 @@ async def test_what_a_model_noted_is_kept_whole_beside_sentences_of_what_is_refu
 ) -> None:
     """Refusals, one after the other, add what the user said while there is room, and take nothing away."""
     notes = " ".join(f"The user's neighbour number {n} keeps {n} bees." for n in range(30))
-    refusal = json.dumps({"error": {"code": "content_filter", "message": "no"}})
     texts = []
     async with keepsake.client() as client:
         await keepsake.chat("Thanks!")
@@ -154,7 +151,7 @@ async def test_what_a_model_noted_is_kept_whole_beside_sentences_of_what_is_refu
         await client.post("/sessions/s/consolidate")
         for said in ("My sister lives in Oslo.", "My brother lives in Bergen.", f"I live {'far ' * 50}away."):
             await keepsake.chat(said)
-            model.script.append(Behaviour(status=400, body=refusal))
+            model.script.append(REFUSAL)
             texts.append((await client.post("/sessions/s/consolidate")).json()["summary"]["text"])
     assert texts[0] == f"{notes}\nMy sister lives in Oslo."
     assert texts[1] == texts[2] == f"{texts[0]}\nMy brother lives in Bergen."

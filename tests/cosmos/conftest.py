@@ -1,30 +1,13 @@
-"""A local Cosmos DB and a client of the real SDK for each test."""
+"""A client of the real SDK for each test, on its local Cosmos DB."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from local.cosmos import LOCAL_ENDPOINT, LOCAL_KEY, LocalCosmos
-
-DECLARATION = Path(__file__).parents[2] / "infra" / "containers.json"
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    """Run async tests on asyncio, as the SDK does."""
-    return "asyncio"
-
-
-@pytest.fixture
-def cosmos() -> Iterator[LocalCosmos]:
-    """Open a database in memory with the product's containers."""
-    database = LocalCosmos.open(None, DECLARATION)
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -60,7 +60,10 @@ def test_the_tests_and_folders_it_points_to_exist() -> None:
 
 def test_every_error_code_is_explained() -> None:
     """The table of errors has each code a caller may meet."""
-    codes = re.findall(r'^    code = "(\w+)"', (ROOT / "shared/domain/errors.py").read_text(), re.MULTILINE)
+    domain, http = ((ROOT / "shared" / name).read_text() for name in ("domain/errors.py", "http/errors.py"))
+    codes = re.findall(r'^    code = "(\w+)"', domain, re.MULTILINE)
+    codes += re.findall(r'(?:code=|\d{3}: )"(\w+)"', http)
+    assert {"turn_conflict", "method_not_allowed", "internal_error"} <= set(codes)
     assert [code for code in codes if f"`{code}`" not in README] == []
 
 

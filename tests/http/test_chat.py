@@ -7,9 +7,10 @@ import httpx
 import pytest
 
 from local.model import Behaviour
+from shared.domain.turns import MAX_REPLY_BYTES
 from tests.conftest import Rows
 from tests.support.app import BEN, Keepsake
-from tests.support.model_server import ModelServer
+from tests.support.model_server import REFUSAL, ModelServer
 
 pytestmark = pytest.mark.anyio
 
@@ -197,7 +198,7 @@ async def test_without_a_usable_answer_nothing_is_stored(
 @pytest.mark.parametrize(
     "behaviour",
     [
-        Behaviour(status=400, body='{"error": {"code": "content_filter", "message": "no"}}'),
+        REFUSAL,
         Behaviour(text="", finish_reason="content_filter"),
     ],
 )
@@ -213,6 +214,20 @@ async def test_a_refused_message_is_kept_as_refused(
     turns = await keepsake.transcript()
     assert [(turn["status"], len(turn["messages"])) for turn in turns] == [("refused", 1)]
     assert "0 earlier messages" in (await keepsake.chat("Hello")).json()["reply"]
+
+
+@pytest.mark.parametrize("part", ["id", "name", "arguments"])
+async def test_a_tool_call_that_no_turn_can_hold_is_no_answer_f28(
+    keepsake: Keepsake, model: ModelServer, part: str
+) -> None:
+    """Bytes count, of every part of it, as they do for text."""
+    large = "é" * (MAX_REPLY_BYTES // 2 + 1)
+    told = {"id": "c1", "name": "find", "arguments": "{}"} | {part: large}
+    call = {"id": told.pop("id"), "type": "function", "function": told}
+    model.script.append(Behaviour(text="", tool_calls=(call,), finish_reason="tool_calls"))
+    answer = await keepsake.chat("Hello", turn_id="t")
+    assert (answer.status_code, _code(answer)) == (503, "model_unavailable")
+    assert (await keepsake.get("/sessions"))["value"] == []
 
 
 async def test_a_truncated_answer_says_so(keepsake: Keepsake, model: ModelServer) -> None:

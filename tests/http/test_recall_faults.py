@@ -13,7 +13,7 @@ from shared.services import recall
 from shared.services.recall import MAX_SEARCHES
 from tests.conftest import Rows
 from tests.support.app import Keepsake, running
-from tests.support.model_server import ModelServer
+from tests.support.model_server import REFUSAL, ModelServer
 from tests.support.recall import ASKED, BIKE, recalled
 from tests.support.rows import bump_epoch, create_items, replace_item
 
@@ -67,8 +67,7 @@ async def test_what_has_expired_is_not_recalled_f26(keepsake: Keepsake, cosmos: 
 
 async def test_a_refused_message_is_never_recalled(keepsake: Keepsake, model: ModelServer, cosmos_rows: Rows) -> None:
     """Told again it would be refused again, with whatever was asked: not as a hit, not beside one, by no vector."""
-    refusal = Behaviour(status=400, body='{"error": {"code": "content_filter", "message": "no"}}')
-    model.script.extend([Behaviour(), refusal, Behaviour()])
+    model.script.extend([Behaviour(), REFUSAL, Behaviour()])
     for text, turn_id in ((BIKE, "bike"), (f"{BIKE} and stolen", "refused"), ("Well", "well")):
         await keepsake.chat(text, session_id="monday", turn_id=turn_id)
     async with keepsake.client() as client:
@@ -213,9 +212,7 @@ async def test_callers_who_leave_while_it_searches_take_nothing_along(
     model.embedding_requests.clear()
     model.embedding_script.extend([Behaviour(delay=2.0)] * MAX_SEARCHES)
     turns = [asyncio.create_task(keepsake.chat(ASKED, session_id=f"s{n}", turn_id="t")) for n in range(MAX_SEARCHES)]
-    async with asyncio.timeout(10):
-        while len(model.embedding_requests) < MAX_SEARCHES:  # noqa: ASYNC110 - the server is on another thread
-            await asyncio.sleep(0.005)
+    await model.wait_for_embedding_requests(MAX_SEARCHES)
     for turn in turns:
         turn.cancel()
     await asyncio.gather(*turns, return_exceptions=True)

@@ -19,7 +19,7 @@ from shared.services import conversation
 from shared.services.commits import STORE_SECONDS
 from tests.support.app import Keepsake
 from tests.support.ask import ADA, a_question
-from tests.support.model_server import ModelServer
+from tests.support.model_server import REFUSAL, ModelServer
 
 pytestmark = pytest.mark.anyio
 
@@ -104,7 +104,7 @@ async def test_a_slow_reader_holds_the_model_back(keepsake: Keepsake, model: Mod
         (Behaviour(body="<html>Sign in</html>"), 503, "model_unavailable"),
         (Behaviour(text=""), 503, "model_unavailable"),
         (Behaviour(text="a b c", breaks_off_after=0), 503, "model_unavailable"),
-        (Behaviour(status=400, body='{"error": {"code": "content_filter"}}'), 422, "content_filtered"),
+        (REFUSAL, 422, "content_filtered"),
         (Behaviour(text="", finish_reason="content_filter"), 422, "content_filtered"),
     ],
 )

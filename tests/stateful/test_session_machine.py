@@ -1,7 +1,6 @@
 """Random lives of two sessions against a dict: turns, resends, deletes, crashes, and a Redis that comes and goes."""
 
 import asyncio
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from tests.support.faulty import Countdown, MortalTransport, ProcessDied
 from tests.support.model_server import ModelServer
 from tests.support.redis_server import RedisServer
 
-CONTAINERS = json.loads((Path(__file__).parent.parent.parent / "infra" / "containers.json").read_text())
+CONTAINERS = Path(__file__).parent.parent.parent / "infra" / "containers.json"
 SLOW = os.environ.get("KEEPSAKE_SLOW") == "1"
 SESSIONS = st.sampled_from(["a", "b"])
 TURNS = st.sampled_from([f"t{n}" for n in range(5)])
@@ -83,7 +82,7 @@ class Sessions(RuleBasedStateMachine):
     def send_and_die(self, session: str, turn: str, body: str, dies_at: int, applied: bool) -> None:  # noqa: FBT001
         """A worker dies somewhere in a turn: the turn is stored whole or not at all."""
         self.runner.run(self._send_and_die(session, turn, body, Countdown(dies_at, applied=applied)))
-        self._end_leases()
+        self.redis.end_leases()
         stored = self._transcript(session)
         before = self.expected.get(session, [])
         assert stored[: len(before)] == before
@@ -115,7 +114,7 @@ class Sessions(RuleBasedStateMachine):
             client.flushall()
             for key, fields in self.snapshot.items():
                 client.hset(key, mapping=fields)
-        self._end_leases()
+        self.redis.end_leases()
 
     @rule(session=SESSIONS, turn=TURNS, body=BODIES)
     def send_without_redis(self, session: str, turn: str, body: str) -> None:
@@ -164,11 +163,3 @@ class Sessions(RuleBasedStateMachine):
                 await services.conversation.ask(ADA, a_question(session, turn, body))
             except (ProcessDied, KeepsakeError):
                 return
-
-    def _end_leases(self) -> None:
-        """A dead worker's lease would be waited for; here no time passes."""
-        with self.redis.client() as client:
-            for key in client.keys("session:*"):
-                for field in client.hkeys(key):
-                    if field.startswith("o:"):
-                        client.hdel(key, field)

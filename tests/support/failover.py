@@ -25,11 +25,10 @@ class Sentinel(RedisServer):
 
 @dataclass(frozen=True, slots=True)
 class Failover:
-    """A primary, its copy, and who decides."""
+    """A primary, and its copy."""
 
     primary: RedisServer
     copy: RedisServer
-    sentinel: Sentinel
 
     async def until_promoted(self) -> None:
         """Return when the sentinel has made the copy a primary.
@@ -55,7 +54,7 @@ async def running_failover() -> AsyncIterator[Failover]:
             client.sentinel_monitor(NAME, "127.0.0.1", port, 1)
             client.sentinel_set(NAME, "down-after-milliseconds", 300)
             await _until(lambda: bool(client.sentinel_slaves(NAME)))
-        yield Failover(primary, copy, sentinel)
+        yield Failover(primary, copy)
 
 
 def _open_port(client: redis.Redis) -> int:

@@ -9,6 +9,8 @@ from typing import Any, Self
 from local.model import Behaviour, ScriptedModel
 from local.serving import address_of, listen, serving
 
+REFUSAL = Behaviour(status=400, body='{"error": {"code": "content_filter", "message": "no"}}')  # by the provider
+
 
 class ModelServer:
     """A real HTTP server for the length of a test session."""
@@ -83,9 +85,15 @@ class ModelServer:
         Raises:
             TimeoutError: after ten seconds without.
         """
-        async with asyncio.timeout(10):
-            while len(self.requests) < count:  # noqa: ASYNC110 - the server is on another thread
-                await asyncio.sleep(0.005)
+        await _until_seen(self.requests, count)
+
+    async def wait_for_embedding_requests(self, count: int) -> None:
+        """Return when so many requests for vectors were seen.
+
+        Raises:
+            TimeoutError: after ten seconds without.
+        """
+        await _until_seen(self.embedding_requests, count)
 
     def __enter__(self) -> Self:
         """Start serving."""
@@ -106,3 +114,9 @@ class ModelServer:
         async with serving(self._model.app, self._front):
             self._ready.set()
             await self._stop.wait()
+
+
+async def _until_seen(requests: list[dict[str, Any]], count: int) -> None:
+    async with asyncio.timeout(10):
+        while len(requests) < count:  # noqa: ASYNC110 - the server is on another thread
+            await asyncio.sleep(0.005)

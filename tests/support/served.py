@@ -1,7 +1,6 @@
 """The application on a real port, on a thread of its own."""
 
 import asyncio
-import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -36,8 +35,7 @@ def _run(loop: asyncio.AbstractEventLoop, model: HasUrl, started: Future[str], s
 
 
 async def _serve(model: HasUrl, started: Future[str], stopped: asyncio.Event) -> None:
-    declaration = json.loads((ROOT / "infra" / "containers.json").read_text())
-    cosmos = LocalCosmos.open(None, declaration)
+    cosmos = LocalCosmos.open(None, ROOT / "infra" / "containers.json")
     with listen(0) as front:
         async with running(cosmos, model) as app, serving(app.api, front):
             started.set_result(address_of(front))

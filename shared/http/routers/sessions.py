@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
 
-from shared.domain import errors
+from shared.domain import errors, turns
 from shared.domain.ids import SessionId
 from shared.domain.sessions import SessionPatch, session_etag
 from shared.http.errors import error_responses
@@ -53,9 +53,7 @@ async def read_session(
     session_id: SessionIdText, user: CurrentUser, services: CurrentServices, response: Response
 ) -> SessionView:
     """A session's header, with its summary when there is one."""
-    header = await services.sessions.read(user, SessionId(session_id))
-    response.headers["ETag"] = f'"{session_etag(header)}"'
-    return SessionView.of(header)
+    return _render(await services.sessions.read(user, SessionId(session_id)), response)
 
 
 @router.patch(
@@ -77,9 +75,7 @@ async def update_session(
 ) -> SessionView:
     """Set title, extraction strategy or time to live; null clears one."""
     patch = SessionPatch(frozenset(body.model_fields_set), body.title, body.strategy, body.ttl_seconds)
-    header = await services.sessions.update(user, SessionId(session_id), patch, bare_etag(if_match))
-    response.headers["ETag"] = f'"{session_etag(header)}"'
-    return SessionView.of(header)
+    return _render(await services.sessions.update(user, SessionId(session_id), patch, bare_etag(if_match)), response)
 
 
 @router.delete(
@@ -111,14 +107,17 @@ async def consolidate_now(
     It is done when `consolidated_seq` is `turn_count`; a minute may not be enough for a very long session, send again
     then. Twice is harmless. For a user who switched memory off nothing is summarised, and it does not grow.
     """
-    header = await services.consolidation.consolidate(user, SessionId(session_id))
-    response.headers["ETag"] = f'"{session_etag(header)}"'
-    return SessionView.of(header)
+    return _render(await services.consolidation.consolidate(user, SessionId(session_id)), response)
 
 
 def bare_etag(if_match: str | None) -> str | None:
     """The ETag without its quotes; the digest is strong, so a weak mark is dropped too."""
     return if_match and if_match.removeprefix("W/").strip('"')
+
+
+def _render(header: turns.Header, response: Response) -> SessionView:
+    response.headers["ETag"] = f'"{session_etag(header)}"'
+    return SessionView.of(header)
 
 
 def _read_place(cursor: str) -> HeaderCursor:

@@ -51,9 +51,7 @@ class SessionView(BaseModel):
             ttl_seconds=header.ttl_seconds,
             turn_count=header.turn_count,
             consolidated_seq=header.consolidated_seq,
-            summary=SummaryView(**header.summary.model_dump(exclude={"title", "expires_at"}))
-            if header.summary
-            else None,
+            summary=SummaryView.of(header.summary) if header.summary else None,
             last_active_at=header.last_active_at,
             created_at=header.created_at,
         )
