@@ -221,9 +221,9 @@ async def test_a_tool_call_that_is_being_written_is_a_first_token(
     keepsake: Keepsake, model: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model that writes calls, and no text, is not given up as silent."""
-    monkeypatch.setattr(conversation, "FIRST_TOKEN_SECONDS", 1.0)
-    calls = [{"id": f"c{n}", "type": "function", "function": {"name": "f", "arguments": "{}"}} for n in range(3)]
-    model.script.append(Behaviour(text="", tool_calls=calls, piece_delay=0.6))
+    monkeypatch.setattr(conversation, "FIRST_TOKEN_SECONDS", 2.5)
+    calls = [{"id": f"c{n}", "type": "function", "function": {"name": "f", "arguments": "{}"}} for n in range(6)]
+    model.script.append(Behaviour(text="", tool_calls=calls, piece_delay=0.5))
     answer = await keepsake.chat("Hello", tools=[{"type": "function", "function": {"name": "f"}}], stream=True)
     assert "event: done" in answer.text
 
