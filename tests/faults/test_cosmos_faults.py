@@ -88,9 +88,10 @@ async def test_a_cosmos_that_hangs_is_given_up_and_nothing_doubles_f12(
     applied: bool,  # noqa: FBT001
 ) -> None:
     """A write may have happened when its answer never comes: the resend finds out, and there is one document."""
-    monkeypatch.setattr(cosmos_client, "CALL_SECONDS", 0.2)
-    cosmos.faults.add(Fault(kind=kind, hang=True, applied=applied, times=3))
-    await keepsake.chat("Hello", turn_id="t")
+    with monkeypatch.context() as impatient:
+        impatient.setattr(cosmos_client, "CALL_SECONDS", 0.2)
+        cosmos.faults.add(Fault(kind=kind, hang=True, applied=applied, times=3))
+        await keepsake.chat("Hello", turn_id="t")
     cosmos.faults.clear()
     answer = await keepsake.chat("Hello", turn_id="t")
     assert (answer.status_code, answer.json()["seq"]) == (200, 1)
@@ -101,10 +102,11 @@ async def test_a_store_that_hangs_is_told_to_all_who_wait_at_once(
     keepsake: Keepsake, cosmos: LocalCosmos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Five turns of one session behind one hung commit: the four others are not made to find out one by one."""
-    monkeypatch.setattr(commits, "STORE_SECONDS", 0.3)
     await keepsake.chat("First")
     cosmos.faults.add(Fault(kind="batch", hang=True, times=100))
-    answers = await asyncio.gather(*(keepsake.chat(f"Message {n}") for n in range(5)))
+    with monkeypatch.context() as impatient:
+        impatient.setattr(commits, "STORE_SECONDS", 1.0)  # by then all five wait
+        answers = await asyncio.gather(*(keepsake.chat(f"Message {n}") for n in range(5)))
     hits = cosmos.faults.hits()
     cosmos.faults.clear()
     assert {answer.status_code for answer in answers} == {503}

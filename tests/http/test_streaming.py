@@ -89,9 +89,10 @@ async def test_a_slow_reader_holds_the_model_back(keepsake: Keepsake, model: Mod
     model.script.append(Behaviour(text="word " * 4000))
     stream = services.conversation.stream(ADA, a_question())
     await stream.receive()
-    for _ in range(20):
-        await asyncio.sleep(0.01)
-    assert stream._events.qsize() <= 8
+    async with asyncio.timeout(10):
+        while not stream._events.full():  # noqa: ASYNC110 - a queue tells nobody that it is full
+            await asyncio.sleep(0.005)
+    assert await keepsake.transcript() == []
     stream.leave(interrupt=True)
     await model.until_idle()
 

@@ -85,24 +85,20 @@ async def test_tokens_run_out_under_load_and_no_request_fails_f7(
     """While the token changes again and again, and old connections are closed, every call is answered."""
     server = Server(host=None, port=0, tls=False, socket=str(redis.socket), identity=identity)
     cache = RedisSessions(connect(server), 60)
-    stop = asyncio.Event()
+    calls = [0] * 8
 
-    async def work(session: SessionId) -> int:
-        calls = 0
-        while not stop.is_set():
-            lease = LeaseRequest(TurnId(f"t{calls % 5}"), "owner", "hash", 1)
-            assert isinstance(await cache.open_turn(UserId("ada"), session, lease), CachedSession)
-            calls += 1
-        return calls
+    async def work(number: int) -> None:
+        while identity.rotations <= 10:
+            lease = LeaseRequest(TurnId(f"t{calls[number] % 5}"), "owner", "hash", 1)
+            assert isinstance(await cache.open_turn(UserId("ada"), SessionId(f"s{number}"), lease), CachedSession)
+            calls[number] += 1
+            if min(calls) >= identity.rotations:  # each has had an answer by the token of now
+                identity.rotate()
 
-    workers = [asyncio.create_task(work(SessionId(f"s{n}"))) for n in range(8)]
-    for _ in range(10):
-        await asyncio.sleep(0.05)
-        identity.rotate()
-    stop.set()
-    calls = await asyncio.gather(*workers)
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(work(number) for number in range(8)))
     await cache.close()
-    assert min(calls) > 5
+    assert min(calls) >= 10
 
 
 @pytest.fixture

@@ -31,11 +31,11 @@ def _chance_of_its_own() -> None:
 
 
 @pytest.fixture
-def closed_port() -> str:
-    """An address where nobody listens."""
+def closed_port() -> Iterator[str]:
+    """An address where nobody listens, nor can while the test runs."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 @pytest.fixture
