@@ -10,6 +10,8 @@ import pytest
 from local.cosmos import Fault, LocalCosmos
 from local.model import Behaviour
 from shared.adapters.cosmos_items import read_time
+from shared.adapters.job_messages import write_job
+from shared.background import Background
 from shared.domain.ids import SessionId
 from shared.ports.jobs import ConsolidationJob
 from shared.services import consolidation
@@ -72,6 +74,15 @@ async def test_a_repair_quotes_no_field_that_the_model_made_up_f31(keepsake: Kee
         await client.post("/sessions/s/consolidate")
     assert [m["role"] for m in model.requests[-1]["messages"] if "Mallory" in m["content"]] == ["assistant"]
     assert "extra_forbidden" in model.requests[-1]["messages"][-1]["content"]
+
+
+async def test_a_repair_shows_the_beginning_of_a_long_answer_f17(keepsake: Keepsake, model: ModelServer) -> None:
+    """A model that wrote a book does not get it back whole."""
+    await keepsake.chat("My cat is called Mina.")
+    model.script.extend([Behaviour(text="x" * 10_000), FIT])
+    async with keepsake.client() as client:
+        await client.post("/sessions/s/consolidate")
+    assert [len(m["content"]) for m in model.requests[-1]["messages"] if m["role"] == "assistant"] == [4000]
 
 
 @pytest.mark.parametrize("unfit", UNFIT)
@@ -190,6 +201,21 @@ async def test_a_session_that_kills_its_process_is_given_up_too_f24(
             await asyncio.wait({work})
     (header,) = live_rows("session")
     assert (header["parked"], header["attempts"], header["due_at"]) == ("delivered_too_often", 5, None)
+
+
+@pytest.mark.parametrize(("deliveries", "counted"), [(4, 0), (5, 1)])
+async def test_the_fifth_delivery_is_the_last_f24(
+    keepsake: Keepsake, model: ModelServer, live_rows: Rows, deliveries: int, counted: int
+) -> None:
+    """It counts before the work begins, and the ones before it do not."""
+    await keepsake.chat("My cat is called Mina.")
+    model.slow_next(5)
+    message = write_job(ConsolidationJob(ADA, SessionId("s"))).encode()
+    work = asyncio.create_task(Background(keepsake.composition).consolidate_session(message, deliveries))
+    await model.wait_for_requests(2)
+    assert live_rows("session")[0].get("attempts", 0) == counted
+    work.cancel()
+    await asyncio.wait({work})
 
 
 async def test_a_last_delivery_that_fails_counts_once_f24(

@@ -1,5 +1,6 @@
 """The timer: it finds what is due, page by page, fills the queue, and does nothing else."""
 
+import asyncio
 import logging
 import re
 from datetime import UTC, datetime, timedelta
@@ -7,7 +8,9 @@ from typing import Any
 
 import pytest
 
+import local.__main__ as laptop
 from local.cosmos import Fault, LocalCosmos
+from local.tasks import beside
 from shared.adapters.cosmos_items import empty_header, write_time
 from shared.domain.errors import KeepsakeError
 from shared.domain.ids import Gen, SessionId, UserId
@@ -118,10 +121,26 @@ async def test_a_scan_that_breaks_off_is_begun_anew_f21(cosmos: LocalCosmos, mod
         assert await services.idle_sessions.queue_due() == 2400
 
 
-async def test_a_queue_that_is_away_costs_no_turn(cosmos: LocalCosmos, model: ModelServer) -> None:
+async def test_a_queue_that_is_away_costs_no_turn(
+    cosmos: LocalCosmos, model: ModelServer, caplog: pytest.LogCaptureFixture
+) -> None:
     """A tenth turn is stored and answered all the same; the timer's run fails, and is seen to."""
+    caplog.set_level(logging.INFO)
     async with running(cosmos, model, queue_endpoint="http://127.0.0.1:9/none", queue_key="bm9uZQ==") as keepsake:
         answers: list[Any] = [await keepsake.chat(f"Message {n}") for n in range(10)]
         with pytest.raises(QueueUnavailable):
             await keepsake.tick()
     assert [answer.status_code for answer in answers] == [200] * 10
+    assert "run operation=summarise_idle_sessions error_type=QueueUnavailable ms=" in caplog.text
+
+
+async def test_timers_of_a_laptop_go_on_when_a_store_was_away(
+    keepsake: Keepsake, cosmos: LocalCosmos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that fails is told in its line, and the next tick comes."""
+    monkeypatch.setattr(laptop, "TIMER_SECONDS", 0.01)
+    cosmos.faults.add(Fault(status=503, kind="query", times=10_000))
+    async with beside(laptop._tick(keepsake.composition)) as ticking, asyncio.timeout(20):
+        while cosmos.faults.hits() < 8:
+            assert not ticking.done()
+            await asyncio.sleep(0.005)

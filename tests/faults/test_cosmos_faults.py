@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 
 from local.cosmos import Fault, LocalCosmos
+from local.cosmos.wire import WireRequest
 from shared.adapters import cosmos_client
 from shared.services import commits
-from tests.conftest import Rows
-from tests.support.app import Keepsake
+from tests.conftest import ROOT, Rows
+from tests.support.app import Keepsake, running
+from tests.support.faulty import PageTransport, Watched
+from tests.support.model_server import ModelServer
 from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -42,6 +45,34 @@ async def test_a_batch_that_fails_once_is_still_a_turn_f9(keepsake: Keepsake, co
     assert (answer.status_code, answer.json()["seq"]) == (200, 2)
 
 
+async def test_a_batch_that_meets_others_is_tried_until_it_is_in_f10(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+    """449, another write of the document is under way, is a lost race and no failure of the store."""
+    await keepsake.chat("First")
+    cosmos.faults.add(Fault(status=449, kind="batch", times=4))
+    answer = await keepsake.chat("Hello")
+    assert (answer.status_code, answer.json()["seq"], cosmos.faults.hits()) == (200, 2, 4)
+
+
+@pytest.mark.parametrize("page", [b"<html>Sign in</html>", b"\xff"])
+async def test_an_answer_that_is_a_page_is_503_f9(cosmos: LocalCosmos, model: ModelServer, page: bytes) -> None:
+    """A proxy that answers in Cosmos DB's place is Cosmos DB away, and no error of ours."""
+    async with running(cosmos, model, wrap=lambda inner: PageTransport(inner, page)) as app:
+        answer = await app.chat("Hello")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "store_unavailable")
+
+
+async def test_under_session_consistency_our_reads_name_what_was_written(model: ModelServer) -> None:
+    """The client learns the account's consistency, or it would send no session tokens: a turn could miss another."""
+    cosmos = LocalCosmos.open(None, ROOT / "infra" / "containers.json", consistency="Session")
+    tokens: list[str | None] = []
+    cosmos.faults.add(Fault(kind="read", match=lambda request: _note(tokens, request)))
+    async with running(cosmos, model) as app:
+        for text in ("One", "Two"):
+            await app.chat(text)
+    cosmos.close()
+    assert tokens[-1]
+
+
 async def test_a_throttled_cosmos_is_waited_for_then_503_with_its_hint_f8(
     keepsake: Keepsake, cosmos: LocalCosmos
 ) -> None:
@@ -60,6 +91,16 @@ async def test_fifty_writers_on_one_session_all_get_in_f10(keepsake: Keepsake, c
     answers = await asyncio.gather(*(keepsake.chat(f"Message {n}") for n in range(50)))
     assert {answer.status_code for answer in answers} == {200}
     assert sorted(row["seq"] for row in cosmos_rows("turn")) == list(range(1, 51))
+
+
+async def test_turns_at_once_in_one_worker_lose_few_races_f10(cosmos: LocalCosmos, model: ModelServer) -> None:
+    """They wait for each other, and know how far the one before them came."""
+    watched = Watched()
+    async with running(cosmos, model, wrap=watched.wrap) as app:
+        await app.chat("First")
+        before = watched.batches
+        await asyncio.gather(*(app.chat(f"Message {n}") for n in range(20)))
+    assert watched.batches - before < 30
 
 
 async def test_a_create_that_was_made_before_is_found_f11(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
@@ -139,6 +180,16 @@ async def test_short_pages_lose_nothing(keepsake: Keepsake, cosmos: LocalCosmos)
     assert "12 earlier messages" in (await keepsake.chat("And?")).json()["reply"]
 
 
+async def test_a_write_whose_answer_is_late_is_not_sent_again_by_the_sdk_f12(
+    keepsake: Keepsake, cosmos: LocalCosmos
+) -> None:
+    """It may have been applied: what becomes of it is for us to judge."""
+    cosmos.faults.add(Fault(kind="create", path="/preferences", delay=2.2, times=99))
+    async with keepsake.client() as client:
+        assert (await client.put("/preferences", json={"preferences": {"a": 1}})).status_code == 503
+    assert cosmos.faults.hits() == 1
+
+
 async def test_preferences_survive_a_lost_answer_f12(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
     """A write whose answer was lost may be sent again."""
     cosmos.faults.add(Fault(status=500, kind="create", applied=True))
@@ -147,3 +198,8 @@ async def test_preferences_survive_a_lost_answer_f12(keepsake: Keepsake, cosmos:
         lost = await client.put("/preferences", **sent)
         again = await client.put("/preferences", **sent)
     assert (lost.status_code, again.status_code, again.json()["preferences"]) == (503, 200, {"a": 1})
+
+
+def _note(tokens: list[str | None], request: WireRequest) -> bool:
+    tokens.append(request.headers.get("x-ms-session-token"))
+    return False

@@ -159,6 +159,16 @@ async def test_messages_that_the_provider_refuses_are_the_caller_s_to_change(
     assert (await keepsake.chat("Hello")).status_code == 400
 
 
+async def test_two_ids_for_one_turn_are_refused(keepsake: Keepsake, model: ModelServer) -> None:
+    """A header that says another id than the body is a mistake, and neither is taken."""
+    async with keepsake.client() as client:
+        body = {"message": "Hello", "session_id": "s", "turn_id": "t"}
+        differ = await client.post("/chat", json=body, headers={"Idempotency-Key": "k"})
+        agree = await client.post("/chat", json=body, headers={"Idempotency-Key": "t"})
+    assert (differ.status_code, differ.json()["error"]["target"]) == (400, "turn_id")
+    assert (agree.json()["turn_id"], len(model.requests)) == ("t", 1)
+
+
 async def test_ids_are_made_when_none_are_given(keepsake: Keepsake) -> None:
     """Without ids each send is a new turn of a new session."""
     async with keepsake.client() as client:
@@ -172,6 +182,7 @@ async def test_ids_are_made_when_none_are_given(keepsake: Keepsake) -> None:
     ("behaviour", "retry_after"),
     [
         (Behaviour(status=429, headers={"retry-after": "7"}, body="{}"), "7"),
+        (Behaviour(status=429, headers={"retry-after": "6.2"}, body="{}"), "7"),
         (Behaviour(status=429, headers={"retry-after": "3600"}, body="{}"), "30"),
         (Behaviour(status=500, body="{}"), "2"),
         (Behaviour(status=503, body="<html>"), "2"),
@@ -181,7 +192,18 @@ async def test_ids_are_made_when_none_are_given(keepsake: Keepsake) -> None:
         (Behaviour(body="[" * 100_000), "2"),
         (Behaviour(text=""), "2"),
     ],
-    ids=["429", "429, an hour", "500", "503", "html", "no choices", "nothing", "deep", "empty"],
+    ids=[
+        "429",
+        "429, a part of a second",
+        "429, an hour",
+        "500",
+        "503",
+        "html",
+        "no choices",
+        "nothing",
+        "deep",
+        "empty",
+    ],
 )
 async def test_without_a_usable_answer_nothing_is_stored(
     keepsake: Keepsake, model: ModelServer, behaviour: Behaviour, retry_after: str

@@ -1,5 +1,6 @@
 """POST /context: what a turn would be given, for models that are asked elsewhere."""
 
+import json
 from typing import Any
 
 import pytest
@@ -49,6 +50,20 @@ async def test_a_pack_says_how_long_it_is(keepsake: Keepsake) -> None:
     assert [entry["tokens"] > 10 for entry in packed["context"]] == [True]
     assert packed["tokens"] > sum(entry["tokens"] for entry in packed["context"])
     assert (await pack(keepsake, budget_tokens=10))["context"] == []
+
+
+async def test_a_pack_counts_tool_calls(keepsake: Keepsake) -> None:
+    """They are sent, too."""
+    call = {"id": "c1", "function": {"name": "find", "arguments": json.dumps({"what": "x" * 800})}}
+    messages = [
+        {"role": "user", "content": "Find it"},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "content": "found", "tool_call_id": "c1"},
+        {"role": "assistant", "content": "There"},
+    ]
+    async with keepsake.client() as client:
+        assert (await client.put("/sessions/s/turns/t", json={"messages": messages})).status_code == 201
+    assert (await pack(keepsake, "Hello", session_id="s"))["tokens"] > 200
 
 
 async def test_a_pack_changes_nothing(keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer) -> None:

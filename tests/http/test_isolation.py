@@ -6,7 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
+from local.cosmos import LocalCosmos
+from tests.conftest import Rows
 from tests.support.app import ADA, BEN, Keepsake
+from tests.support.rows import replace_item
 
 pytestmark = pytest.mark.anyio
 
@@ -49,6 +52,36 @@ async def test_writing_to_another_users_session_id_begins_ones_own_f33(keepsake:
     assert (put.status_code, chat.json()["seq"]) == (201, 2)
     assert "secret" not in chat.text
     assert [turn["seq"] for turn in await keepsake.transcript("adas", user=ADA)] == [1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "path"),
+    [
+        ("session", "session_id", "/sessions/s"),
+        ("data", "name", "/sessions/s/data/a"),
+        ("data", "gen", "/sessions/s/data/a"),
+    ],
+)
+async def test_an_item_of_other_names_is_not_taken_for_ones_own_f34(
+    keepsake: Keepsake, cosmos: LocalCosmos, cosmos_rows: Rows, kind: str, field: str, path: str
+) -> None:
+    """Should two digests ever meet, the names in the item decide."""
+    await keepsake.chat("Hello")
+    async with keepsake.client() as client:
+        await client.put("/sessions/s/data/a", json={"value": 1})
+        (row,) = cosmos_rows(kind)
+        await replace_item(cosmos, row | {field: "0" * 32})
+        assert (await client.get(path)).status_code == 404
+
+
+async def test_a_turn_of_another_name_is_no_answer_f34(
+    keepsake: Keepsake, cosmos: LocalCosmos, cosmos_rows: Rows
+) -> None:
+    """A resend is not answered with what was said under another id."""
+    await keepsake.chat("Hello", turn_id="t")
+    (row,) = cosmos_rows("turn")
+    await replace_item(cosmos, row | {"turn_id": "another"})
+    assert (await keepsake.chat("Hello", turn_id="t")).status_code == 409
 
 
 async def test_lists_and_preferences_are_ones_own_f33(keepsake: Keepsake) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared.domain.turns import MAX_MESSAGE_BYTES
 from shared.http.edge import MAX_BODY_BYTES
+from shared.http.schemas.chat import MAX_METADATA_BYTES
 from shared.http.schemas.fields import MAX_INSTRUCTIONS_BYTES
 from tests.conftest import Rows
 from tests.support.app import Keepsake
@@ -52,6 +53,38 @@ async def test_a_huge_body_is_refused_before_it_is_parsed_f27(keepsake: Keepsake
         content: Any = chunks() if chunked else b" " * (MAX_BODY_BYTES + 1)
         answer = await client.post("/chat", content=content, headers={"content-type": "application/json"})
     _in_envelope(answer, 413)
+
+
+async def test_what_is_announced_as_huge_is_not_read_f27(keepsake: Keepsake) -> None:
+    """The announced length is enough to refuse it, whatever comes."""
+    headers = {"content-type": "application/json", "content-length": str(MAX_BODY_BYTES + 1)}
+    async with keepsake.client() as client:
+        _in_envelope(await client.post("/chat", content=b'{"message": "Hi"}', headers=headers), 413)
+
+
+async def test_a_body_as_large_as_it_may_be_is_read_f27(keepsake: Keepsake) -> None:
+    """The cap itself is allowed."""
+    body = b'{"message": "Hi"}'.ljust(MAX_BODY_BYTES)
+    async with keepsake.client() as client:
+        answer = await client.post("/chat", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(("extra", "status"), [(0, 200), (1, 413)])
+async def test_metadata_ends_at_16_kb_f27(keepsake: Keepsake, extra: int, status: int) -> None:
+    """Bytes count, of keys and of values."""
+    metadata = {"é": "é" * (MAX_METADATA_BYTES // 2 - 1) + "a" * extra}
+    assert (await keepsake.chat("Hi", metadata=metadata)).status_code == status
+
+
+async def test_of_many_mistakes_twenty_are_told(keepsake: Keepsake) -> None:
+    """And what is too large decides the status."""
+    wrong: dict[str, Any] = {f"unknown{n}": n for n in range(30)}
+    many = await keepsake.chat("Hi", **wrong)
+    large = await keepsake.chat("", instructions="x" * (MAX_INSTRUCTIONS_BYTES + 1))
+    assert (many.status_code, len(many.json()["error"]["details"])) == (400, 20)
+    assert (large.status_code, large.json()["error"]["target"]) == (413, "instructions")
+    assert [detail["target"] for detail in large.json()["error"]["details"]] == ["message", "instructions"]
 
 
 @pytest.mark.parametrize(

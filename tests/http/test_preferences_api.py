@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from local.cosmos import LocalCosmos
-from tests.support.app import Keepsake
+from tests.support.app import Keepsake, running
+from tests.support.faulty import Meanwhile
+from tests.support.model_server import ModelServer
 
 pytestmark = pytest.mark.anyio
 
@@ -74,6 +76,29 @@ async def test_an_old_etag_is_refused_f10(keepsake: Keepsake) -> None:
     assert ([answer.status_code for answer in answers], kept) == ([412, 412, 412], {"a": 1})
 
 
+async def test_any_etag_stands_for_what_is_there(keepsake: Keepsake) -> None:
+    """If-Match: * is met by whatever is stored, and by nothing else."""
+    sent: dict[str, Any] = {"json": {"preferences": {"a": 1}}, "headers": {"If-Match": "*"}}
+    async with keepsake.client() as client:
+        none = await client.put("/preferences", **sent)
+        await client.put("/preferences", json={"preferences": {"a": 0}})
+        some = await client.put("/preferences", **sent)
+    assert (none.status_code, some.status_code) == (412, 200)
+
+
+async def test_preferences_changed_while_they_are_forgotten_are_kept_f10(
+    cosmos: LocalCosmos, model: ModelServer
+) -> None:
+    """DELETE with If-Match forgets what its caller has seen, and nothing that came after it was read."""
+    async with running(cosmos, model) as app, app.client() as client:
+        etag = (await client.put("/preferences", json={"preferences": {"a": 1}})).headers["etag"]
+        meanwhile = Meanwhile(2, lambda: client.put("/preferences", json={"preferences": {"a": 2}}))
+        async with running(cosmos, model, wrap=meanwhile.wrap) as other, other.client() as forgetting:
+            answer = await forgetting.delete("/preferences", headers={"If-Match": etag})
+        kept = (await client.get("/preferences")).json()["preferences"]
+    assert (answer.status_code, kept) == (412, {"a": 2})
+
+
 async def test_patches_at_once_are_all_kept_f10(keepsake: Keepsake) -> None:
     """Five writers of different keys lose nothing: each merges into what is stored at that moment."""
     async with keepsake.client() as client:
@@ -84,6 +109,17 @@ async def test_patches_at_once_are_all_kept_f10(keepsake: Keepsake) -> None:
     assert stored == {f"k{n}": n for n in accepted}
     assert {answer.status_code for answer in answers} <= {200, 409}
     assert accepted
+
+
+async def test_preferences_are_renewed_once_a_day(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+    """The first turn of a day writes them, and no other."""
+    async with keepsake.client() as client:
+        await client.put("/preferences", json={"preferences": {"a": 1}})
+    await keepsake.chat()
+    calls = [(await keepsake.chat()).json()["usage"]["cosmos_calls"]]
+    cosmos.clock.advance(86_401)
+    calls += [(await keepsake.chat()).json()["usage"]["cosmos_calls"] for _ in range(2)]
+    assert calls[1:] == [calls[0] + 1, calls[0]]
 
 
 async def test_preferences_live_on_with_use(keepsake: Keepsake, cosmos: LocalCosmos) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -51,6 +52,20 @@ async def test_a_persons_token_is_the_person(guarded: Keepsake, authority: Autho
     answer = await _chat(guarded, authority.token())
     assert answer.status_code == 200
     assert {row["user_id"] for row in cosmos_rows("turn")} == {f"{TENANT}.ada"}
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER"])
+async def test_the_scheme_is_of_any_case(guarded: Keepsake, authority: Authority, scheme: str) -> None:
+    """As HTTP has it."""
+    async with guarded.client(None) as client:
+        answer = await client.get("/preferences", headers={"authorization": f"{scheme} {authority.token()}"})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(("ago", "status"), [(30, 200), (120, 401)])
+async def test_a_clock_may_be_a_minute_off(guarded: Keepsake, authority: Authority, ago: int, status: int) -> None:
+    """A token that ran out a moment ago by our clock may not have by Entra ID's; two minutes ago it has."""
+    assert (await _chat(guarded, authority.token(exp=int(time.time()) - ago))).status_code == status
 
 
 async def test_an_allowed_app_acts_for_a_user_of_its_tenant(

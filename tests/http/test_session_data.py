@@ -1,6 +1,7 @@
 """Session data: what is kept with a conversation, and how it spares an agent's tools."""
 
 import asyncio
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -65,7 +66,9 @@ async def test_putting_a_value_does_not_prolong_the_session(keepsake: Keepsake, 
     await keepsake.chat()
     cosmos.clock.advance(80 * 86_400)
     async with keepsake.client() as client:
-        await client.put("/sessions/s/data/a", json={"value": 1})
+        put = (await client.put("/sessions/s/data/a", json={"value": 1})).json()
+        lives = datetime.fromisoformat(put["expires_at"]) - datetime.fromisoformat(put["updated_at"])
+        assert lives < timedelta(days=10)  # and it says so
         cosmos.clock.advance(11 * 86_400)
         assert (await client.get("/sessions/s")).status_code == 404
 

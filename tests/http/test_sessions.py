@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 
 from local.cosmos import Fault, LocalCosmos
+from shared.adapters.cosmos_items import empty_header
+from shared.domain.ids import Gen, SessionId, UserId
 from tests.conftest import Rows
 from tests.support.app import BEN, Keepsake, running
+from tests.support.build import NOON
 from tests.support.faulty import Interposed, WrappedTransport
 from tests.support.model_server import ModelServer
-from tests.support.rows import bump_epoch
+from tests.support.rows import bump_epoch, create_items
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +29,37 @@ async def test_sessions_are_listed_newest_first_page_by_page(keepsake: Keepsake)
             page = (await client.get(f"http://127.0.0.1{link}")).json()
             seen += [session["session_id"] for session in page["value"]]
             link = page.get("next_link")
+            assert link is None or len(page["value"]) == 2  # a page that is not full is the last
     assert seen == ["s4", "s3", "s2", "s1", "s0"]
+
+
+async def test_sessions_of_one_moment_are_listed_once_each(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+    """However many were active at the same microsecond: pages begin where the last one ended."""
+    headers = [
+        empty_header(UserId("ada"), SessionId(f"s{n}"), Gen(f"{n:032x}"), 0, None, NOON) | {"turn_count": 1, "ttl": -1}
+        for n in range(5)
+    ]
+    await create_items(cosmos, "ada", headers)
+    seen: list[str] = []
+    link: str | None = "/api/sessions?limit=2"
+    async with keepsake.client() as client:
+        while link:
+            page = (await client.get(f"http://127.0.0.1{link}")).json()
+            seen += [session["session_id"] for session in page["value"]]
+            link = page.get("next_link")
+    assert sorted(seen) == ["s0", "s1", "s2", "s3", "s4"]
+
+
+async def test_a_page_of_a_transcript_ends_at_a_megabyte(keepsake: Keepsake) -> None:
+    """Large turns make short pages; nothing is lost between them."""
+    turn = {"messages": [{"role": "user", "content": "x" * 32_000}] * 8}
+    async with keepsake.client() as client:
+        for n in range(6):
+            assert (await client.put(f"/sessions/s/turns/t{n}", json=turn)).status_code == 201
+        first = (await client.get("/sessions/s/turns?limit=100")).json()
+        second = (await client.get(f"http://127.0.0.1{first['next_link']}")).json()
+    assert [[turn["seq"] for turn in page["value"]] for page in (first, second)] == [[1, 2, 3, 4, 5], [6]]
+    assert "next_link" not in second
 
 
 async def test_a_transcript_is_read_page_by_page(keepsake: Keepsake) -> None:
@@ -129,15 +162,16 @@ async def test_turns_that_expire_earlier_leave_the_session_usable(keepsake: Keep
     assert (answer["seq"], "2 earlier messages" in answer["reply"]) == (4, True)
 
 
-async def test_a_changed_session_refuses_an_old_etag(keepsake: Keepsake) -> None:
+@pytest.mark.parametrize("patch", [{"title": "One"}, {"strategy": "summary"}, {"ttl_seconds": 3600}], ids=str)
+async def test_a_changed_session_refuses_an_old_etag(keepsake: Keepsake, patch: dict[str, Any]) -> None:
     """If-Match protects a change from being made on what the caller has not seen."""
     await keepsake.chat()
     async with keepsake.client() as client:
         etag = (await client.get("/sessions/s")).headers["etag"]
-        await client.patch("/sessions/s", json={"title": "One"}, headers={"If-Match": etag})
+        weak = await client.patch("/sessions/s", json=patch, headers={"If-Match": f"W/{etag}"})
         refused = await client.patch("/sessions/s", json={"title": "Two"}, headers={"If-Match": etag})
         kept = await client.delete("/sessions/s", headers={"If-Match": etag})
-    assert (refused.status_code, kept.status_code) == (412, 412)
+    assert (weak.status_code, refused.status_code, kept.status_code) == (200, 412, 412)
 
 
 async def test_a_forgotten_session_is_gone_and_its_id_is_free(keepsake: Keepsake, cosmos_rows: Rows) -> None:
@@ -176,8 +210,9 @@ async def test_graves_are_swept_once_more_by_the_timer(
     async with keepsake.client() as client:
         await client.delete("/sessions/s")
     services = await keepsake.composition.services()
+    cosmos.clock.advance(182)  # so long may a request of the deleted session live
     assert await services.deletions.sweep_due() == 0
-    cosmos.clock.advance(301)
+    cosmos.clock.advance(120)
     assert await services.deletions.sweep_due() == 1
     assert cosmos_rows("grave") == []
     assert len(cosmos_rows("turn")) == 1
@@ -213,6 +248,44 @@ async def test_a_delete_on_a_condition_spares_what_its_caller_has_not_seen(
             refused = await client.delete("/sessions/s", headers={"If-Match": etag})
         assert refused.status_code == 412
         assert len(await app.transcript()) == 2
+
+
+async def test_two_deletes_at_once_both_succeed(
+    cosmos: LocalCosmos, model: ModelServer, session_cache: dict[str, Any]
+) -> None:
+    """What the other one has swept already is no failure."""
+    watched = Interposed()
+    async with running(cosmos, model, wrap=watched.wrap, **session_cache) as app, app.client() as client:
+        await app.chat("Hello")
+
+        async def delete_before_the_sweep() -> None:
+            watched.before_next = lambda: client.delete("/sessions/s")
+
+        watched.before_next = delete_before_the_sweep  # the first batch is the header's, the second the sweep's
+        assert (await client.delete("/sessions/s")).status_code == 204
+    assert {row["kind"] for row in cosmos.rows("memory")} == {"user", "grave"}
+
+
+async def test_a_late_sweep_spares_what_the_next_session_keeps(
+    cosmos: LocalCosmos, model: ModelServer, session_cache: dict[str, Any]
+) -> None:
+    """Between the sweep's look and its deletes the session begins anew, with a value of the same name."""
+    watched = Interposed()
+    async with running(cosmos, model, wrap=watched.wrap, **session_cache) as app, app.client() as client:
+        await app.chat("Before")
+        await client.put("/sessions/s/data/a", json={"value": "old"})
+
+        async def begin_anew() -> None:
+            await app.chat("Anew")
+            await client.put("/sessions/s/data/a", json={"value": "new"})
+
+        async def begin_anew_before_the_sweep() -> None:
+            watched.before_next = begin_anew
+
+        watched.before_next = begin_anew_before_the_sweep
+        assert (await client.delete("/sessions/s")).status_code == 204
+        kept = await client.get("/sessions/s/data/a")
+    assert kept.json()["value"] == "new"
 
 
 async def test_a_value_of_a_deleted_session_does_not_join_the_next_one(
@@ -270,6 +343,15 @@ async def test_a_cursor_that_is_none_is_refused(keepsake: Keepsake, cursor: str)
     assert (answer.status_code, answer.json()["error"]["target"]) == (400, "cursor")
 
 
+@pytest.mark.parametrize("cursor", ["x", "e30", "eyJzZXEiOnRydWV9", "eyJzZXEiOjEuNX0", "eyJzZXEiOiIxIn0"])
+async def test_a_transcript_s_cursor_that_is_none_is_refused(keepsake: Keepsake, cursor: str) -> None:
+    """True, 1.5 and "1" are no places."""
+    await keepsake.chat()
+    async with keepsake.client() as client:
+        answer = await client.get(f"/sessions/s/turns?cursor={cursor}")
+    assert (answer.status_code, answer.json()["error"]["target"]) == (400, "cursor")
+
+
 async def test_a_turn_answered_elsewhere_is_recorded_once(keepsake: Keepsake) -> None:
     """PUT is 201, then 200 for the same body, then 409 for another."""
     body = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]}
@@ -301,11 +383,12 @@ async def test_a_time_that_could_mean_two_things_is_refused(keepsake: Keepsake, 
 
 
 async def test_an_imported_turn_keeps_its_time(keepsake: Keepsake) -> None:
-    """`at` in the past is when it was said."""
-    body = {"messages": [{"role": "user", "content": "Hi"}], "at": "2020-01-01T00:00:00Z"}
+    """`at` in the past is when it was said; a message may have a time of its own."""
+    reply = {"role": "assistant", "content": "Hello!", "at": "2020-01-01T01:00:05+01:00"}
+    body = {"messages": [{"role": "user", "content": "Hi"}, reply], "at": "2020-01-01T00:00:00Z"}
     async with keepsake.client() as client:
         turn = (await client.put("/sessions/s/turns/t1", json=body)).json()
-    assert turn["messages"][0]["at"] == "2020-01-01T00:00:00Z"
+    assert [message["at"] for message in turn["messages"]] == ["2020-01-01T00:00:00Z", "2020-01-01T00:00:05Z"]
 
 
 async def test_thirty_sessions_deleted_at_once_are_deleted(keepsake: Keepsake) -> None:

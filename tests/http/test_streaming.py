@@ -17,6 +17,7 @@ from local.serving import address_of, listen, serving
 from shared.http import sse
 from shared.services import conversation
 from shared.services.commits import STORE_SECONDS
+from shared.services.turn_stream import EVENTS_AHEAD
 from tests.support.app import Keepsake
 from tests.support.ask import ADA, a_question
 from tests.support.model_server import REFUSAL, ModelServer
@@ -95,6 +96,18 @@ async def test_a_slow_reader_holds_the_model_back(keepsake: Keepsake, model: Mod
     assert await keepsake.transcript() == []
     stream.leave(interrupt=True)
     await model.until_idle()
+
+
+async def test_a_reader_who_leaves_at_the_end_holds_nothing_back(keepsake: Keepsake, model: ModelServer) -> None:
+    """All pieces wait for a reader, and the end for room behind them: without a reader the turn comes to its end."""
+    services = await keepsake.composition.services()
+    model.script.append(Behaviour(text="word " * EVENTS_AHEAD))
+    stream = services.conversation.stream(ADA, a_question())
+    await stream.receive()
+    await _until(keepsake.transcript, lambda turns: len(turns) == 1)
+    stream.leave(interrupt=True)
+    _, late = await asyncio.wait({*services.conversation._running, asyncio.create_task(asyncio.sleep(0))}, timeout=10)
+    assert late == set()
 
 
 @pytest.mark.parametrize(
@@ -188,14 +201,15 @@ async def test_an_impatient_caller_collects_the_answer_later(
     keepsake: Keepsake, model: ModelServer, headers: dict[str, str]
 ) -> None:
     """Past x-request-deadline-ms the turn goes on; sent again, it is answered, and the model was asked once."""
-    model.script.append(Behaviour(text="At last", delay=0.5))
+    model.script.append(Behaviour(text=LONG, delay=0.5))  # more pieces than a stream holds for its reader
     body = {"message": "Hello", "session_id": "s", "turn_id": "t"}
     async with keepsake.client() as client:
         gone = await client.post("/chat", json=body, headers=headers | {"x-request-deadline-ms": "100"})
         assert (gone.status_code, gone.json()["error"]["code"]) == (409, "turn_in_progress")
         await _until(keepsake.transcript, lambda turns: len(turns) == 1)
         answer = await client.post("/chat", json=body)
-    assert answer.json()["reply"] == "At last"
+    assert answer.json()["reply"] == LONG
+    assert len(model.requests) == 1
     assert len(await keepsake.transcript()) == 1
 
 

@@ -1,11 +1,12 @@
 """What an operator sees of a request: its spans, its counts, its one line."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags, use_span
 
 from local.cosmos import Fault, LocalCosmos
 from local.model import Behaviour
@@ -308,9 +309,23 @@ async def test_a_stream_whose_reader_left_says_so(keepsake: Keepsake, captured: 
     await keepsake.api(_scope("/api/chat"), receive, send)
     line = captured.requests[-1]
     assert (line["operation"], line["status"], line["stream"], line.get("error_code")) == ("chat", 200, "left", None)
+    assert captured.span("chat", SpanKind.SERVER).status.is_ok
     services = await keepsake.composition.services()
     await services.conversation.drain(PATIENCE)
     assert captured.total("agent_memory.turns.interrupted") == before + 1
+
+
+async def test_a_caller_who_left_before_the_answer_is_told(
+    keepsake: Keepsake, captured: Captured, model: ModelServer
+) -> None:
+    """Nobody was there to be given a status: 499, as proxies say, and `left`."""
+    model.slow_next(5)
+    asking = asyncio.create_task(keepsake.chat("Hello"))
+    await model.wait_for_requests(1)
+    asking.cancel()
+    await asyncio.wait({asking})
+    line = captured.requests[-1]
+    assert (line["operation"], line["status"], line["stream"]) == ("chat", 499, "left")
 
 
 async def test_the_caller_s_trace_is_joined_but_not_its_words(keepsake: Keepsake, captured: Captured) -> None:
@@ -322,6 +337,17 @@ async def test_the_caller_s_trace_is_joined_but_not_its_words(keepsake: Keepsake
     assert span.parent
     assert (f"{span.context.trace_id:032x}", f"{span.parent.span_id:016x}") == (TRACE, PARENT)
     assert "zorro" not in captured.everything()  # no hexadecimal digit spells it
+
+
+async def test_the_platform_s_trace_comes_before_the_caller_s(keepsake: Keepsake, captured: Captured) -> None:
+    """What the Functions worker attached is the parent, and has the caller's as its own."""
+    attached = SpanContext(int("a" * 32, 16), int("b" * 16, 16), is_remote=True, trace_flags=TraceFlags(1))
+    async with keepsake.client() as client:
+        with use_span(NonRecordingSpan(attached)):
+            await client.get("/sessions", headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
+    span = captured.span("list_sessions", SpanKind.SERVER)
+    assert span.parent
+    assert (span.context.trace_id, span.parent.span_id) == (attached.trace_id, attached.span_id)
 
 
 def _scope(path: str) -> dict[str, Any]:

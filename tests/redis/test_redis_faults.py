@@ -1,6 +1,7 @@
 """Redis goes away, hangs, forgets, lies: answers come from Cosmos DB, flagged, and afterwards the window is right."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,8 +11,12 @@ import pytest
 
 from local.cosmos import LocalCosmos
 from shared.adapters import redis_sessions
+from shared.domain.ids import SessionId, TurnId
+from shared.domain.turns import body_hash
 from shared.ports.cache import LeaseRequest
 from shared.services import turn_protocol
+from shared.services.commits import STORE_SECONDS
+from shared.services.openings import Asked
 from tests.conftest import Rows
 from tests.support.app import WARM_CALLS, Keepsake, running
 from tests.support.ask import ADA, a_question
@@ -245,6 +250,22 @@ async def test_forgetting_a_session_waits_for_redis(keepsake: Keepsake, redis: R
     assert (away.status_code, back.status_code) == (503, 204)
 
 
+async def test_a_copy_of_a_deleted_session_is_forgotten_by_the_timer(
+    keepsake: Keepsake, cosmos: LocalCosmos, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A caller who does not delete again leaves it to the timer."""
+    await keepsake.chat("A secret")
+    cache = (await keepsake.composition.services()).clients.redis
+    async with keepsake.client() as client:
+        with monkeypatch.context() as away:
+            away.setattr(cache, "_resting_until", math.inf)
+            assert (await client.delete("/sessions/s")).status_code == 503
+    cosmos.clock.advance(301)
+    await keepsake.tick()
+    with redis.client() as client_of_redis:
+        assert client_of_redis.keys("session:*") == []
+
+
 async def test_scripts_are_loaded_again_after_a_flush(keepsake: Keepsake, redis: RedisServer) -> None:
     """NOSCRIPT is not an error of a turn."""
     await keepsake.chat("One")
@@ -322,6 +343,19 @@ async def test_a_lease_that_lasts_too_long_is_told_with_what_is_left_f46(
     answer = await keepsake.chat("Hello", turn_id="t1")
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "turn_in_progress")
     assert 28 <= int(answer.headers["Retry-After"]) <= 30
+
+
+async def test_a_record_of_a_turn_that_is_worked_on_is_told_in_time_f46(keepsake: Keepsake) -> None:
+    """It waits for two of its three seconds, and is told who has the turn, not that the store is busy."""
+    await keepsake.chat("First")
+    body: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello"}]}
+    asked = Asked(SessionId("s"), TurnId("t1"), body_hash(body), STORE_SECONDS)
+    cache = (await keepsake.composition.services()).clients.redis
+    assert cache
+    await cache.open_turn(ADA, asked.session, LeaseRequest(asked.turn_id, asked.owner, asked.body_hash, 30))
+    async with keepsake.client() as client:
+        answer = await client.put("/sessions/s/turns/t1", json=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "turn_in_progress")
 
 
 async def test_a_failed_turn_drops_its_lease(keepsake: Keepsake, model: ModelServer) -> None:

@@ -1,5 +1,7 @@
 """The three scripts alone: what they keep, what they refuse to bring back, what they cut off."""
 
+import math
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,7 +11,7 @@ from shared.adapters.redis_client import connect
 from shared.adapters.redis_sessions import RedisSessions
 from shared.domain.ids import TurnId
 from shared.domain.turns import MAX_WINDOW_BYTES, MAX_WINDOW_TURNS
-from shared.ports.cache import CachedSession, LeaseConflict, LeaseHeld, LeaseRequest
+from shared.ports.cache import CachedSession, CacheUnavailable, LeaseConflict, LeaseHeld, LeaseRequest
 from tests.support.build import ADA, GEN, SESSION, a_message, a_turn
 from tests.support.redis_server import RedisServer
 
@@ -104,6 +106,48 @@ async def test_leases_tell_owners_and_bodies_apart(cache: RedisSessions) -> None
     assert isinstance(await cache.open_turn(ADA, SESSION, a_lease("t", "other")), LeaseHeld)
     await cache.release(ADA, SESSION, TurnId("t"), "me")
     assert isinstance(await cache.open_turn(ADA, SESSION, a_lease("t", "other")), CachedSession)
+
+
+async def test_a_lease_is_given_back_while_redis_is_left_alone(cache: RedisSessions) -> None:
+    """After a failure nothing is asked of Redis for a while, but this: a lease left behind would be waited for."""
+    await cache.open_turn(ADA, SESSION, a_lease("t"))
+    cache._resting_until = math.inf
+    with pytest.raises(CacheUnavailable):
+        await cache.forget(ADA, SESSION)
+    await cache.release(ADA, SESSION, TurnId("t"), "me")
+    cache._resting_until = 0.0
+    assert isinstance(await cache.open_turn(ADA, SESSION, a_lease("t", "other")), CachedSession)
+
+
+async def test_a_session_that_only_began_expires_too(cache: RedisSessions, redis: RedisServer) -> None:
+    """A worker that dies in a session's first turn leaves a lease behind, and not for ever."""
+    await cache.open_turn(ADA, SESSION, a_lease("t"))
+    with redis.client() as client:
+        assert 0 < client.ttl(client.keys("session:*")[0]) <= 60
+
+
+async def test_an_active_session_stays(cache: RedisSessions, redis: RedisServer) -> None:
+    """Opening and closing a turn each begin its time anew."""
+    await _add(cache, 1)
+    with redis.client() as client:
+        (key,) = client.keys("session:*")
+        client.expire(key, 5)
+        await cache.open_turn(ADA, SESSION, a_lease("turn-2"))
+        opened = client.ttl(key)
+        client.expire(key, 5)
+        await cache.close_turn(ADA, a_turn(2), "me", None)
+        assert (opened > 5, client.ttl(key) > 5) == (True, True)
+
+
+async def test_leases_of_the_dead_are_cleared_away(cache: RedisSessions, redis: RedisServer) -> None:
+    """A lease that was over a minute ago goes with the next turn that is closed; one of the living stays."""
+    await cache.open_turn(ADA, SESSION, a_lease("dead", "gone"))
+    await cache.open_turn(ADA, SESSION, a_lease("living", "busy"))
+    with redis.client() as client:
+        (key,) = client.keys("session:*")
+        client.hset(key, "o:dead", f"gone hash {int(time.time() * 1000) - 61_000}")
+        await _add(cache, 1)
+        assert {name for name in client.hkeys(key) if name.startswith("o:")} == {"o:living"}
 
 
 @pytest.mark.parametrize(("field", "value"), [("gen", "not a gen"), ("n", "many"), ("t:1", "no turn")])

@@ -167,6 +167,22 @@ class FailingTransport(WrappedTransport):
         return response
 
 
+class PageTransport(WrappedTransport):
+    """Answers each request for documents with a page, as a proxy does that wants somebody to sign in."""
+
+    def __init__(self, inner: Transport, page: bytes) -> None:
+        """Wrap a transport."""
+        super().__init__(inner)
+        self._page = page
+
+    async def send(self, request: Any, **kwargs: Any) -> Any:
+        """Send one request."""
+        response = await self._inner.send(request, **kwargs)
+        if "/docs" in request.url:
+            response.body = lambda: self._page
+        return response
+
+
 class Meanwhile:
     """Lets something happen right before request k leaves, through the transports it wraps."""
 

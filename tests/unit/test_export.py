@@ -9,11 +9,18 @@ from importlib import import_module
 
 import pytest
 from opentelemetry import trace
+from opentelemetry._logs import SeverityNumber
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanContext, TraceFlags
 
+from local.jobs import LocalQueue
+from shared.composition import Composition
+from shared.settings import AuthMode
 from shared.telemetry import names
 from shared.telemetry.export import BATCH, FLUSH_SECONDS, QUEUE, Destinations, Export, OwnSpans
+from shared.telemetry.logs import log
+from tests.support.app import local_settings
+from tests.support.model_server import ModelServer
 
 INSIGHTS = "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://127.0.0.1:1/"
 EXPORTERS_THAT_DRAW = (
@@ -109,11 +116,29 @@ def test_application_insights_gets_so_many_whole_traces(traces_per_second: float
     export.close()
 
 
-def test_our_lines_are_exported_with_their_fields(export: Export, caplog: pytest.LogCaptureFixture) -> None:
-    """A line's fields are attributes; what Python adds to a record is not."""
+def test_after_its_end_no_line_is_exported(export: Export) -> None:
+    """A line that is logged later has nowhere to go, and no closed exporter to complain."""
+    log.addHandler(export._lines)
+    export.close()
+    assert export._lines not in log.handlers
+
+
+@pytest.mark.parametrize(("level", "severity"), [(logging.INFO, "INFO"), (logging.ERROR, "ERROR")])
+def test_our_lines_are_exported_with_their_fields(
+    export: Export, caplog: pytest.LogCaptureFixture, level: int, severity: str
+) -> None:
+    """A line's fields are attributes; what Python adds to a record is not. A failure is told as one."""
     with caplog.at_level(logging.INFO, "keepsake"):
-        logging.getLogger("keepsake").info("request %s", "status=200", extra={"status": 200})
+        logging.getLogger("keepsake").log(level, "request %s", "status=200", extra={"status": 200})
     export._lines.emit(caplog.records[-1])
     (queue,) = export.loggers._multi_log_record_processor._log_record_processors
     (waiting,) = queue._batch_processor._queue  # type: ignore[attr-defined]  # of the batching kind only
     assert (waiting.log_record.body, dict(waiting.log_record.attributes)) == ("request status=200", {"status": 200})
+    assert waiting.log_record.severity_number == SeverityNumber[severity]
+
+
+def test_telemetry_names_the_app_of_the_platform(model: ModelServer) -> None:
+    """Two apps in one workspace are told apart."""
+    in_azure = local_settings(model, auth_mode=AuthMode.KEY, website_site_name="shop")
+    composed = [Composition(settings, jobs=LocalQueue()) for settings in (in_azure, local_settings(model))]
+    assert [one._destinations.service for one in composed] == ["shop", "keepsake"]

@@ -3,13 +3,15 @@
 import asyncio
 import gc
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
-from shared.late_app import App, LateApp
+from shared import composition
+from shared.late_app import LateApp
 from shared.settings import Settings, SettingsError
 from tests.support.app import local_settings
 from tests.support.model_server import ModelServer
@@ -33,39 +35,34 @@ def unbuildable(settings: Settings) -> Settings:
 
 def test_it_is_built_once_for_all_who_wait(settings: Settings) -> None:
     """Those who come while it is built, the prefetch and any request, find the same app."""
-    key = AwaitedKey(callers=8)
+    key = LonelyKey("key")
     late = LateApp(settings.model_copy(update={"log_digest_key": key}))
-
-    def come(_: int) -> App:
-        key.came.release()
-        return asyncio.run(late.ready())
-
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(come, range(8)))
+        found = list(pool.map(lambda _: asyncio.run(late.ready()), range(8)))
     assert (key.revealed, len(set(map(id, found)))) == (1, 1)
     assert found[0].api.state.composition is found[0].composition
 
 
-class AwaitedKey(SecretStr):
-    """A key that is not revealed, so that nothing is built, before so many have come."""
+class LonelyKey(SecretStr):
+    """A key that waits for a second one who asks, so that whoever else is let in to build meets it."""
 
-    def __init__(self, callers: int) -> None:
-        """Nobody has come yet."""
-        super().__init__("key")
-        self.callers = callers
-        self.came = threading.Semaphore(0)
+    def __init__(self, secret: str) -> None:
+        """Nobody has asked yet."""
+        super().__init__(secret)
         self.revealed = 0
+        self.asked_twice = threading.Event()
 
     def get_secret_value(self) -> str:
-        """Count, and wait for them."""
+        """Count, and wait."""
         self.revealed += 1
-        for _ in range(self.callers):
-            self.came.acquire(timeout=2)
+        if self.revealed > 1:
+            self.asked_twice.set()
+        self.asked_twice.wait(0.5)
         return super().get_secret_value()
 
 
 async def test_a_request_that_comes_first_is_served(settings: Settings) -> None:
-    """It waits for the application, and is answered."""
+    """It waits for the application, and is answered; when it came is known."""
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
@@ -74,9 +71,11 @@ async def test_a_request_that_comes_first_is_served(settings: Settings) -> None:
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "GET", "path": "/api/health", "query_string": b"", "headers": []}
+    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/api/health", "query_string": b"", "headers": []}
+    before = time.perf_counter()
     await LateApp(settings).serve(scope, receive, send)
     assert sent[0]["status"] == 200
+    assert before <= scope["state"]["came"] < time.perf_counter()
 
 
 async def test_what_cannot_be_built_fails_each_request_that_waits(unbuildable: Settings) -> None:
@@ -85,6 +84,17 @@ async def test_what_cannot_be_built_fails_each_request_that_waits(unbuildable: S
     for _ in range(2):
         with pytest.raises(AttributeError):
             await late.ready()
+
+
+def test_the_garbage_collector_rests_while_modules_are_imported(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its passes would stop every thread; what was imported it need not look at again."""
+    worked: list[bool] = []
+    monkeypatch.setattr(composition, "import_sdks", lambda: worked.append(gc.isenabled()))
+    gc.unfreeze()
+    composition.Composition(settings).prefetch()
+    assert (worked, gc.isenabled(), gc.get_freeze_count() > 0) == ([False], True, True)
 
 
 def test_a_prefetch_that_fails_wakes_the_garbage_collector(unbuildable: Settings) -> None:

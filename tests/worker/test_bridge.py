@@ -102,6 +102,30 @@ async def test_a_slow_reader_slows_the_application() -> None:
     await parts.aclose()  # type: ignore[attr-defined]  # it is the bridge's own generator
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_invocation_lasts_until_its_application_has_ended(streamed: bool) -> None:  # noqa: FBT001
+    """What is done after the last byte, as the request's log line, is done before the platform is told of the end."""
+    ended = False
+
+    async def application(scope: Message, receive: object, send: Callable[[Message], Awaitable[None]]) -> None:  # noqa: ARG001
+        nonlocal ended
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        if streamed:
+            await send({"type": "http.response.body", "body": b"first ", "more_body": True})
+        await send({"type": "http.response.body", "body": b"last", "more_body": False})
+        await _let_others_run()
+        ended = True
+
+    async def receive() -> Message:
+        raise AssertionError
+
+    answer = await dispatch(application, Request({"type": "http", "method": "GET", "headers": []}, receive), "id")
+    if isinstance(answer, StreamingResponse):
+        assert [part async for part in answer.body_iterator] == [b"first ", b"last"]
+    assert ended
+
+
 async def _let_others_run() -> None:
     for _ in range(1000):
         await asyncio.sleep(0)

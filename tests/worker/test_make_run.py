@@ -201,6 +201,13 @@ def test_what_needs_the_platform_is_not_served(tmp_path: Path, mode: str) -> Non
         assert re.fullmatch(rf"keepsake: AUTH_MODE={mode} .*AUTH_MODE=local.*\n", run.program.said())
 
 
+def test_a_container_is_not_azure(tmp_path: Path) -> None:
+    """A dev container may carry a mark of Azure; what serves loopback only starts there, too."""
+    with keepsake(tmp_path, settings={"CONTAINER_NAME": "dev"}) as run:
+        assert httpx.get(f"{run.address}/api/sessions", headers=ADA, timeout=20).status_code == 200
+        run.program.process.terminate()
+
+
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGKILL])
 def test_what_was_answered_outlives_it(tmp_path: Path, name: signal.Signals) -> None:
     """A turn that was answered is in the transcript after a restart, even after kill -9, which leaves no orphan."""
@@ -212,6 +219,7 @@ def test_what_was_answered_outlives_it(tmp_path: Path, name: signal.Signals) -> 
         kept = httpx.get(f"{again.address}/api/sessions/s/turns", headers=ADA, timeout=20).json()["value"]
         again.program.process.terminate()
     assert [turn["turn_id"] for turn in kept] == ["t"]
+    assert (tmp_path / "appendonlydir").is_dir()  # Redis keeps what it had, too
 
 
 @pytest.mark.parametrize("moment", [0.004, 0.012, 0.03])

@@ -10,11 +10,19 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.worker.processes import ROOT
+from tests.worker.processes import ROOT, program
 from tests.worker.test_make_run import ADA, Run, keepsake
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc; the kernel ends orphans")
 TURN = {"message": "What is a keepsake?", "session_id": "s", "turn_id": "t"}
+STARTED = """
+import asyncio, os, pathlib
+from local.models import running_models
+async def main():
+    async with running_models(pathlib.Path(os.environ["DATA"])):
+        print(os.environ["MAX_COMPLETION_TOKENS"], os.environ["HISTORY_TOKENS"], flush=True)
+asyncio.run(main())
+"""
 SMALL = {"LOCAL_MODEL": "", "MAX_COMPLETION_TOKENS": "32"}
 
 
@@ -38,6 +46,15 @@ def test_a_real_model_answers_once(tmp_path: Path) -> None:
     assert first["reply"].strip()
     assert (again["reply"], again["replayed"]) == (first["reply"], True)
     assert [message["content"] for turn in kept for message in turn["messages"]] == [TURN["message"], first["reply"]]
+
+
+@pytest.mark.usefixtures("_runtime")
+@pytest.mark.parametrize(("given", "told"), [({}, "1000"), ({"HISTORY_TOKENS": "500"}, "500")])
+def test_its_answers_are_kept_short(tmp_path: Path, given: dict[str, str], told: str) -> None:
+    """It reads slowly: where nothing is said of budgets they are small ones."""
+    with program("-c", STARTED, settings={"DATA": str(tmp_path), "EMBEDDING_MODEL": "none"} | given) as running:
+        assert running.first_line() == f"256 {told}"
+        assert (running.wait(), running.said()) == (0, "")
 
 
 def test_without_its_runtime_the_scripted_model_answers(tmp_path: Path) -> None:
