@@ -20,7 +20,10 @@ class Grave:
 
 
 class SessionGraves(Protocol):
-    """Deleted sessions on their way out."""
+    """Deleted sessions on their way out.
+
+    Every method raises StoreUnavailable when the store does not answer, and Busy when it has no request units left.
+    """
 
     async def bury(self, user: UserId, header: Header, due_at: datetime) -> CommitOutcome:
         """Delete the header and leave a grave, in one batch, unless the header was written meanwhile.

@@ -25,7 +25,10 @@ class StoredPreferences:
 
 
 class PreferenceStore(Protocol):
-    """One object per user."""
+    """One object per user.
+
+    Every method raises StoreUnavailable when the store does not answer, and Busy when it has no request units left.
+    """
 
     async def read(self, user: UserId) -> StoredPreferences:
         """The user's preferences; of a new user the empty ones, without a version."""

@@ -42,7 +42,10 @@ class HeaderChange:
 
 
 class SessionStore(Protocol):
-    """Headers of sessions. Every read is strongly consistent within the user's partition."""
+    """Headers of sessions. Every read is strongly consistent within the user's partition.
+
+    Every method raises StoreUnavailable when the store does not answer, and Busy when it has no request units left.
+    """
 
     async def read_header(self, user: UserId, session: SessionId) -> Header | None:
         """The header, or None; expired headers are not there."""

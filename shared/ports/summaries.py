@@ -37,7 +37,10 @@ class Failure:
 
 
 class SummaryStore(Protocol):
-    """Summaries on the headers of sessions, and which sessions want one."""
+    """Summaries on the headers of sessions, and which sessions want one.
+
+    Every method raises StoreUnavailable when the store does not answer, and Busy when it has no request units left.
+    """
 
     def find_due(self, now: datetime) -> AsyncIterator[Sequence[DueSession]]:
         """Sessions of all users that are due, page by page: one of the reads that cross partitions."""

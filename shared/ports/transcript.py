@@ -10,7 +10,10 @@ from shared.ports.commits import CommitOutcome, Draft
 
 
 class TranscriptStore(Protocol):
-    """Turns, each stored once."""
+    """Turns, each stored once.
+
+    Every method raises StoreUnavailable when the store does not answer, and Busy when it has no request units left.
+    """
 
     async def commit_turn(self, user: UserId, draft: Draft, expires_at: datetime) -> CommitOutcome:
         """Create the turn and move the header from seq - 1 to seq, in one batch, if its gen and count still fit.

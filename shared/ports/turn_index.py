@@ -9,7 +9,10 @@ from shared.domain.vectors import Vector
 
 
 class TurnIndex(Protocol):
-    """Finds turns of one user, of all sessions. Nothing is written."""
+    """Finds turns of one user, of all sessions. Nothing is written.
+
+    Every method raises StoreUnavailable when the store does not answer, and Busy when it has no request units left.
+    """
 
     async def find_by_words(self, user: UserId, words: Sequence[str]) -> Sequence[FoundTurn]:
         """Turns with at least one of up to ten words, the best first, at most forty."""

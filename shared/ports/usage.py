@@ -22,7 +22,10 @@ class Used:
 
 
 class UsageStore(Protocol):
-    """Adds up what is kept of a user; nothing is counted beside it, so nothing can go out of step."""
+    """Adds up what is kept of a user; nothing is counted beside it, so nothing can go out of step.
+
+    Every method raises StoreUnavailable when the store does not answer, and Busy when it has no request units left.
+    """
 
     async def add_up(self, user: UserId, epoch: int, since: datetime) -> Used:
         """Sessions active, turns stored and values set since then, none from before the epoch."""

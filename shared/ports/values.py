@@ -21,7 +21,10 @@ class SessionValue:
 
 
 class SessionValues(Protocol):
-    """Values kept with a session: its data, and results of tools."""
+    """Values kept with a session: its data, and results of tools.
+
+    Every method raises StoreUnavailable when the store does not answer, and Busy when it has no request units left.
+    """
 
     async def read_value(self, user: UserId, header: Header, name: DataName) -> SessionValue | None:
         """The value, if it belongs to this incarnation of the session and has not expired."""

@@ -21,7 +21,10 @@ class Unembedded:
 
 
 class VectorStore(Protocol):
-    """Vectors of turns that were stored without."""
+    """Vectors of turns that were stored without.
+
+    Every method raises StoreUnavailable when the store does not answer, and Busy when it has no request units left.
+    """
 
     async def find_unembedded(self, user: UserId, header: Header, model: str, after_seq: int) -> Sequence[Unembedded]:
         """Turns of the session with a greater seq, without a vector of this model, at most thirty-two, in no order."""
