@@ -85,20 +85,20 @@ async def test_tokens_run_out_under_load_and_no_request_fails_f7(
     """While the token changes again and again, and old connections are closed, every call is answered."""
     server = Server(host=None, port=0, tls=False, socket=str(redis.socket), identity=identity)
     cache = RedisSessions(connect(server), 60)
-    calls = [0] * 8
+    answered: set[int] = set()
 
     async def work(number: int) -> None:
         while identity.rotations <= 10:
-            lease = LeaseRequest(TurnId(f"t{calls[number] % 5}"), "owner", "hash", 1)
+            lease = LeaseRequest(TurnId("t"), "owner", "hash", 1)
             assert isinstance(await cache.open_turn(UserId("ada"), SessionId(f"s{number}"), lease), CachedSession)
-            calls[number] += 1
-            if min(calls) >= identity.rotations:  # each has had an answer by the token of now
+            answered.add(number)
+            if len(answered) == 8:  # each by the token of now; a call that met three changes would be given up
+                answered.clear()
                 identity.rotate()
 
     async with asyncio.timeout(30):
         await asyncio.gather(*(work(number) for number in range(8)))
     await cache.close()
-    assert min(calls) >= 10
 
 
 @pytest.fixture
