@@ -14,8 +14,7 @@ from shared.ports.clock import Clock
 from shared.ports.preferences import PreferenceStore, StoredPreferences
 from shared.ports.sessions import SessionStore
 
-WRITE_TRIES = 5
-TAKE_BACK_TRIES = 50  # who deletes all their sessions at once races with themself
+WRITE_TRIES = 50  # who has many sessions summarised or deleted at once races with themself
 PAUSE_SECONDS = 0.05  # at most, before another try
 
 
@@ -62,19 +61,22 @@ class LastTimes:
         Raises:
             Busy, StoreUnavailable: as `publish`.
         """
-        for _ in range(TAKE_BACK_TRIES):
+        for _ in range(WRITE_TRIES):
             stored = await self._preferences.read(user)
             kept = unexpired(stored.last_times, self._clock.now())
             if await self._write(user, stored, stored.epoch, without_gen(kept, gen)):
                 return
-            await asyncio.sleep(random.uniform(0, PAUSE_SECONDS))  # noqa: S311 - no secret
         raise _lost_races()
 
     async def _write(self, user: UserId, stored: StoredPreferences, epoch: int, times: tuple[LastTime, ...]) -> bool:
+        """Write on the version that was read; a lost race is followed by a pause, in which others get through."""
         preferences = stored.preferences if stored.epoch == epoch else Preferences()
         expires_at = self._clock.now() + self._retention
         changed = replace(stored, preferences=preferences, epoch=epoch, expires_at=expires_at, last_times=times)
-        return await self._preferences.write(user, changed)
+        if await self._preferences.write(user, changed):
+            return True
+        await asyncio.sleep(random.uniform(0, PAUSE_SECONDS))  # noqa: S311 - no secret
+        return False
 
 
 def _last_time(header: Header) -> LastTime | None:

@@ -1,5 +1,6 @@
 """What a session is told of the user's other sessions: the newest three, as long as they and the user want it."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -10,7 +11,7 @@ from local.model import Behaviour
 from shared.domain.ids import SessionId
 from shared.ports.jobs import ConsolidationJob
 from tests.conftest import Rows
-from tests.support.app import Keepsake
+from tests.support.app import Keepsake, running
 from tests.support.ask import ADA
 from tests.support.model_server import REFUSAL, ModelServer
 from tests.support.rows import bump_epoch
@@ -200,3 +201,13 @@ async def test_a_session_that_lives_on_outlives_its_summary(
     await keepsake.chat("Hello", session_id="s")
     assert "Mina" not in str(model.requests[-1])
     assert await told(keepsake, model) == []
+
+
+async def test_twenty_sessions_are_summarised_at_once(cosmos: LocalCosmos, model: ModelServer) -> None:
+    """A user who talked in many at a time: none loses races with the others until it gives up."""
+    async with running(cosmos, model, summariser="extractive") as app, app.client() as client:
+        names = [f"s{number}" for number in range(20)]
+        for name in names:
+            await app.chat("My cat is called Mina.", session_id=name)
+        answers = await asyncio.gather(*(client.post(f"/sessions/{name}/consolidate") for name in names))
+    assert {answer.status_code for answer in answers} == {200}
