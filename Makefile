@@ -3,7 +3,7 @@ PYTHON ?= python3
 ARGS ?= # for `make run`: --port 7072 --data /another/folder
 BIN := .venv/bin
 UV := $(BIN)/uv
-INSTALL := $(UV) pip install -q --compile-bytecode --no-deps --require-hashes --python $(BIN)/python
+SYNC := $(UV) sync -q --locked --inexact --compile-bytecode --no-default-groups
 
 .PHONY: run test test-redis test-313 infra check format docs lock clean
 .DEFAULT_GOAL := test
@@ -43,9 +43,6 @@ docs: .venv/.test # what is generated from the code, and compared with it by tes
 lock: .venv/.uv
 	@$(UV) lock -q
 	@$(UV) export -q --no-emit-project --no-default-groups -o requirements.txt
-	@$(UV) export -q --no-emit-project --no-default-groups --group local -o requirements-local.txt
-	@$(UV) export -q --no-emit-project --no-default-groups --group test -o requirements-test.txt
-	@$(UV) export -q --no-emit-project --only-group bench -o requirements-bench.txt
 
 clean:
 	@rm -rf .venv .venv313 .local
@@ -55,12 +52,13 @@ clean:
 	@echo "Installing into .venv (once, under a minute) ..."
 	@$(PYTHON) -m venv .venv && $(BIN)/python -m pip install -qq --disable-pip-version-check uv==0.13.8 && touch $@
 
-.venv/.run: .venv/.uv requirements-local.txt
-	@$(INSTALL) -r requirements-local.txt && touch $@
+.venv/.run: .venv/.uv uv.lock
+	@$(SYNC) --group local && touch $@
 
-.venv/.test: .venv/.uv requirements-test.txt requirements-worker.txt
-	@$(INSTALL) -r requirements-test.txt
-	@$(INSTALL) --python-version 3.13 -r requirements-worker.txt && touch $@
+.venv/.test: .venv/.uv uv.lock requirements-worker.txt
+	@$(SYNC) --group test
+	@$(UV) pip install -q --no-deps --require-hashes --python $(BIN)/python \
+		--python-version 3.13 -r requirements-worker.txt && touch $@
 
 .venv/.azurite: .venv/.uv tests/azurite/package-lock.json # the real queue function is tested on it; half a minute
 	@mkdir -p .venv/azurite && cp tests/azurite/package*.json .venv/azurite/

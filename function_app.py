@@ -165,10 +165,14 @@ async def summarise_idle_sessions(timer: func.TimerRequest) -> None:  # noqa: AR
     await (await late.ready()).background.summarise_idle_sessions()
 
 
-@app.queue_trigger(arg_name="message", queue_name="consolidate-session", connection="AzureWebJobsStorage")
+@app.queue_trigger(
+    arg_name="message", queue_name="consolidate-session", connection="AzureWebJobsStorage"
+)
 async def consolidate_session(message: func.QueueMessage) -> None:
     """Summarise one session."""
-    await (await late.ready()).background.consolidate_session(message.get_body(), message.dequeue_count or 1)
+    await (await late.ready()).background.consolidate_session(
+        message.get_body(), message.dequeue_count or 1
+    )
 
 
 # Last, so that indexing is not slowed by it: what a chat turn needs is imported while the first request is under way.

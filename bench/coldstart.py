@@ -54,13 +54,23 @@ def main() -> int:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=9, help="fresh processes of each app (default: %(default)s)")
-    parser.add_argument("--requests", type=int, default=2000, help="turns for the growth (default: %(default)s)")
-    parser.add_argument("--python", default=sys.executable, help="the interpreter of the environment that is built")
     parser.add_argument(
-        "--here", action="store_true", help="measure in this environment, which has more than is deployed"
+        "--repeats", type=int, default=9, help="fresh processes of each app (default: %(default)s)"
     )
-    parser.add_argument("--quick", action="store_true", help="one process each and few turns: does it work?")
+    parser.add_argument(
+        "--requests", type=int, default=2000, help="turns for the growth (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--python", default=sys.executable, help="the interpreter of the environment that is built"
+    )
+    parser.add_argument(
+        "--here",
+        action="store_true",
+        help="measure in this environment, which has more than is deployed",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="one process each and few turns: does it work?"
+    )
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.repeats, arguments.requests = 1, SETTLED // 25
@@ -76,7 +86,10 @@ async def _run(python: Path, arguments: argparse.Namespace) -> None:
             for app in () if arguments.quick else apps.values():
                 await probe.run(app, 1)  # bytecode is written, files are in memory
             starts: dict[str, list[Sample]] = {name: [] for name in apps}
-            for requests in (*[1] * (arguments.repeats - 1), arguments.requests):  # the last of them goes on
+            for requests in (
+                *[1] * (arguments.repeats - 1),
+                arguments.requests,
+            ):  # the last of them goes on
                 for which, app in apps.items():
                     starts[which].append(await probe.run(app, requests))
             print_starts(starts, "this environment" if arguments.here else "the deployed set")
@@ -89,7 +102,9 @@ def deploy(folder: Path) -> Path:
     folder.mkdir()
     for name in DEPLOYED:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
+            )
         else:
             shutil.copy(ROOT / name, folder)
     compileall.compile_dir(folder, quiet=2)
@@ -99,7 +114,9 @@ def deploy(folder: Path) -> Path:
 def make_bare(folder: Path) -> Path:
     """The same functions with the same triggers, and nothing behind them."""
     folder.mkdir()
-    functions = [one for one in ast.parse((ROOT / "function_app.py").read_text()).body if _is_function(one)]
+    functions = [
+        one for one in ast.parse((ROOT / "function_app.py").read_text()).body if _is_function(one)
+    ]
     for function in functions:
         assert isinstance(function, ast.AsyncFunctionDef)
         answers = function.returns and ast.unparse(function.returns) == "Response"
@@ -128,7 +145,9 @@ class Probe:
         result, log = self._folder / "result.json", self._folder / "worker.log"
         result.unlink(missing_ok=True)
         arguments = [str(app), str(requests), str(time.monotonic()), str(result)]
-        command = in_environment(self._stack.settings, str(self._python), "-m", "bench.worker_probe", *arguments)
+        command = in_environment(
+            self._stack.settings, str(self._python), "-m", "bench.worker_probe", *arguments
+        )
         async with child(*command, log=log, speaks=False) as process:
             await process.wait()
         assert result.exists(), log.read_text()[-2000:]
@@ -139,13 +158,20 @@ class Probe:
 def print_starts(starts: Mapping[str, Sequence[Sample]], where: str) -> None:
     """The table of the start, medians."""
     ours, bare = ({name: _median(some, name) for name in some[0]} for some in starts.values())
-    print(f"fresh processes: {len(starts['bare'])} of each, Python {sys.version.split()[0]}, on {where}; medians")
+    print(
+        f"fresh processes: {len(starts['bare'])} of each, Python {sys.version.split()[0]}, on {where}; medians"
+    )
     print(f"{'':40} keepsake      bare  ratio  target")
     _row("import and index, CPU ms", ours["index_cpu"] * 1e3, bare["index_cpu"] * 1e3, "<= 1.25 x")
     _row("process start to indexed, ms", ours["indexed_at"] * 1e3, bare["indexed_at"] * 1e3)
     _row("process start to first answer, ms", ours["answered_at"] * 1e3, bare["answered_at"] * 1e3)
     _row("the same, CPU ms of all threads", ours["answered_cpu"] * 1e3, bare["answered_cpu"] * 1e3)
-    _row("longest silence of the loop, CPU ms", ours["silence"] * 1e3, bare["silence"] * 1e3, "<= 50 ms")
+    _row(
+        "longest silence of the loop, CPU ms",
+        ours["silence"] * 1e3,
+        bare["silence"] * 1e3,
+        "<= 50 ms",
+    )
     _row("resident after the first answer, MB", ours["rss_turn"], bare["rss_turn"], "<= 160 MB")
 
 
@@ -157,9 +183,13 @@ def print_growth(often: Mapping[str, Sample], requests: int) -> None:
     if counted <= 0:
         print(f"growth is reckoned from request {SETTLED} on: too few requests to say")
         return
-    growth, bare_growth = ((one["rss_end"] - one["rss_settled"]) * 1024 / counted for one in (ours, bare))
+    growth, bare_growth = (
+        (one["rss_end"] - one["rss_settled"]) * 1024 / counted for one in (ours, bare)
+    )
     _row(f"growth per request from {SETTLED} on, KB", growth, bare_growth)
-    _row("CPU per request, ms", ours["asked_cpu"] * 1e3 / counted, bare["asked_cpu"] * 1e3 / counted)
+    _row(
+        "CPU per request, ms", ours["asked_cpu"] * 1e3 / counted, bare["asked_cpu"] * 1e3 / counted
+    )
 
 
 def _median(samples: Sequence[Sample], name: str) -> float:

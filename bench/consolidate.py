@@ -46,8 +46,15 @@ PER_PARTITION = 1000
 def main() -> int:
     """Measure and print everything."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sessions", type=int, default=320, help="for each number of workers (default: %(default)s)")
-    parser.add_argument("--due", type=int, default=100_000, help="sessions the timer finds (default: %(default)s)")
+    parser.add_argument(
+        "--sessions",
+        type=int,
+        default=320,
+        help="for each number of workers (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--due", type=int, default=100_000, help="sessions the timer finds (default: %(default)s)"
+    )
     parser.add_argument("--quick", action="store_true", help="few of everything: does it work?")
     arguments = parser.parse_args()
     if arguments.quick:
@@ -62,17 +69,23 @@ async def _run(sessions: int, due: int) -> None:
             values: dict[str, Any] = {name.lower(): value for name, value in stack.settings.items()}
             composition = Composition(Settings(**values, container_name=None), jobs=LocalQueue())
             services = await composition.services()
-            print(f"{'workers':>8} {'sessions/s':>11} {'ms each':>8}   ({NEW_TURNS} new turns each)")
+            print(
+                f"{'workers':>8} {'sessions/s':>11} {'ms each':>8}   ({NEW_TURNS} new turns each)"
+            )
             for workers in WORKERS:
                 await _print_speed(services, workers, sessions)
-            print(f"\n{'turns':>8} {'new':>5} {'requests':>9} {'request units':>14} {'model calls':>12}")
+            print(
+                f"\n{'turns':>8} {'new':>5} {'requests':>9} {'request units':>14} {'model calls':>12}"
+            )
             for age in AGES:
                 await _print_cost(services, age)
             await composition.close()
     if can_run():
         await _print_timer(due)
     else:
-        print("\nSKIPPED: no Azurite here (make test installs it where npm is), so the timer was not measured")
+        print(
+            "\nSKIPPED: no Azurite here (make test installs it where npm is), so the timer was not measured"
+        )
 
 
 async def _print_speed(services: Services, workers: int, sessions: int) -> None:
@@ -123,7 +136,10 @@ async def _seed(services: Services, user: UserId, length: int) -> ConsolidationJ
             gen=gen,
             created_at=now,
             expires_at=expires_at,
-            messages=(a_message(f"My number is {n}. " + "word " * 60), a_message("Noted. " * 60, role="assistant")),
+            messages=(
+                a_message(f"My number is {n}. " + "word " * 60),
+                a_message("Noted. " * 60, role="assistant"),
+            ),
         )
         for n in range(1, length + 1)
     ]
@@ -164,10 +180,13 @@ async def _write(containers: CosmosContainers, user: UserId, count: int) -> None
     long_ago = SystemClock().now() - timedelta(hours=1)
     rest = {"turn_count": 1, "due_at": write_time(long_ago), "ttl": 86_400}
     headers: Sequence[Item] = [
-        empty_header(user, SessionId(f"s{n}"), Gen(f"{n:032x}"), 0, None, long_ago) | rest for n in range(count)
+        empty_header(user, SessionId(f"s{n}"), Gen(f"{n:032x}"), 0, None, long_ago) | rest
+        for n in range(count)
     ]
     for start in range(0, count, 100):
-        await containers.write_batch("memory", user, [("create", (one,), {}) for one in headers[start : start + 100]])
+        await containers.write_batch(
+            "memory", user, [("create", (one,), {}) for one in headers[start : start + 100]]
+        )
 
 
 def _peak_mb() -> float:

@@ -59,9 +59,19 @@ def read_dialogues(path: Path) -> tuple[Dialogue, ...]:
 def _dialogue(given: Mapping[str, Any]) -> Dialogue:
     said = given["conversation"]
     numbers = sorted(int(found[1]) for key in said if (found := _SESSION.fullmatch(key)))
-    sessions = tuple(_session(n, said[f"session_{n}_date_time"], said[f"session_{n}"]) for n in numbers)
-    known = {name for session in sessions for turn in session.turns for message in turn for name in message.utterances}
-    asked = [Question(one["question"], one["category"], _evidence(one, known)) for one in given["qa"]]
+    sessions = tuple(
+        _session(n, said[f"session_{n}_date_time"], said[f"session_{n}"]) for n in numbers
+    )
+    known = {
+        name
+        for session in sessions
+        for turn in session.turns
+        for message in turn
+        for name in message.utterances
+    }
+    asked = [
+        Question(one["question"], one["category"], _evidence(one, known)) for one in given["qa"]
+    ]
     return Dialogue(given["sample_id"], sessions, tuple(one for one in asked if one.evidence))
 
 
@@ -69,7 +79,9 @@ def _session(number: int, at: str, utterances: Iterable[Mapping[str, Any]]) -> S
     """A turn is what who began the session says, and the answer; who says two in a row says them in one message."""
     messages = [_message(group) for _, group in groupby(utterances, key=lambda one: one["speaker"])]
     turns = tuple(tuple(messages[start : start + 2]) for start in range(0, len(messages), 2))
-    return Session(number, datetime.strptime(at, "%I:%M %p on %d %B, %Y").replace(tzinfo=UTC), turns)
+    return Session(
+        number, datetime.strptime(at, "%I:%M %p on %d %B, %Y").replace(tzinfo=UTC), turns
+    )
 
 
 def _message(group: Iterator[Mapping[str, Any]]) -> Message:
@@ -85,33 +97,62 @@ def _text(utterance: Mapping[str, Any]) -> str:
 
 def _evidence(question: Mapping[str, Any], known: set[str]) -> frozenset[str]:
     pairs = [pair for one in question.get("evidence") or () for pair in _EVIDENCE.findall(str(one))]
-    return frozenset(name for session, number in pairs if (name := f"D{int(session)}:{int(number)}") in known)
+    return frozenset(
+        name for session, number in pairs if (name := f"D{int(session)}:{int(number)}") in known
+    )
 
 
 _TALKS: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
     (
         "9:00 am on 3 March, 2025",
         (
-            ("I planted forty tulips by the gate this morning.", "That will look lovely. Which colour are they?"),
-            ("Apricot, from the market in Delft.", "I have never been there. How did you get them home?"),
+            (
+                "I planted forty tulips by the gate this morning.",
+                "That will look lovely. Which colour are they?",
+            ),
+            (
+                "Apricot, from the market in Delft.",
+                "I have never been there. How did you get them home?",
+            ),
             ("By train, in two buckets on my lap.", "I hope nobody minded the mud."),
-            ("The conductor laughed and asked for one.", "My own news is small: the hedge shears are broken."),
+            (
+                "The conductor laughed and asked for one.",
+                "My own news is small: the hedge shears are broken.",
+            ),
         ),
     ),
     (
         "6:30 pm on 21 March, 2025",
         (
-            ("Something has eaten the lettuce again.", "Those were slugs, I think. Try copper tape on the pots."),
-            ("I would rather keep a hedgehog.", "Then leave a gap below the fence so that it can come in."),
-            ("My sister Ines arrives from Porto on Friday.", "Shall I cut the grass before she comes?"),
-            ("Please do, she wants to sleep in a tent.", "I'll bring the mower on Thursday at eight."),
+            (
+                "Something has eaten the lettuce again.",
+                "Those were slugs, I think. Try copper tape on the pots.",
+            ),
+            (
+                "I would rather keep a hedgehog.",
+                "Then leave a gap below the fence so that it can come in.",
+            ),
+            (
+                "My sister Ines arrives from Porto on Friday.",
+                "Shall I cut the grass before she comes?",
+            ),
+            (
+                "Please do, she wants to sleep in a tent.",
+                "I'll bring the mower on Thursday at eight.",
+            ),
         ),
     ),
     (
         "8:15 am on 2 May, 2025",
         (
-            ("The tulips are over, all forty came up.", "Cut the heads and leave the leaves to yellow."),
-            ("Ines took photographs of every one.", "She has a good eye. Is her exhibition still in June?"),
+            (
+                "The tulips are over, all forty came up.",
+                "Cut the heads and leave the leaves to yellow.",
+            ),
+            (
+                "Ines took photographs of every one.",
+                "She has a good eye. Is her exhibition still in June?",
+            ),
             ("Yes, in the old boathouse.", "Then I'll finish the path there by the first of June."),
             ("And the hedgehog has moved in!", "The gap was worth the sawing."),
         ),
@@ -137,7 +178,10 @@ def _ours() -> Dialogue:
             {"speaker": speaker, "text": text, "dia_id": f"D{number}:{place}"}
             for place, (speaker, text) in enumerate(lines, 1)
         ]
-    questions = [{"question": text, "category": category, "evidence": proof} for text, category, proof in _ASKED]
+    questions = [
+        {"question": text, "category": category, "evidence": proof}
+        for text, category, proof in _ASKED
+    ]
     return _dialogue({"sample_id": "garden", "conversation": said, "qa": questions})
 
 

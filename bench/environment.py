@@ -28,7 +28,15 @@ def build_environment(name: str, python: str, requirements: Mapping[str, Sequenc
     if not stamp.exists():
         _uv("venv", "--clear", "--python", python, str(folder))
         for file, options in requirements.items():
-            install = ["pip", "install", "--compile-bytecode", "--no-deps", "--require-hashes", "--python", str(folder)]
+            install = [
+                "pip",
+                "install",
+                "--compile-bytecode",
+                "--no-deps",
+                "--require-hashes",
+                "--python",
+                str(folder),
+            ]
             _uv(*install, *options, "--requirements", file)
         stamp.touch()
     return folder / "bin"
@@ -38,7 +46,13 @@ def _uv(*arguments: str) -> None:
     own = Path(sys.executable).parent / "uv"
     uv = str(own) if own.exists() else shutil.which("uv")
     if not uv:
-        raise CannotBuildError("uv is needed to build the environment; `make test` puts it into .venv")
-    done = subprocess.run([uv, "--quiet", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+        raise CannotBuildError(
+            "uv is needed to build the environment; `make test` puts it into .venv"
+        )
+    done = subprocess.run(  # noqa: S603
+        [uv, "--quiet", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     if done.returncode:
-        raise CannotBuildError(f"uv {arguments[0]} failed, so there is nothing to measure with: {done.stderr.strip()}")
+        raise CannotBuildError(
+            f"uv {arguments[0]} failed, so there is nothing to measure with: {done.stderr.strip()}"
+        )

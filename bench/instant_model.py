@@ -16,7 +16,9 @@ COMPLETION = {
     "object": "chat.completion",
     "created": 0,
     "model": "instant",
-    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello."}, "finish_reason": "stop"}],
+    "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": "Hello."}, "finish_reason": "stop"}
+    ],
     "usage": {"prompt_tokens": 100, "completion_tokens": 2, "total_tokens": 102},
 }
 VECTOR = [round(math.sin(number) / 16, 6) for number in range(1, DIMENSIONS + 1)]  # of length 1
@@ -31,7 +33,10 @@ LENGTH = b"content-length:"
 
 def _answer(body: object) -> bytes:
     raw = json.dumps(body).encode()
-    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(raw), raw)
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (
+        len(raw),
+        raw,
+    )
 
 
 ANSWERS = {True: _answer(EMBEDDINGS), False: _answer(COMPLETION)}
@@ -42,7 +47,9 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     try:
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            await reader.readexactly(int(head.split(LENGTH)[1].split(b"\r\n")[0]) if LENGTH in head else 0)
+            await reader.readexactly(
+                int(head.split(LENGTH)[1].split(b"\r\n")[0]) if LENGTH in head else 0
+            )
             writer.write(ANSWERS[b"/embeddings " in head])
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):

@@ -32,7 +32,9 @@ MODEL_SECONDS = 0.3
 LOCUSTFILE = Path(__file__).parent / "locustfile.py"
 STOP_SECONDS = 60  # for turns under way when the time is over
 SESSION = "s"
-SEEDED = {"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]}
+SEEDED = {
+    "messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]
+}
 DEGRADED = ("window", "session_cache")  # the window missed turns of others; Redis did not answer
 
 
@@ -58,7 +60,9 @@ class Stage:
                     ledger.sent[noted["user"]].add(noted["turn"])
                 case "told":
                     answer = noted["answer"]
-                    ledger.told[noted["user"], noted["turn"]].append(Told(answer["seq"], answer["reply"]))
+                    ledger.told[noted["user"], noted["turn"]].append(
+                        Told(answer["seq"], answer["reply"])
+                    )
                     self._count(answer)
                 case "asked":
                     self._time(noted)
@@ -108,7 +112,9 @@ class Auditor:
 
     async def _send(self, method: str, user: str, path: str, body: object = None) -> dict[str, Any]:
         url, headers = f"{self._address}/api{path}", {"x-user-id": user}
-        async with self._http.request(method, url, json=body, headers=headers, raise_for_status=True) as response:
+        async with self._http.request(
+            method, url, json=body, headers=headers, raise_for_status=True
+        ) as response:
             answer: dict[str, Any] = await response.json()
             return answer
 
@@ -117,7 +123,10 @@ def main() -> int:
     """Load, measure, audit; 1 if the audit finds anything or anybody met an error, 2 if there is no locust."""
     arguments = _parse()
     try:
-        locust = build_environment("locust-venv", sys.executable, {"requirements-bench.txt": ()}) / "locust"
+        locust = (
+            build_environment("locust-venv", sys.executable, {"requirements-bench.txt": ()})
+            / "locust"
+        )
     except CannotBuildError as failed:
         print(f"load: {failed}", file=sys.stderr)
         return 2
@@ -126,11 +135,23 @@ def main() -> int:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=20, help="of each stage (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=20, help="of each stage (default: %(default)s)"
+    )
     parser.add_argument("--users", type=int, default=1000, help="default: %(default)s")
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 16, 64], help="callers at once, one stage each")
-    parser.add_argument("--instances", type=int, default=2, help="of the app (default: %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="20 users, two short stages: does it work?")
+    parser.add_argument(
+        "--clients",
+        type=int,
+        nargs="+",
+        default=[1, 16, 64],
+        help="callers at once, one stage each",
+    )
+    parser.add_argument(
+        "--instances", type=int, default=2, help="of the app (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="20 users, two short stages: does it work?"
+    )
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.seconds, arguments.users, arguments.clients = 1.0, 20, [1, 8]
@@ -146,9 +167,15 @@ async def _run(locust: Path, arguments: argparse.Namespace) -> int:
         ):
             auditor = Auditor(http, next(iter(instances)), arguments.users)
             await _each(auditor.users, auditor.seed)
-            print(f"{arguments.users} users, {arguments.instances} instances, model {MODEL_SECONDS * 1000:.0f} ms")
-            print("clients  turns/s  of most     p50     p99 | hot p50     p99 | cores | CPU ms a turn")
-            parts = {"app": list(instances.values())} | {name: [pid] for name, pid in stack.parts.items()}
+            print(
+                f"{arguments.users} users, {arguments.instances} instances, model {MODEL_SECONDS * 1000:.0f} ms"
+            )
+            print(
+                "clients  turns/s  of most     p50     p99 | hot p50     p99 | cores | CPU ms a turn"
+            )
+            parts = {"app": list(instances.values())} | {
+                name: [pid] for name, pid in stack.parts.items()
+            }
             load = Load(locust, list(instances), arguments.users, Path(name))
             for clients in arguments.clients:
                 before, stage = _cpu(parts), Stage()
@@ -176,8 +203,21 @@ class Load:
             "MODEL_SECONDS": str(MODEL_SECONDS),
             "LEDGER": str(ledger),
         }
-        command = [str(self.program), "--locustfile", str(LOCUSTFILE), "--headless", "--only-summary"]
-        command += ["--users", str(clients), "--spawn-rate", str(clients), "--run-time", f"{seconds:g}s"]
+        command = [
+            str(self.program),
+            "--locustfile",
+            str(LOCUSTFILE),
+            "--headless",
+            "--only-summary",
+        ]
+        command += [
+            "--users",
+            str(clients),
+            "--spawn-rate",
+            str(clients),
+            "--run-time",
+            f"{seconds:g}s",
+        ]
         command += ["--stop-timeout", str(STOP_SECONDS), "--exit-code-on-error", "0"]
         async with child(*in_environment(settings, *command), log=log, speaks=False) as process:
             code = await process.wait()
@@ -186,13 +226,17 @@ class Load:
 
 
 @contextlib.asynccontextmanager
-async def _instances(count: int, settings: Mapping[str, str], folder: Path) -> AsyncIterator[dict[str, int]]:
+async def _instances(
+    count: int, settings: Mapping[str, str], folder: Path
+) -> AsyncIterator[dict[str, int]]:
     """The app so many times: addresses and processes."""
     async with contextlib.AsyncExitStack() as running:
         found = {}
         for number in range(count):
             command = (sys.executable, "-m", "local.functions", "--port", "0")
-            one = await running.enter_async_context(program(folder / f"app-{number}.log", *command, settings=settings))
+            one = await running.enter_async_context(
+                program(folder / f"app-{number}.log", *command, settings=settings)
+            )
             found[one.says] = one.pid
         yield found
 
@@ -218,7 +262,9 @@ def _cpu(parts: Mapping[str, Sequence[int]]) -> dict[str, float]:
 def _used(stage: Stage) -> str:
     """What a turn took of the stores, in the middle, and what else happened."""
     names = ("request_units", "cosmos_calls", "redis_calls")
-    used = ", ".join(f"{statistics.median(one[name] for one in stage.usage):g} {name}" for name in names)
+    used = ", ".join(
+        f"{statistics.median(one[name] for one in stage.usage):g} {name}" for name in names
+    )
     otherwise = ", ".join(f"{stage.counts[name]} {name}" for name in ("replayed", *DEGRADED))
     return f"a turn: {used}; {otherwise}"
 
@@ -238,7 +284,9 @@ async def _audit(auditor: Auditor) -> int:
     await _each(auditor.users, check)
     kinds = ", ".join(f"{number} {kind}" for kind, number in found.items())
     sent = sum(len(turns) for turns in auditor.ledger.sent.values())
-    print(f"audit of {stored} turns of {len(auditor.users)} users ({sent} sent): {kinds}; {errors or 'no'} errors")
+    print(
+        f"audit of {stored} turns of {len(auditor.users)} users ({sent} sent): {kinds}; {errors or 'no'} errors"
+    )
     return int(bool(errors or found.total() or stored != sent))
 
 

@@ -55,7 +55,9 @@ async def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         cosmos = LocalCosmos.open(Path(folder) / "cosmos.db" if options.file else None, DECLARATION)
-        print(f"database               {'file' if options.file else 'memory'}, Python {sys.version.split()[0]}")
+        print(
+            f"database               {'file' if options.file else 'memory'}, Python {sys.version.split()[0]}"
+        )
         await point_reads(cosmos)
         await partition_queries(cosmos)
         await vector_queries(cosmos, options.vectors)
@@ -69,7 +71,9 @@ async def point_reads(cosmos: LocalCosmos) -> None:
     await container(real).create_item({"id": "1", "user_id": "a", "text": "x" * 400})
     reads = [timer(partial(container(client).read_item, "1", "a")) for client in (real, alone)]
     whole, share = await in_turns(reads, ROUNDS)
-    print(f"point read             {whole:.3f} ms; the SDK alone {share:.3f} ms; ratio {whole / share:.2f} (<= 2)")
+    print(
+        f"point read             {whole:.3f} ms; the SDK alone {share:.3f} ms; ratio {whole / share:.2f} (<= 2)"
+    )
     await real.close()
     await alone.close()
 
@@ -91,7 +95,9 @@ async def partition_queries(cosmos: LocalCosmos) -> None:
     await ask()
     rows = cosmos.storage.rows_read - counted
     (after,) = await in_turns([timer(ask)], 30)
-    print(f"query, 20 newest of 200 {before:.2f} ms; beside 2,000 rows of others {after:.2f} ms; rows read {rows}")
+    print(
+        f"query, 20 newest of 200 {before:.2f} ms; beside 2,000 rows of others {after:.2f} ms; rows read {rows}"
+    )
     await client.close()
 
 
@@ -102,7 +108,10 @@ async def vector_queries(cosmos: LocalCosmos, count: int) -> None:
     rng = random.Random(7)  # noqa: S311 - made-up vectors, the same each time
     for start in range(0, count, 50):
         batch: list[Any] = [
-            ("create", ({"id": f"v{start + number}", "user_id": "vectors", "embedding": a_vector(rng)},))
+            (
+                "create",
+                ({"id": f"v{start + number}", "user_id": "vectors", "embedding": a_vector(rng)},),
+            )
             for number in range(50)
         ]
         await memory.execute_item_batch(batch, "vectors")
@@ -111,7 +120,12 @@ async def vector_queries(cosmos: LocalCosmos, count: int) -> None:
 
     async def ask() -> None:
         parameters: list[dict[str, object]] = [{"name": "@v", "value": wanted}]
-        _ = [item async for item in memory.query_items(query, parameters=parameters, partition_key="vectors")]
+        _ = [
+            item
+            async for item in memory.query_items(
+                query, parameters=parameters, partition_key="vectors"
+            )
+        ]
 
     (first,) = await in_turns([timer(ask)], 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -135,12 +149,18 @@ def imports() -> None:
     """Time what lark costs, in processes of their own."""
     programs = {
         "import lark": ("", "import lark"),
-        "first query parsed": ("from local.cosmos.parser import parse_query", "parse_query('SELECT * FROM c')"),
+        "first query parsed": (
+            "from local.cosmos.parser import parse_query",
+            "parse_query('SELECT * FROM c')",
+        ),
     }
     for name, (before, what) in programs.items():
         program = f"{before}\nimport time\nt = time.process_time(); {what}; print((time.process_time() - t) * 1000)"
         command = [sys.executable, "-c", program]
-        times = [float(subprocess.run(command, capture_output=True, check=True).stdout) for _ in range(5)]  # noqa: S603
+        times = [
+            float(subprocess.run(command, capture_output=True, check=True).stdout)
+            for _ in range(5)  # noqa: S603
+        ]
         print(f"{name:22} {statistics.median(times):.0f} ms CPU")
 
 
@@ -158,7 +178,18 @@ async def fill(memory: ContainerProxy, user: str, count: int) -> None:
     """Store turns."""
     for start in range(0, count, 100):
         operations: list[Any] = [
-            ("create", ({"id": f"t{start + n}", "user_id": user, "kind": "turn", "seq": start + n, "text": "x" * 300},))
+            (
+                "create",
+                (
+                    {
+                        "id": f"t{start + n}",
+                        "user_id": user,
+                        "kind": "turn",
+                        "seq": start + n,
+                        "text": "x" * 300,
+                    },
+                ),
+            )
             for n in range(100)
         ]
         await memory.execute_item_batch(operations, user)

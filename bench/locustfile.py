@@ -56,7 +56,10 @@ class Caller(FastHttpUser):  # type: ignore[misc]  # locust is not in the enviro
             if 0 < answer.status_code < OK:
                 note("told", user=user, turn=turn, answer=answer.json())
                 return
-            note("error", kind=f"{answer.status_code} {(answer.headers or {}).get('x-ms-error-code')}")
+            note(
+                "error",
+                kind=f"{answer.status_code} {(answer.headers or {}).get('x-ms-error-code')}",
+            )
             gevent.sleep(float((answer.headers or {}).get("Retry-After", 1)))
         note("error", kind="given up")
 

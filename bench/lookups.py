@@ -75,7 +75,11 @@ class Looked:
     def within(self, tokens: int) -> tuple[set[tuple[str, str]], int]:
         """Session and turn of what fits, and the tokens it takes."""
         passages = fit_passages(self.found, tokens, estimate_tokens)
-        told = {(turn.session_id.value, turn.turn_id.value) for passage in passages for turn in passage.turns}
+        told = {
+            (turn.session_id.value, turn.turn_id.value)
+            for passage in passages
+            for turn in passage.turns
+        }
         return told, sum(estimate_tokens(passage.text) for passage in passages)
 
 
@@ -151,7 +155,11 @@ class Lookups:
         with Recall(index, embedder, clock).searching(user, message, told) as search:
             recalled = await search.finish(header, ())
         times = index.times | (embedder.times if embedder else {})
-        found = recalled.ranked if way.nearby else best_first(replace(one, nearby=0.0) for one in recalled.ranked)
+        found = (
+            recalled.ranked
+            if way.nearby
+            else best_first(replace(one, nearby=0.0) for one in recalled.ranked)
+        )
         return Looked(found, times, meter.cosmos_calls, bool(recalled.degraded))
 
 

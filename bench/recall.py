@@ -54,12 +54,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="a file of dialogues like LoCoMo's")
     parser.add_argument("--conversations", type=int, help="only the first so many (default: all)")
-    parser.add_argument("--budgets", type=int, nargs="+", default=BUDGETS, help="tokens (default: %(default)s)")
+    parser.add_argument(
+        "--budgets", type=int, nargs="+", default=BUDGETS, help="tokens (default: %(default)s)"
+    )
     sources = ("minilm", "environment", "none")
     parser.add_argument(
-        "--embeddings", choices=sources, default="minilm", help="environment: EMBEDDING_* with an address"
+        "--embeddings",
+        choices=sources,
+        default="minilm",
+        help="environment: EMBEDDING_* with an address",
     )
-    parser.add_argument("--quick", action="store_true", help="a tiny dialogue of our own: does it work?")
+    parser.add_argument(
+        "--quick", action="store_true", help="a tiny dialogue of our own: does it work?"
+    )
     given = parser.parse_args()
     if not given.quick and not (given.data and given.data.is_file()):
         print(f"--data needs a file. {WHERE}", file=sys.stderr)
@@ -71,10 +78,15 @@ def main() -> int:
 
 async def _run(dialogues: Sequence[Dialogue], budgets: Sequence[int], embeddings: str) -> None:
     cosmos = LocalCosmos.open(None, CONTAINERS)
-    async with _embedder(embeddings) as settings, running(cosmos, ModelAt("http://127.0.0.1:9/v1"), **settings) as app:
+    async with (
+        _embedder(embeddings) as settings,
+        running(cosmos, ModelAt("http://127.0.0.1:9/v1"), **settings) as app,
+    ):
         services = await app.composition.services()
         model = services.clients.embeddings
-        lookups = Lookups(make_stores(services.clients, SystemClock()), Remembering(model) if model else None)
+        lookups = Lookups(
+            make_stores(services.clients, SystemClock()), Remembering(model) if model else None
+        )
         ways = [way for way in WAYS if model or not way.by_meaning]
         scores: dict[str, list[Score]] = {way.name: [] for way in ways}
         looked: dict[str, list[Looked]] = {way.name: [] for way in ways}
@@ -82,14 +94,18 @@ async def _run(dialogues: Sequence[Dialogue], budgets: Sequence[int], embeddings
             user = UserId(dialogue.name)
             header, places = await _store(services, lookups.stores, user, dialogue)
             print(
-                f"{dialogue.name}: {len(set(places.values()))} turns, {len(dialogue.questions)} questions", flush=True
+                f"{dialogue.name}: {len(set(places.values()))} turns, {len(dialogue.questions)} questions",
+                flush=True,
             )
             for question in dialogue.questions:
                 for way in ways:
                     seen = await lookups.look(user, header, question.text, way)
                     looked[way.name].append(seen)
                     scores[way.name].append(_score(seen, question, places, budgets))
-            _print_small_talk([await lookups.look(user, header, text, ways[-1]) for text in SMALL_TALK], max(budgets))
+            _print_small_talk(
+                [await lookups.look(user, header, text, ways[-1]) for text in SMALL_TALK],
+                max(budgets),
+            )
     cosmos.close()
     _print_scores(scores, budgets)
     _print_categories(scores[ways[-1].name], budgets)
@@ -128,14 +144,16 @@ async def _store(
                 for role, said in zip(("user", "assistant"), turn, strict=False)
             ]
             await services.conversation.record(user, asked, messages)
-            places |= {utterance: (name.value, turn_id) for said in turn for utterance in said.utterances}
+            places |= {
+                utterance: (name.value, turn_id) for said in turn for utterance in said.utterances
+            }
         await services.consolidation.run(ConsolidationJob(user, name))
         header = await stores.sessions.read_header(user, name)
         assert header
         model = services.clients.embeddings
-        assert not model or not await stores.vectors.find_unembedded(user, header, model.model, 0), (
-            "vectors are missing"
-        )
+        assert not model or not await stores.vectors.find_unembedded(
+            user, header, model.model, 0
+        ), "vectors are missing"
     assert header, "there is nothing to store"
     return header, places
 
@@ -144,7 +162,9 @@ def _turns(session: Session) -> dict[str, Any]:
     return {f"turn-{number}": turn for number, turn in enumerate(session.turns, 1)}
 
 
-def _score(looked: Looked, question: Question, places: Mapping[str, Place], budgets: Sequence[int]) -> Score:
+def _score(
+    looked: Looked, question: Question, places: Mapping[str, Place], budgets: Sequence[int]
+) -> Score:
     gold = [places[utterance] for utterance in question.evidence]
     told, tokens = {}, {}
     for budget in budgets:
@@ -166,7 +186,10 @@ def _print_small_talk(looked: Sequence[Looked], budget: int) -> None:
 
 
 def _print_scores(scores: Mapping[str, Sequence[Score]], budgets: Sequence[int]) -> None:
-    answered = {way: [one for one in all_of if one.category != ADVERSARIAL] for way, all_of in scores.items()}
+    answered = {
+        way: [one for one in all_of if one.category != ADVERSARIAL]
+        for way, all_of in scores.items()
+    }
     print(
         f"\nevidence told within so many tokens, %; {len(next(iter(answered.values())))} questions of categories 1 to 4"
     )
@@ -180,7 +203,9 @@ def _print_scores(scores: Mapping[str, Sequence[Score]], budgets: Sequence[int])
 
 
 def _print_categories(scores: Sequence[Score], budgets: Sequence[int]) -> None:
-    print(f"\n{'by both, per category':32}{_heads(budgets)}{'recall@10':>11}{'MRR':>8}   tokens used, median")
+    print(
+        f"\n{'by both, per category':32}{_heads(budgets)}{'recall@10':>11}{'MRR':>8}   tokens used, median"
+    )
     for category, name in CATEGORIES.items():
         rows = [one for one in scores if one.category == category]
         if rows:
@@ -189,18 +214,27 @@ def _print_categories(scores: Sequence[Score], budgets: Sequence[int]) -> None:
 
 def _print_row(name: str, rows: Sequence[Score], budgets: Sequence[int]) -> None:
     shares = "".join(f"{share:8.1f}" for share in _shares(rows, budgets))
-    used = " ".join(f"{statistics.median(one.tokens[budget] for one in rows):,.0f}" for budget in budgets)
-    among, rank = _percent([one.among_first for one in rows]), statistics.mean(one.reciprocal for one in rows)
+    used = " ".join(
+        f"{statistics.median(one.tokens[budget] for one in rows):,.0f}" for budget in budgets
+    )
+    among, rank = (
+        _percent([one.among_first for one in rows]),
+        statistics.mean(one.reciprocal for one in rows),
+    )
     print(f"{name:32}{shares}{among:11.1f}{rank:8.3f}   {used}")
 
 
 def _print_times(looked: Mapping[str, Sequence[Looked]]) -> None:
     print("\nmilliseconds of a search, medians; requests to Cosmos DB and of them failed or late")
     parts = ("embedding", "words", "meaning", "around")
-    print(f"{'':32}" + "".join(f"{part:>10}" for part in parts) + f"{'requests':>10}{'degraded':>10}")
+    print(
+        f"{'':32}" + "".join(f"{part:>10}" for part in parts) + f"{'requests':>10}{'degraded':>10}"
+    )
     for way, rows in looked.items():
         times = [[one.times[part] for one in rows if part in one.times] for part in parts]
-        medians = "".join(f"{statistics.median(column):10.1f}" if column else f"{'':10}" for column in times)
+        medians = "".join(
+            f"{statistics.median(column):10.1f}" if column else f"{'':10}" for column in times
+        )
         requests = statistics.median(one.requests for one in rows)
         print(f"{way:32}{medians}{requests:10.0f}{sum(one.degraded for one in rows):10}")
 

@@ -20,7 +20,9 @@ async def serve(seconds: float) -> None:
         asyncio.get_running_loop().add_signal_handler(name, done.set)
 
     async def slowed(scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(seconds / 10 if scope.get("path", "").endswith("/embeddings") else seconds)
+        await asyncio.sleep(
+            seconds / 10 if scope.get("path", "").endswith("/embeddings") else seconds
+        )
         await model.app(scope, receive, send)
         model.requests.clear()
         model.embedding_requests.clear()

@@ -13,7 +13,10 @@ from local.cosmos import LOCAL_KEY
 from local.redis import server_arguments, server_binary, socket_folder, until_listening
 
 ROOT = Path(__file__).resolve().parent.parent
-NO_QUEUE = {"QUEUE_ENDPOINT": "http://127.0.0.1:9/none", "QUEUE_KEY": "bm9uZQ=="}  # a turn does not wait for it
+NO_QUEUE = {
+    "QUEUE_ENDPOINT": "http://127.0.0.1:9/none",
+    "QUEUE_KEY": "bm9uZQ==",
+}  # a turn does not wait for it
 TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -32,8 +35,12 @@ async def running_stack(model_seconds: float, folder: Path) -> AsyncIterator[Sta
         redis = server_arguments(server_binary(), socket, None)
         async with (
             child(*redis, log=folder / "redis.log", speaks=False) as cache,
-            program(folder / "cosmos.log", sys.executable, "-m", "local.cosmos", "--http", "--port", "0") as cosmos,
-            program(folder / "model.log", sys.executable, "-m", "bench.slow_model", str(model_seconds)) as model,
+            program(
+                folder / "cosmos.log", sys.executable, "-m", "local.cosmos", "--http", "--port", "0"
+            ) as cosmos,
+            program(
+                folder / "model.log", sys.executable, "-m", "bench.slow_model", str(model_seconds)
+            ) as model,
         ):
             await until_listening(socket)
             settings = {
@@ -59,7 +66,9 @@ class Program:
 
 
 @contextlib.asynccontextmanager
-async def program(log: Path, *command: str, settings: Mapping[str, str] | None = None) -> AsyncIterator[Program]:
+async def program(
+    log: Path, *command: str, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Program]:
     """Run a command with these settings and nothing else of the environment; what it prints later is read away."""
     async with child(*in_environment(settings or {}, *command), log=log) as process:
         says = await first_line(process, log)

@@ -53,7 +53,10 @@ CONTAINERS = Path(__file__).parent.parent / "infra" / "containers.json"
 ADA = UserId("ada")
 LENGTHS = (10, 100, 1000)
 CLIENTS = (1, 16)
-RECALL_LENGTHS, RECALL_CLIENTS = (10, 100), (1,)  # a search over more measures the local Cosmos DB's brute force
+RECALL_LENGTHS, RECALL_CLIENTS = (
+    (10, 100),
+    (1,),
+)  # a search over more measures the local Cosmos DB's brute force
 PIECES = 2  # of a round
 SAYS_NOTHING, ASKS = "Hello", "Which message was the third?"
 Operation = Callable[[SessionId], Awaitable[tuple[float, float]]]
@@ -113,12 +116,22 @@ class Bench:
         header = empty_header(ADA, session, gen, 0, None, now)
         header |= {"turn_count": length, "expires_at": write_time(expires_at), "ttl": 86_400}
         turns = [
-            a_turn(n, f"Message {n}", session_id=session, gen=gen, created_at=now, expires_at=expires_at)
+            a_turn(
+                n,
+                f"Message {n}",
+                session_id=session,
+                gen=gen,
+                created_at=now,
+                expires_at=expires_at,
+            )
             for n in range(1, length + 1)
         ]
         vector = make_vector("instant", VECTOR) if self.embeddings else None
         items = [turn_item(ADA, turn, vector) for turn in turns]
-        operations: Batch = [("upsert", (header,), {}), *(("create", (item,), {}) for item in items)]
+        operations: Batch = [
+            ("upsert", (header,), {}),
+            *(("create", (item,), {}) for item in items),
+        ]
         for start in range(0, len(operations), 100):
             await self.containers.write_batch("memory", ADA, operations[start : start + 100])
 
@@ -127,7 +140,9 @@ class Bench:
         start = time.perf_counter()
         message = ASKS if self.embeddings else SAYS_NOTHING
         answer = await _post(self.api, {"message": message, "session_id": session.value})
-        return (time.perf_counter() - start) * 1000, float(json.loads(answer)["timings_ms"]["model"])
+        return (time.perf_counter() - start) * 1000, float(
+            json.loads(answer)["timings_ms"]["model"]
+        )
 
     async def floor(self, session: SessionId) -> tuple[float, float]:
         """The bare calls of one warm turn: their milliseconds, and none of a model."""
@@ -147,9 +162,16 @@ class Bench:
         number, now = header.turn_count + 1, clock.now()
         expires_at = now + timedelta(days=1)
         turn = a_turn(
-            number, session_id=session, gen=header.gen, turn_id=turn_id, created_at=now, expires_at=expires_at
+            number,
+            session_id=session,
+            gen=header.gen,
+            turn_id=turn_id,
+            created_at=now,
+            expires_at=expires_at,
         )
-        assert isinstance(await transcript.commit_turn(ADA, Draft(turn, None, now), expires_at), Committed)
+        assert isinstance(
+            await transcript.commit_turn(ADA, Draft(turn, None, now), expires_at), Committed
+        )
         await self.cache.close_turn(ADA, turn, owner, None)
         return (time.perf_counter() - start) * 1000, 0.0
 
@@ -167,8 +189,18 @@ class Bench:
 async def _post(api: FastAPI, body: dict[str, str]) -> bytes:
     """One request to /chat by bare ASGI: a caller's HTTP client is no part of a turn."""
     raw, answer = json.dumps(body).encode(), bytearray()
-    headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json"), (b"x-user-id", ADA.value.encode())]
-    scope = {"type": "http", "method": "POST", "path": "/api/chat", "query_string": b"", "headers": headers}
+    headers = [
+        (b"host", b"127.0.0.1"),
+        (b"content-type", b"application/json"),
+        (b"x-user-id", ADA.value.encode()),
+    ]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/chat",
+        "query_string": b"",
+        "headers": headers,
+    }
 
     async def receive() -> Message:
         return {"type": "http.request", "body": raw}
@@ -184,7 +216,9 @@ async def _post(api: FastAPI, body: dict[str, str]) -> bytes:
 async def measure(bench: Bench, clients: int, length: int, number: int, each: int) -> Round:
     """One round: a few whole turns, a few bare ones, and again, so that a busy moment meets both."""
     name = f"{clients}-{length}-{number if length < MAX_WINDOW_TURNS else 0}"  # a short session would soon be long
-    sessions, bare = ([SessionId(f"{kind}-{name}-{n}") for n in range(clients)] for kind in ("turn", "floor"))
+    sessions, bare = (
+        [SessionId(f"{kind}-{name}-{n}") for n in range(clients)] for kind in ("turn", "floor")
+    )
     if number == 0 or length < MAX_WINDOW_TURNS:
         for session in chain(sessions, bare):
             await bench.seed(session, length)
@@ -198,8 +232,12 @@ async def measure(bench: Bench, clients: int, length: int, number: int, each: in
 
 async def run(bench: Bench, each: int, rounds: int) -> None:
     """Measure and print everything: every figure is the median over rounds, every ratio that of one round's."""
-    lengths, clients_at_once = (RECALL_LENGTHS, RECALL_CLIENTS) if bench.embeddings else (LENGTHS, CLIENTS)
-    print("clients length |    p50    p95    p99   model    CPU | floor p50    CPU | p50/floor  without model")
+    lengths, clients_at_once = (
+        (RECALL_LENGTHS, RECALL_CLIENTS) if bench.embeddings else (LENGTHS, CLIENTS)
+    )
+    print(
+        "clients length |    p50    p95    p99   model    CPU | floor p50    CPU | p50/floor  without model"
+    )
     for clients in clients_at_once:
         measured: dict[int, list[Round]] = {length: [] for length in lengths}
         for number in range(rounds):
@@ -209,18 +247,32 @@ async def run(bench: Bench, each: int, rounds: int) -> None:
             _print_row(clients, length, measured[length])
         pairs = zip(measured[lengths[-1]], measured[lengths[0]], strict=True)
         ratio = statistics.median(long.cpu / short.cpu for (long, _), (short, _) in pairs)
-        print(f"CPU of a turn at {lengths[-1]} turns / at {lengths[0]}, {clients} clients: {ratio:.2f} (target 1.10)")
+        print(
+            f"CPU of a turn at {lengths[-1]} turns / at {lengths[0]}, {clients} clients: {ratio:.2f} (target 1.10)"
+        )
 
 
 def _print_row(clients: int, length: int, pairs: Sequence[Round]) -> None:
     turns, floors = zip(*pairs, strict=True)
-    shown = [statistics.median(turn.quantile(share) for turn in turns) for share in (0.5, 0.95, 0.99)]
-    shown += [statistics.median(turn.model for turn in turns), statistics.median(turn.cpu for turn in turns)]
-    floor = [statistics.median(bare.quantile(0.5) for bare in floors), statistics.median(bare.cpu for bare in floors)]
+    shown = [
+        statistics.median(turn.quantile(share) for turn in turns) for share in (0.5, 0.95, 0.99)
+    ]
+    shown += [
+        statistics.median(turn.model for turn in turns),
+        statistics.median(turn.cpu for turn in turns),
+    ]
+    floor = [
+        statistics.median(bare.quantile(0.5) for bare in floors),
+        statistics.median(bare.cpu for bare in floors),
+    ]
     whole = statistics.median(turn.quantile(0.5) / bare.quantile(0.5) for turn, bare in pairs)
-    own = statistics.median((turn.quantile(0.5) - turn.model) / bare.quantile(0.5) for turn, bare in pairs)
+    own = statistics.median(
+        (turn.quantile(0.5) - turn.model) / bare.quantile(0.5) for turn, bare in pairs
+    )
     columns = " ".join(f"{value:6.1f}" for value in shown)
-    print(f"{clients:7} {length:6} | {columns} | {floor[0]:9.1f} {floor[1]:6.1f} | {whole:9.2f} {own:14.2f}")
+    print(
+        f"{clients:7} {length:6} | {columns} | {floor[0]:9.1f} {floor[1]:6.1f} | {whole:9.2f} {own:14.2f}"
+    )
 
 
 async def main() -> None:
@@ -228,7 +280,9 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--each", type=int, default=16, help="turns a round, over all clients")
     parser.add_argument("--rounds", type=int, default=30, help="rounds; medians are over these")
-    parser.add_argument("--recall", action="store_true", help="turns that recall, in one user's sessions")
+    parser.add_argument(
+        "--recall", action="store_true", help="turns that recall, in one user's sessions"
+    )
     arguments = parser.parse_args()
     embedding_model = "instant" if arguments.recall else ""
     cosmos = LocalCosmos.open(None, CONTAINERS)
@@ -238,7 +292,10 @@ async def main() -> None:
         async with child(*command, log=log) as process:
             url = await first_line(process, log)
             async with running(
-                cosmos, ModelAt(url), redis_socket=str(redis.socket), embedding_model=embedding_model
+                cosmos,
+                ModelAt(url),
+                redis_socket=str(redis.socket),
+                embedding_model=embedding_model,
             ) as app:
                 services = await app.composition.services()
                 cache = services.clients.redis

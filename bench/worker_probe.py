@@ -24,7 +24,9 @@ SETTLED = 500  # requests after which caches and pools are as large as they get
 class Host:
     """One connection of the host to the worker's own web server."""
 
-    def __init__(self, worker: Worker, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, worker: Worker, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         """Use an open connection."""
         self._worker = worker
         self._reader = reader
@@ -88,7 +90,9 @@ class Silence:
 
 def _announced() -> TypedData:
     body = TypedData()
-    return TypedData(http=Message(method="POST", url="", headers={}, params={}, query={}, body=body))
+    return TypedData(
+        http=Message(method="POST", url="", headers={}, params={}, query={}, body=body)
+    )
 
 
 async def measure(folder: Path, requests: int, started: float) -> dict[str, float]:
@@ -100,7 +104,11 @@ async def measure(folder: Path, requests: int, started: float) -> dict[str, floa
     async with Silence() as silence:
         await host.chat(0)
     found["silence"] = silence.longest
-    found |= {"answered_at": time.monotonic() - started, "answered_cpu": time.process_time(), "rss_turn": resident()}
+    found |= {
+        "answered_at": time.monotonic() - started,
+        "answered_cpu": time.process_time(),
+        "rss_turn": resident(),
+    }
     await _ask_often(worker, host, min(requests, SETTLED))
     found["rss_settled"] = resident()
     before = time.process_time()
@@ -121,7 +129,11 @@ async def _ask_often(worker: Worker, first: Host, requests: int) -> None:
 
 def resident() -> float:
     """Megabytes this process holds."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+    line = next(
+        line
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmRSS")
+    )
     return int(line.split()[1]) / 1024
 
 

@@ -12,12 +12,19 @@ DAYS, HOURS = 30, 730
 TURNS_A_DAY = 10  # of one user
 KEPT_DAYS = 90  # RETENTION_DAYS
 
-UNITS_A_TURN = 150  # request units: two point reads, four queries, one batch; a tenth of a consolidation
-KILOBYTES_A_TURN = 8  # two short texts, one vector of 512 numbers, their index; up to 24 with tools and memories
+UNITS_A_TURN = (
+    150  # request units: two point reads, four queries, one batch; a tenth of a consolidation
+)
+KILOBYTES_A_TURN = (
+    8  # two short texts, one vector of 512 numbers, their index; up to 24 with tools and memories
+)
 PROMPT_TOKENS, REPLY_TOKENS, EMBEDDED_TOKENS = 1_800, 250, 300
 SECONDS_A_TURN = 3  # nearly all of it waiting for the model
 LOG_KILOBYTES_A_TURN = 4  # our line is 1.3; what the host adds was not measured
-TRACE_KILOBYTES, TRACES_A_SECOND = 12, 1  # the spans of a recalling turn; TRACES_PER_SECOND of each instance
+TRACE_KILOBYTES, TRACES_A_SECOND = (
+    12,
+    1,
+)  # the spans of a recalling turn; TRACES_PER_SECOND of each instance
 BUSIEST_HOUR = 0.12  # of a day's turns
 
 COSMOS_MILLION_UNITS, COSMOS_GB = 0.25, 0.25
@@ -117,7 +124,9 @@ def table() -> str:
     lines = [f"| US dollars a month | {' | '.join(heads)} |", "| --- | " + "---: | " * len(LOADS)]
     lines += [_row(name, price) for name, price in ROWS.items()]
     lines.append(_row("**all of it**", lambda load: sum(price(load) for price in ROWS.values())))
-    lines.append(_row("without the models", lambda load: sum(ROWS[name](load) for name in list(ROWS)[:4])))
+    lines.append(
+        _row("without the models", lambda load: sum(ROWS[name](load) for name in list(ROWS)[:4]))
+    )
     return "\n".join(line.rstrip() for line in lines)
 
 

@@ -58,8 +58,15 @@ def main() -> int:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local", description="Keepsake on a laptop.")
-    parser.add_argument("--port", type=int, default=7071, help="where /api is served (default 7071)")
-    parser.add_argument("--data", type=Path, default=Path(".local"), help="where everything is kept (default .local)")
+    parser.add_argument(
+        "--port", type=int, default=7071, help="where /api is served (default 7071)"
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(".local"),
+        help="where everything is kept (default .local)",
+    )
     return parser.parse_args()
 
 
@@ -82,12 +89,16 @@ def _own_folder(data: Path) -> Iterator[None]:
         data.mkdir(parents=True, exist_ok=True)
         lock = (data / "lock").open("w")
     except OSError as failed:
-        raise StartError(f"{data} cannot be used as a folder ({failed.strerror}); give --data another") from None
+        raise StartError(
+            f"{data} cannot be used as a folder ({failed.strerror}); give --data another"
+        ) from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StartError(f"another Keepsake runs on {data.resolve()}; stop it or give --data") from None
+            raise StartError(
+                f"another Keepsake runs on {data.resolve()}; stop it or give --data"
+            ) from None
         yield
 
 
@@ -121,9 +132,16 @@ async def _run(front: socket.socket, data: Path) -> None:
         _redis(data),
         _composed(data) as composition,
     ):
-        async with serving(create_api(composition), front) as server_ended, beside(_tick(composition)) as timers_ended:
+        async with (
+            serving(create_api(composition), front) as server_ended,
+            beside(_tick(composition)) as timers_ended,
+        ):
             _greet(address_of(front), own_model=model_ended is not None)
-            parts = {"the model": model_ended, "the web server": server_ended, "the timers": timers_ended}
+            parts = {
+                "the model": model_ended,
+                "the web server": server_ended,
+                "the timers": timers_ended,
+            }
             ended = await _first_to_end({name: task for name, task in parts.items() if task})
         raise StartError(f"{ended} ended and took the rest along; what it said is in {data}")
 
@@ -161,7 +179,9 @@ async def _composed(data: Path) -> AsyncIterator[Composition]:
     """The app's composition over the local Cosmos DB, in process."""
     os.environ |= {"AUTH_MODE": "local", "COSMOS_ENDPOINT": LOCAL_ENDPOINT, "COSMOS_KEY": LOCAL_KEY}
     for mark in AZURE_MARKS:
-        os.environ.pop(mark, None)  # a dev container may carry one; this program serves loopback only
+        os.environ.pop(
+            mark, None
+        )  # a dev container may carry one; this program serves loopback only
     settings = load_settings()
     queue = LocalQueue()
     with contextlib.closing(LocalCosmos.open(data / "cosmos.sqlite", CONTAINERS)) as cosmos:
@@ -178,13 +198,17 @@ async def _tick(composition: Composition) -> None:
     background = Background(composition)
     while True:
         for run in (background.sweep_deleted_sessions, background.summarise_idle_sessions):
-            with contextlib.suppress(KeepsakeError):  # the next round tries again, as the next tick would
+            with contextlib.suppress(
+                KeepsakeError
+            ):  # the next round tries again, as the next tick would
                 await run()
         await asyncio.sleep(TIMER_SECONDS)
 
 
 def _greet(address: str, *, own_model: bool) -> None:
-    print(f"Keepsake is ready at {address}/api (documentation: {address}/api/docs). Ctrl-C stops it.")
+    print(
+        f"Keepsake is ready at {address}/api (documentation: {address}/api/docs). Ctrl-C stops it."
+    )
     if own_model:
         print(NOTES[os.environ["CHAT_MODEL"]], OTHER_MODELS, sep="\n")
     print("Try:")

@@ -21,7 +21,9 @@ class ChildError(RuntimeError):
 
 
 @contextlib.asynccontextmanager
-async def child(*args: str, log: Path, speaks: bool = True) -> AsyncIterator[asyncio.subprocess.Process]:
+async def child(
+    *args: str, log: Path, speaks: bool = True
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a command in a session of its own until the block ends; what it says goes to the log file.
 
     If it speaks to us, its standard output is ours to read and must be read.
@@ -54,7 +56,9 @@ async def first_line(process: asyncio.subprocess.Process, log: Path) -> str:
     return line.decode().strip()
 
 
-async def _start(args: tuple[str, ...], output: IO[bytes], speech: int | IO[bytes]) -> asyncio.subprocess.Process:
+async def _start(
+    args: tuple[str, ...], output: IO[bytes], speech: int | IO[bytes]
+) -> asyncio.subprocess.Process:
     parent = os.getpid()
 
     def die_with_parent() -> None:

@@ -46,14 +46,20 @@ class Embedder:
         self._embed = embed
         self._thread = ThreadPoolExecutor(1)
         self.app = Starlette(
-            routes=[Route("/v1/embeddings", self._answer, methods=["POST"]), Route("/v1/models", _list_models)],
+            routes=[
+                Route("/v1/embeddings", self._answer, methods=["POST"]),
+                Route("/v1/models", _list_models),
+            ],
             exception_handlers={RefusedError: _refuse},
         )
 
     async def _answer(self, request: Request) -> Response:
         texts, loop = _texts(await _body(request)), asyncio.get_running_loop()
         found = [await loop.run_in_executor(self._thread, self._embed, text) for text in texts]
-        rows = [{"object": "embedding", "index": index, "embedding": row} for index, (row, _) in enumerate(found)]
+        rows = [
+            {"object": "embedding", "index": index, "embedding": row}
+            for index, (row, _) in enumerate(found)
+        ]
         tokens = sum(count for _, count in found)
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return JSONResponse({"object": "list", "data": rows, "model": MODEL_NAME, "usage": usage})
@@ -79,21 +85,34 @@ def _texts(body: bytes) -> list[str]:
     except (ValueError, LookupError, TypeError, RecursionError):
         raise RefusedError("The body is no JSON object with an input") from None
     texts = [given] if isinstance(given, str) else given
-    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) and text for text in texts):
-        raise RefusedError("The input is neither a text nor a list of texts, or one of them is empty")
+    if (
+        not isinstance(texts, list)
+        or not texts
+        or not all(isinstance(text, str) and text for text in texts)
+    ):
+        raise RefusedError(
+            "The input is neither a text nor a list of texts, or one of them is empty"
+        )
     if len(texts) > MAX_TEXTS:
         raise RefusedError(f"The input has more than {MAX_TEXTS} texts")
     return texts
 
 
 async def _refuse(_: Request, refused: Exception) -> Response:
-    error = {"message": str(refused), "type": "invalid_request_error", "param": "input", "code": None}
+    error = {
+        "message": str(refused),
+        "type": "invalid_request_error",
+        "param": "input",
+        "code": None,
+    }
     return JSONResponse({"error": error}, getattr(refused, "status", 400))
 
 
 async def _serve() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.embedder")
-    parser.add_argument("--port", type=int, default=0, help="where it serves (default: any free port)")
+    parser.add_argument(
+        "--port", type=int, default=0, help="where it serves (default: any free port)"
+    )
     front = listen(parser.parse_args().port)
     done = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):

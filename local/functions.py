@@ -27,13 +27,21 @@ from local.queue_pump import Pump, QueueOptions
 from local.serving import address_of, listen, serving
 from local.worker_protocol import Function, Message, TypedData, Worker, WorkerError
 
-FUNCTION_KEY = "local-function-key"  # what x-functions-key or ?code= must say where a function asks for a key
+FUNCTION_KEY = (
+    "local-function-key"  # what x-functions-key or ?code= must say where a function asks for a key
+)
 INVOCATION_HEADER = "x-ms-invocation-id"
-PER_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "content-length"})
-OF_SERVER = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "date", "server"})
+PER_HOP = frozenset(
+    {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "content-length"}
+)
+OF_SERVER = frozenset(
+    {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "date", "server"}
+)
 BY_NAME = {"timerTrigger", "queueTrigger"}  # what may be run without its trigger
 FIRST_DELIVERY = {"DequeueCount": TypedData(json="1")}
-TIMER_TICK = json.dumps({"IsPastDue": False, "Schedule": {"AdjustForDST": True}, "ScheduleStatus": {}})
+TIMER_TICK = json.dumps(
+    {"IsPastDue": False, "Schedule": {"AdjustForDST": True}, "ScheduleStatus": {}}
+)
 
 
 class Front:
@@ -45,14 +53,20 @@ class Front:
         self._session = session
         self._invocations: set[asyncio.Task[str | None]] = set()
         functions = worker.functions.values()
-        http = [self._route(function, prefix) for function in functions if function.trigger["type"] == "httpTrigger"]
+        http = [
+            self._route(function, prefix)
+            for function in functions
+            if function.trigger["type"] == "httpTrigger"
+        ]
         self.app = Starlette(
             routes=[
                 Route("/admin/functions", self._list_functions),
                 Route("/admin/functions/{name}", self._run_function, methods=["POST"]),
                 *sorted(http, key=_precedence),
             ],
-            exception_handlers={405: _not_found},  # the host does not tell a wrong method from a wrong path
+            exception_handlers={
+                405: _not_found
+            },  # the host does not tell a wrong method from a wrong path
         )
 
     def _route(self, function: Function, prefix: str) -> Route:
@@ -68,7 +82,9 @@ class Front:
 
         methods = [str(method) for method in function.trigger["methods"]]
         route = Route(path, relay, methods=methods)
-        route.methods = set(methods)  # the host serves those that are named, and no HEAD because of a GET
+        route.methods = set(
+            methods
+        )  # the host serves those that are named, and no HEAD because of a GET
         return route
 
     async def _relay(self, function: Function, request: Request) -> Response:
@@ -82,20 +98,32 @@ class Front:
         answer = exchange.result()
         response = StreamingResponse(_chunks(answer), answer.status)
         response.raw_headers = [
-            pair for pair in answer.raw_headers if pair[0].decode("latin-1").lower() not in OF_SERVER
+            pair
+            for pair in answer.raw_headers
+            if pair[0].decode("latin-1").lower() not in OF_SERVER
         ]
         return response
 
-    async def _exchange(self, function: Function, request: Request, body: bytes) -> aiohttp.ClientResponse:
+    async def _exchange(
+        self, function: Function, request: Request, body: bytes
+    ) -> aiohttp.ClientResponse:
         """Tell the worker of the invocation, and send it the request itself; it pairs the two by the id."""
         invocation_id = str(uuid4())
-        invocation = asyncio.create_task(self._worker.invoke(function, _http_data(request), invocation_id))
-        self._invocations.add(invocation)  # it goes on when the client has left, as it does in Azure
+        invocation = asyncio.create_task(
+            self._worker.invoke(function, _http_data(request), invocation_id)
+        )
+        self._invocations.add(
+            invocation
+        )  # it goes on when the client has left, as it does in Azure
         invocation.add_done_callback(self._invocations.discard)
         headers = [
-            (name, value) for name, value in request.headers.items() if name not in {*PER_HOP, INVOCATION_HEADER}
+            (name, value)
+            for name, value in request.headers.items()
+            if name not in {*PER_HOP, INVOCATION_HEADER}
         ]
-        target = b"?".join(part for part in (request.scope["raw_path"], request.scope["query_string"]) if part)
+        target = b"?".join(
+            part for part in (request.scope["raw_path"], request.scope["query_string"]) if part
+        )
         forward = asyncio.create_task(
             self._session.request(
                 request.method,
@@ -115,7 +143,9 @@ class Front:
         if not _has_key(request):
             return Response(status_code=401)
         functions = self._worker.functions.values()
-        return JSONResponse([{"name": each.name, "config": {"bindings": list(each.bindings)}} for each in functions])
+        return JSONResponse(
+            [{"name": each.name, "config": {"bindings": list(each.bindings)}} for each in functions]
+        )
 
     async def _run_function(self, request: Request) -> Response:
         """Fire a timer, or hand a message to a queue's function; unlike the host's, the answer says how it went."""
@@ -125,7 +155,11 @@ class Front:
         if function is None or function.trigger["type"] not in BY_NAME:
             return Response(status_code=404)
         given = json.loads(await request.body() or b"{}").get("input", "")
-        data = TypedData(json=TIMER_TICK) if function.trigger["type"] == "timerTrigger" else TypedData(string=given)
+        data = (
+            TypedData(json=TIMER_TICK)
+            if function.trigger["type"] == "timerTrigger"
+            else TypedData(string=given)
+        )
         failure = await self._worker.invoke(function, data, str(uuid4()), FIRST_DELIVERY)
         return Response(failure, 500 if failure else 202)
 
@@ -133,7 +167,9 @@ class Front:
 def main() -> int:
     """Serve until a signal; 1 if the worker refuses the app."""
     parser = argparse.ArgumentParser(prog="python -m local.functions", description=__doc__)
-    parser.add_argument("--port", type=int, default=7071, help="0 picks a free one (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=7071, help="0 picks a free one (default: %(default)s)"
+    )
     try:
         asyncio.run(_serve(Path.cwd(), parser.parse_args().port))
     except WorkerError as refused:
@@ -145,7 +181,10 @@ def main() -> int:
 async def _serve(folder: Path, port: int) -> None:
     stopped = asyncio.Event()
     worker = await Worker.start(folder)
-    for name in (signal.SIGINT, signal.SIGTERM):  # after the worker's web server, which takes them too
+    for name in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # after the worker's web server, which takes them too
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
     with contextlib.closing(listen(port)) as front:
         async with open_front(worker, folder) as app, _pumping(worker, folder), serving(app, front):
@@ -170,7 +209,9 @@ async def _pumping(worker: Worker, folder: Path) -> AsyncIterator[None]:
         for function in worker.functions.values():
             connection = os.environ.get(str(function.trigger.get("connection")), "")
             if function.trigger["type"] == "queueTrigger" and connection:
-                await running.enter_async_context(Pump(worker, function, options, connection).running())
+                await running.enter_async_context(
+                    Pump(worker, function, options, connection).running()
+                )
         yield
 
 
@@ -181,7 +222,10 @@ def _host_file(folder: Path) -> dict[str, Any]:
 
 def _precedence(route: Route) -> list[int]:
     """Literal segments win over parameters, and those over the rest of a path."""
-    return [2 if ":path}" in part else 1 if part.startswith("{") else 0 for part in route.path.split("/")]
+    return [
+        2 if ":path}" in part else 1 if part.startswith("{") else 0
+        for part in route.path.split("/")
+    ]
 
 
 def _http_data(request: Request) -> TypedData:
@@ -199,7 +243,10 @@ def _http_data(request: Request) -> TypedData:
 
 
 def _has_key(request: Request) -> bool:
-    return FUNCTION_KEY in {request.headers.get("x-functions-key"), request.query_params.get("code")}
+    return FUNCTION_KEY in {
+        request.headers.get("x-functions-key"),
+        request.query_params.get("code"),
+    }
 
 
 async def _not_found(_: Request, __: Exception) -> Response:
@@ -215,7 +262,9 @@ async def _chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     try:
         async for chunk in answer.content.iter_any():
             yield chunk
-            await asyncio.sleep(0)  # a caller that left is noticed even if the next chunk is always there already
+            await asyncio.sleep(
+                0
+            )  # a caller that left is noticed even if the next chunk is always there already
     finally:
         answer.close()
 

@@ -70,10 +70,14 @@ class LocalQueue:
         while True:
             message = await self._waiting.get()
             await self._deliver_one(
-                message, work, lambda again: loop.call_later(self._retry_seconds, self._waiting.put_nowait, again)
+                message,
+                work,
+                lambda again: loop.call_later(self._retry_seconds, self._waiting.put_nowait, again),
             )
 
-    async def _deliver_one(self, message: _Message, work: Work, again: Callable[[_Message], object]) -> None:
+    async def _deliver_one(
+        self, message: _Message, work: Work, again: Callable[[_Message], object]
+    ) -> None:
         delivered = _Message(message.body, message.deliveries + 1)
         try:
             await work(delivered.body, delivered.deliveries)

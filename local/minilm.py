@@ -36,19 +36,29 @@ class MiniLM:
         """
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = THREADS, 1
-        options.enable_cpu_mem_arena = options.enable_mem_pattern = False  # they would keep what the longest text took
+        options.enable_cpu_mem_arena = options.enable_mem_pattern = (
+            False  # they would keep what the longest text took
+        )
         self._tokenizer = Tokenizer.from_file(_checked(VOCABULARY))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(MAX_TOKENS)
-        self._session = ort.InferenceSession(_checked(WEIGHTS), options, providers=["CPUExecutionProvider"])
+        self._session = ort.InferenceSession(
+            _checked(WEIGHTS), options, providers=["CPUExecutionProvider"]
+        )
 
     def embed(self, text: str) -> tuple[list[float], int]:
         """A text's vector, of length one, and how many tokens were read.
 
         Texts go in one by one: a batch pads them to the longest, which takes no less time and four times the memory.
         """
-        found = self._tokenizer.encode(text.encode(errors="replace").decode())  # half a surrogate pair is no text
-        inputs = {"input_ids": found.ids, "attention_mask": found.attention_mask, "token_type_ids": found.type_ids}
+        found = self._tokenizer.encode(
+            text.encode(errors="replace").decode()
+        )  # half a surrogate pair is no text
+        inputs = {
+            "input_ids": found.ids,
+            "attention_mask": found.attention_mask,
+            "token_type_ids": found.type_ids,
+        }
         (states,) = self._session.run(None, {name: [numbers] for name, numbers in inputs.items()})
         mean = states[0].mean(axis=0)
         vector: list[float] = (mean / (mean @ mean) ** 0.5).tolist()
@@ -64,5 +74,7 @@ def _checked(file: tuple[str, str]) -> str:
     place = Path(found.origin).parent / path
     with place.open("rb") as content:
         if hashlib.file_digest(content, "sha256").hexdigest() != SHA256[file]:
-            raise WrongFileError(f"{place} is not the file this was written for: install it again, as locked")
+            raise WrongFileError(
+                f"{place} is not the file this was written for: install it again, as locked"
+            )
     return str(place)

@@ -24,7 +24,8 @@ from local.serving import address_of, listen, serving
 
 MODEL_NAME = "scripted"
 BLOCK = re.compile(
-    r"<(user_preferences|session_summary|last_time|recalled_turns|conversation)>\n(.*)\n</\1>", re.DOTALL
+    r"<(user_preferences|session_summary|last_time|recalled_turns|conversation)>\n(.*)\n</\1>",
+    re.DOTALL,
 )
 SAYS = {
     "user_preferences": "I know what you prefer",
@@ -33,7 +34,9 @@ SAYS = {
     "recalled_turns": "You once said",
 }
 DIMENSIONS = 512  # of a vector, if a request does not say
-MAX_SAID = 2000  # characters of a block: what is recalled of such answers must not grow from turn to turn
+MAX_SAID = (
+    2000  # characters of a block: what is recalled of such answers must not grow from turn to turn
+)
 LETTERS = 3  # that are counted together: words of one stem are alike
 STATEMENT = re.compile(r"(?:I|My|We|Our)\b[^.!?\n]*[.!]")  # what a summary is made of
 
@@ -82,17 +85,25 @@ class ScriptedModel:
         behaviour = self.script.popleft() if self.script else Behaviour()
         await asyncio.sleep(behaviour.delay)
         if behaviour.body is not None or behaviour.status != 200:  # noqa: PLR2004
-            return Response(behaviour.body, behaviour.status, dict(behaviour.headers), "application/json")
+            return Response(
+                behaviour.body, behaviour.status, dict(behaviour.headers), "application/json"
+            )
         text = behaviour.text
         if text is None:
             text = (
-                compose_summary(asked["messages"]) if "response_format" in asked else compose_answer(asked["messages"])
+                compose_summary(asked["messages"])
+                if "response_format" in asked
+                else compose_answer(asked["messages"])
             )
         if asked.get("stream"):
-            return StreamingResponse(self._stream(asked, text, behaviour), media_type="text/event-stream")
+            return StreamingResponse(
+                self._stream(asked, text, behaviour), media_type="text/event-stream"
+            )
         return JSONResponse(_completion(asked, text, behaviour), headers=dict(behaviour.headers))
 
-    async def _stream(self, asked: Mapping[str, Any], text: str, behaviour: Behaviour) -> AsyncIterator[str]:
+    async def _stream(
+        self, asked: Mapping[str, Any], text: str, behaviour: Behaviour
+    ) -> AsyncIterator[str]:
         self.streams_open += 1
         try:
             for number, piece in enumerate(re.findall(r"\S+\s*", text)):
@@ -117,12 +128,21 @@ class ScriptedModel:
         behaviour = self.embedding_script.popleft() if self.embedding_script else Behaviour()
         await asyncio.sleep(behaviour.delay)
         if behaviour.body is not None or behaviour.status != 200:  # noqa: PLR2004
-            return Response(behaviour.body, behaviour.status, dict(behaviour.headers), "application/json")
-        vectors = [compose_vector(text, asked.get("dimensions", DIMENSIONS)) for text in asked["input"]]
-        data = [{"object": "embedding", "index": i, "embedding": vector} for i, vector in enumerate(vectors)]
+            return Response(
+                behaviour.body, behaviour.status, dict(behaviour.headers), "application/json"
+            )
+        vectors = [
+            compose_vector(text, asked.get("dimensions", DIMENSIONS)) for text in asked["input"]
+        ]
+        data = [
+            {"object": "embedding", "index": i, "embedding": vector}
+            for i, vector in enumerate(vectors)
+        ]
         tokens = sum(map(len, asked["input"])) // 4
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return JSONResponse({"object": "list", "model": asked["model"], "data": data, "usage": usage})
+        return JSONResponse(
+            {"object": "list", "model": asked["model"], "data": data, "usage": usage}
+        )
 
     async def _list_models(self, _: Request) -> Response:
         return JSONResponse({"object": "list", "data": [{"id": MODEL_NAME, "object": "model"}]})
@@ -130,23 +150,46 @@ class ScriptedModel:
 
 def compose_answer(messages: list[dict[str, Any]]) -> str:
     """An answer that shows what the model was given: how much history, and which stored data."""
-    blocks = [found for m in messages if m["role"] == "user" and (found := BLOCK.search(m["content"]))]
+    blocks = [
+        found for m in messages if m["role"] == "user" and (found := BLOCK.search(m["content"]))
+    ]
     said = [m for m in messages if m["role"] != "system" and not BLOCK.search(m["content"])]
     last, earlier = (said[-1]["content"], len(said) - 1) if said else ("", 0)
     answer = f'You said: "{last}". I was given {earlier} earlier messages of this session.'
     return " ".join(
-        [answer, *(f"{SAYS[found[1]]}: {found[2].strip()[:MAX_SAID]}" for found in blocks if found[1] in SAYS)]
+        [
+            answer,
+            *(
+                f"{SAYS[found[1]]}: {found[2].strip()[:MAX_SAID]}"
+                for found in blocks
+                if found[1] in SAYS
+            ),
+        ]
     )
 
 
 def compose_summary(messages: list[dict[str, Any]]) -> str:
     """Notes as `summarise.v1` asks for them: those so far, then every statement the user made about themselves."""
-    block = next(found for m in messages if (found := BLOCK.search(m["content"])) and found[1] == "conversation")
+    block = next(
+        found
+        for m in messages
+        if (found := BLOCK.search(m["content"])) and found[1] == "conversation"
+    )
     given = json.loads(block[2])
-    said = [line["content"] for turn in given["turns"] for line in turn["messages"] if line["role"] == "user"]
+    said = [
+        line["content"]
+        for turn in given["turns"]
+        for line in turn["messages"]
+        if line["role"] == "user"
+    ]
     statements = [found for text in said for found in STATEMENT.findall(text)] or said[:1]
     notes = " ".join([*([given["notes"]] if given["notes"] else []), *statements])
-    return json.dumps({"title": (statements or ["Silence"])[0][:80], "summary": notes[-1600:] or "Nothing was said."})
+    return json.dumps(
+        {
+            "title": (statements or ["Silence"])[0][:80],
+            "summary": notes[-1600:] or "Nothing was said.",
+        }
+    )
 
 
 def compose_vector(text: str, dimensions: int) -> list[float]:
@@ -173,7 +216,9 @@ def _chunk(
     finish_reason: str | None = None,
     usage: Mapping[str, int] | None = None,
 ) -> str:
-    choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish_reason}]
+    choices = (
+        [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish_reason}]
+    )
     chunk = _envelope(asked, "chat.completion.chunk") | {"choices": choices, "usage": usage}
     return f"data: {json.dumps(chunk)}\n\n"
 
@@ -186,7 +231,11 @@ def _envelope(asked: Mapping[str, Any], kind: str) -> dict[str, Any]:
 def _usage(asked: Mapping[str, Any], text: str) -> dict[str, int]:
     prompt_tokens, completion_tokens = len(json.dumps(asked["messages"])) // 4, len(text) // 4
     total = prompt_tokens + completion_tokens
-    return {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens, "total_tokens": total}
+    return {
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "total_tokens": total,
+    }
 
 
 async def _serve() -> None:

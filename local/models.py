@@ -23,7 +23,10 @@ async def running_models(data: Path) -> AsyncIterator["asyncio.Task[int] | None"
     Raises:
         ChildError: there is none that answers.
     """
-    async with _embedder(data / "embedder.log") as embedding, _chat_model(data / "model.log") as ended:
+    async with (
+        _embedder(data / "embedder.log") as embedding,
+        _chat_model(data / "model.log") as ended,
+    ):
         await embedding
         yield ended
 
@@ -39,19 +42,25 @@ async def _chat_model(log: Path) -> AsyncIterator["asyncio.Task[int] | None"]:
         yield await running.enter_async_context(beside(process.wait()))
 
 
-async def _start_chat_model(running: contextlib.AsyncExitStack, log: Path) -> asyncio.subprocess.Process:
+async def _start_chat_model(
+    running: contextlib.AsyncExitStack, log: Path
+) -> asyncio.subprocess.Process:
     """The small real model; where it is not wanted or cannot run, the scripted one."""
     if not _is_scripted():
         try:
             _check_installed(small_model.PACKAGES)
-            process = await running.enter_async_context(_served("local.small_model", small_model.MODEL_NAME, log))
+            process = await running.enter_async_context(
+                _served("local.small_model", small_model.MODEL_NAME, log)
+            )
         except ChildError as failed:
             print(f"keepsake: no small model, the scripted one answers. {failed}", file=sys.stderr)
         else:
             os.environ |= {**small_model.LIMITS, **os.environ}
             return process
     elif not os.environ.get("EMBEDDING_BASE_URL"):
-        os.environ.setdefault("EMBEDDING_MODEL", model.MODEL_NAME)  # it has vectors of its own, at the same address
+        os.environ.setdefault(
+            "EMBEDDING_MODEL", model.MODEL_NAME
+        )  # it has vectors of its own, at the same address
     return await running.enter_async_context(_served("local.model", model.MODEL_NAME, log))
 
 
@@ -60,14 +69,19 @@ async def _served(module: str, name: str, log: Path) -> AsyncIterator[asyncio.su
     async with child(sys.executable, "-m", module, log=log) as process:
         address = await first_line(process, log)
         os.environ |= {"OPENAI_BASE_URL": address, "OPENAI_API_KEY": "none", "CHAT_MODEL": name}
-        os.environ.setdefault("SUMMARISER", "extractive")  # neither of our models is to be trusted with notes
+        os.environ.setdefault(
+            "SUMMARISER", "extractive"
+        )  # neither of our models is to be trusted with notes
         yield process
 
 
 @contextlib.asynccontextmanager
 async def _embedder(log: Path) -> AsyncIterator["asyncio.Task[None]"]:
     """An embedder of our own, if the environment has none; the task ends when it is known whether there is one."""
-    async with contextlib.AsyncExitStack() as running, beside(_start_embedder(running, log)) as started:
+    async with (
+        contextlib.AsyncExitStack() as running,
+        beside(_start_embedder(running, log)) as started,
+    ):
         yield started
 
 
@@ -82,7 +96,11 @@ async def _start_embedder(running: contextlib.AsyncExitStack, log: Path) -> None
         print(f"keepsake: no embedder, recall goes by words alone. {failed}", file=sys.stderr)
         return
     name = embedder.MODEL_NAME
-    os.environ |= {"EMBEDDING_BASE_URL": address, "EMBEDDING_API_KEY": "none", "EMBEDDING_MODEL": name}
+    os.environ |= {
+        "EMBEDDING_BASE_URL": address,
+        "EMBEDDING_API_KEY": "none",
+        "EMBEDDING_MODEL": name,
+    }
     await running.enter_async_context(beside(_restart_embedder(process, address, log)))
 
 

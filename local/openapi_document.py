@@ -15,7 +15,9 @@ DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "openapi.json"
 
 def build_document() -> dict[str, Any]:
     """The document, which is the same in every AUTH_MODE."""
-    api = create_api(Composition(Settings.model_construct(auth_mode=AuthMode.LOCAL), jobs=LocalQueue()))
+    api = create_api(
+        Composition(Settings.model_construct(auth_mode=AuthMode.LOCAL), jobs=LocalQueue())
+    )
     return api.openapi()
 
 

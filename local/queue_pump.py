@@ -51,7 +51,9 @@ class QueueOptions:
 class Pump:
     """Feeds one function from its queue."""
 
-    def __init__(self, worker: Worker, function: Function, options: QueueOptions, connection: str) -> None:
+    def __init__(
+        self, worker: Worker, function: Function, options: QueueOptions, connection: str
+    ) -> None:
         """Take the queue the trigger names, by a connection string."""
         if connection == "UseDevelopmentStorage=true":
             connection = AZURITE_HERE
@@ -78,7 +80,9 @@ class Pump:
         most = min(32, self._options.batch_size)
         while True:
             try:
-                found = self._queue.receive_messages(max_messages=most, visibility_timeout=WORKED_ON_SECONDS)
+                found = self._queue.receive_messages(
+                    max_messages=most, visibility_timeout=WORKED_ON_SECONDS
+                )
                 messages = [message async for message in found]
             except AzureError:  # not there yet, or not there for a while: the host goes on asking
                 await asyncio.sleep(AWAY_SECONDS)
@@ -92,9 +96,14 @@ class Pump:
     async def _deliver(self, message: QueueMessage) -> None:
         try:
             failure = await self._worker.invoke(
-                self._function, TypedData(string=_decoded(message.content)), str(uuid4()), _metadata(message)
+                self._function,
+                TypedData(string=_decoded(message.content)),
+                str(uuid4()),
+                _metadata(message),
             )
-            with contextlib.suppress(HttpResponseError):  # somebody else has it: it was in work for too long
+            with contextlib.suppress(
+                HttpResponseError
+            ):  # somebody else has it: it was in work for too long
                 await self._settle(message, failure)
         finally:
             self._room.release()
@@ -103,7 +112,9 @@ class Pump:
         if failure is None:
             await self._queue.delete_message(message)
         elif (message.dequeue_count or 0) < self._options.max_deliveries:
-            await self._queue.update_message(message, visibility_timeout=self._options.retry_seconds)
+            await self._queue.update_message(
+                message, visibility_timeout=self._options.retry_seconds
+            )
         else:
             await self._poison.send_message(message.content)
             await self._queue.delete_message(message)
@@ -126,5 +137,9 @@ def _metadata(message: QueueMessage) -> dict[str, TypedData]:
         "Id": TypedData(string=message.id),
         "PopReceipt": TypedData(string=message.pop_receipt),
         "DequeueCount": TypedData(json=str(message.dequeue_count)),
-        **{name: TypedData(json=json.dumps(time.isoformat())) for name, time in times.items() if time},
+        **{
+            name: TypedData(json=json.dumps(time.isoformat()))
+            for name, time in times.items()
+            if time
+        },
     }

@@ -10,7 +10,9 @@ import uvicorn
 
 LOOPBACK = "127.0.0.1"
 DRAIN_SECONDS = 3
-IDLE_SECONDS = 75  # longer than any client of ours keeps a connection: none is closed just as it is used again
+IDLE_SECONDS = (
+    75  # longer than any client of ours keeps a connection: none is closed just as it is used again
+)
 
 
 class QuietServer(uvicorn.Server):
@@ -28,7 +30,9 @@ def listen(port: int) -> socket.socket:
     Raises:
         OSError: the port is taken.
     """
-    front = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else asyncio sets no TCP_NODELAY
+    front = socket.socket(
+        socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )  # else asyncio sets no TCP_NODELAY
     front.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         front.bind((LOOPBACK, port))

@@ -49,7 +49,12 @@ def _default(field: FieldInfo) -> str:
 
 
 def _range(field: FieldInfo) -> str:
-    limits = {kind: getattr(rule, kind) for rule in field.metadata for kind in ("ge", "le") if hasattr(rule, kind)}
+    limits = {
+        kind: getattr(rule, kind)
+        for rule in field.metadata
+        for kind in ("ge", "le")
+        if hasattr(rule, kind)
+    }
     return f" ({limits['ge']:,} to {limits['le']:,})" if len(limits) > 1 else ""
 
 

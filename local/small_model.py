@@ -28,7 +28,9 @@ def model_file() -> Path:
 
 
 def _serve() -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # before the import, whose threads inherit it
+    signal.pthread_sigmask(
+        signal.SIG_BLOCK, STOP_SIGNALS
+    )  # before the import, whose threads inherit it
     import xllamacpp  # type: ignore[import-untyped]  # noqa: PLC0415 - it has no types; see above
 
     server = xllamacpp.Server(_parameters(xllamacpp.CommonParams()))  # returns when it answers

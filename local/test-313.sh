@@ -23,11 +23,11 @@ if [ -z "$python" ]; then
   echo "SKIPPED: no Python 3.13 runs here (python3.13, pyenv's, or PYTHON313=/path), so only $("$BIN/python" -V) was tested"
   exit 0
 fi
-if ! runs_313 .venv313/bin/python || ! cmp -s requirements-test.txt .venv313/installed.txt; then
+if ! runs_313 .venv313/bin/python || ! cmp -s uv.lock .venv313/installed.lock; then
   rm -rf .venv313
   "$BIN/uv" venv -q --no-python-downloads -p "$python" .venv313
-  "$BIN/uv" pip install -q --compile-bytecode --no-deps --require-hashes --python .venv313/bin/python -r requirements-test.txt
-  cp requirements-test.txt .venv313/installed.txt
+  UV_PROJECT_ENVIRONMENT=.venv313 "$BIN/uv" sync -q --locked --compile-bytecode --no-default-groups --group test
+  cp uv.lock .venv313/installed.lock
 fi
 echo "On $(.venv313/bin/python -V), $("$BIN/uv" pip list -q --python .venv313/bin/python | grep -E '^azure-functions(-runtime)? ' | tr -s ' \n' ' ')"
 exec .venv313/bin/pytest tests/worker tests/http tests/unit

@@ -97,13 +97,17 @@ class Worker:
         """
         sys.path.insert(0, str(folder))
         azure_functions_runtime.start_threadpool_executor()
-        init = await _send("worker_init_request", capabilities={}, function_app_directory=str(folder))
+        init = await _send(
+            "worker_init_request", capabilities={}, function_app_directory=str(folder)
+        )
         if init.result.status != StatusResult.Success:
             raise WorkerError(init.result.exception.message)
         indexed = await _send("functions_metadata_request")
         for found in indexed.function_metadata_results:
             await _send("function_load_request", function_id=found.function_id)
-        worker = cls(map(_read_function, indexed.function_metadata_results), init.capabilities["HttpUri"])
+        worker = cls(
+            map(_read_function, indexed.function_metadata_results), init.capabilities["HttpUri"]
+        )
         await _wait_for_port(worker.http_uri)
         return worker
 
@@ -124,14 +128,20 @@ class Worker:
             input_data=[ParameterBinding(name=function.trigger["name"], data=data)],
             trigger_metadata=dict(metadata or {}),
         )
-        return None if answer.result.status == StatusResult.Success else str(answer.result.exception.message)
+        return (
+            None
+            if answer.result.status == StatusResult.Success
+            else str(answer.result.exception.message)
+        )
 
 
 async def _send(kind: str, **fields: Any) -> Any:
     """Hand the worker one message."""
     properties = {"host": LOOPBACK, "protos": sys.modules[__name__]}
     handle = getattr(azure_functions_runtime, kind)
-    return await handle(Message(properties=properties, request=Message(**{kind: Message(**fields)})))
+    return await handle(
+        Message(properties=properties, request=Message(**{kind: Message(**fields)}))
+    )
 
 
 def _read_function(found: Any) -> Function:

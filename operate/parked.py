@@ -22,14 +22,21 @@ SHOWN = 20
 def main(arguments: Sequence[str] | None = None) -> int:
     """List what is parked, or revive it; 1 and a line that says why, if that cannot be done."""
     parser = argparse.ArgumentParser(prog="python -m operate.parked", description=__doc__)
-    parser.add_argument("--revive", action="store_true", help="make parked sessions due, and put poison messages back")
+    parser.add_argument(
+        "--revive",
+        action="store_true",
+        help="make parked sessions due, and put poison messages back",
+    )
     try:
         asyncio.run(_run(revive=parser.parse_args(arguments).revive))
     except (SettingsError, KeepsakeError) as failed:
         print(f"parked: {failed}", file=sys.stderr)
         return 1
     except QueueUnavailable:
-        print("parked: the queue does not answer; look at QUEUE_ENDPOINT, its firewall, and your role", file=sys.stderr)
+        print(
+            "parked: the queue does not answer; look at QUEUE_ENDPOINT, its firewall, and your role",
+            file=sys.stderr,
+        )
         return 1
     return 0
 
@@ -39,7 +46,9 @@ async def _run(*, revive: bool) -> None:
     try:
         sessions = (await composition.services()).idle_sessions
         if revive:
-            print(f"{await sessions.revive()} revived; the timer queues the sessions among them with its next run")
+            print(
+                f"{await sessions.revive()} revived; the timer queues the sessions among them with its next run"
+            )
         else:
             await _show(sessions)
     finally:

@@ -42,7 +42,9 @@ class Background:
         """
         async with _observed("consolidate_session"):
             services = await self._composition.services()
-            await services.consolidation.run(read_job(message), last_delivery=deliveries >= MAX_DELIVERIES)
+            await services.consolidation.run(
+                read_job(message), last_delivery=deliveries >= MAX_DELIVERIES
+            )
 
 
 @asynccontextmanager

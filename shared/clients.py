@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from azure.core.pipeline.transport import AsyncHttpTransport
     from azure.identity.aio import DefaultAzureCredential
 
-    from shared.adapters import cosmos_client, openai_chat, openai_embeddings, redis_sessions, storage_queue
+    from shared.adapters import (
+        cosmos_client,
+        openai_chat,
+        openai_embeddings,
+        redis_sessions,
+        storage_queue,
+    )
 
 SDKS = (
     "jwt",
@@ -94,7 +100,9 @@ def _make_identity(settings: Settings) -> "DefaultAzureCredential | None":
 
 
 def _make_containers(
-    settings: Settings, identity: "DefaultAzureCredential | None", transport: "AsyncHttpTransport[Any, Any] | None"
+    settings: Settings,
+    identity: "DefaultAzureCredential | None",
+    transport: "AsyncHttpTransport[Any, Any] | None",
 ) -> "cosmos_client.CosmosContainers":
     from shared.adapters import cosmos_client  # noqa: PLC0415 - see import_sdks
 
@@ -107,11 +115,14 @@ def _make_containers(
     return cosmos_client.CosmosContainers(account)
 
 
-def _make_model(settings: Settings, identity: "DefaultAzureCredential | None") -> "openai_chat.OpenAIChat":
+def _make_model(
+    settings: Settings, identity: "DefaultAzureCredential | None"
+) -> "openai_chat.OpenAIChat":
     from shared.adapters import openai_chat, openai_client  # noqa: PLC0415 - see import_sdks
 
     endpoint = openai_client.ModelEndpoint(
-        base_url=settings.chat_base_url, credential=_reveal(settings.openai_api_key) or identity or ""
+        base_url=settings.chat_base_url,
+        credential=_reveal(settings.openai_api_key) or identity or "",
     )
     return openai_chat.OpenAIChat(
         endpoint, openai_chat.ChatDefaults(settings.chat_model, settings.max_completion_tokens)
@@ -128,20 +139,27 @@ def _make_embeddings(
 
     own = settings.embedding_base_url
     key = settings.embedding_api_key if own else settings.openai_api_key
-    endpoint = openai_client.ModelEndpoint(own or settings.chat_base_url, _reveal(key) or identity or "")
+    endpoint = openai_client.ModelEndpoint(
+        own or settings.chat_base_url, _reveal(key) or identity or ""
+    )
     return openai_embeddings.OpenAIEmbeddings(endpoint, settings.embedding_model)
 
 
-def _make_queue(settings: Settings, identity: "DefaultAzureCredential | None") -> "storage_queue.StorageQueue":
+def _make_queue(
+    settings: Settings, identity: "DefaultAzureCredential | None"
+) -> "storage_queue.StorageQueue":
     from shared.adapters import storage_queue  # noqa: PLC0415 - see import_sdks
 
     account = storage_queue.QueueAccount(
-        endpoint=settings.queue_endpoint or "", credential=_reveal(settings.queue_key) or identity or ""
+        endpoint=settings.queue_endpoint or "",
+        credential=_reveal(settings.queue_key) or identity or "",
     )
     return storage_queue.StorageQueue(account)
 
 
-def _make_redis(settings: Settings, identity: "DefaultAzureCredential | None") -> "redis_sessions.RedisSessions | None":
+def _make_redis(
+    settings: Settings, identity: "DefaultAzureCredential | None"
+) -> "redis_sessions.RedisSessions | None":
     """The session cache, if there is one; else it is the Cosmos-only mode."""
     if not (settings.redis_host or settings.redis_socket):
         return None

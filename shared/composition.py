@@ -148,7 +148,9 @@ class Composition:
     def _build(self) -> Services:
         self.prefetch()
         if self.settings.log_digest_key and not self._digest_key:
-            log_event("log_digest_key_unresolved")  # the first start may come before the identity's rights
+            log_event(
+                "log_digest_key_unresolved"
+            )  # the first start may come before the identity's rights
         from shared.adapters import system_clock  # noqa: PLC0415 - see import_sdks
 
         clients = make_clients(self.settings, self._cosmos_transport, self._jobs)
@@ -161,7 +163,9 @@ def _wire(settings: Settings, clients: Clients, clock: Clock) -> Services:
     contexts = _make_contexts(clients, stores, clock)
     return Services(
         conversation=_make_conversation(settings, clients, stores, contexts, clock),
-        packs=Packs(stores.sessions, stores.transcript, stores.preferences, stores.users, contexts, clock),
+        packs=Packs(
+            stores.sessions, stores.transcript, stores.preferences, stores.users, contexts, clock
+        ),
         sessions=Sessions(stores.sessions, stores.transcript, stores.users, last_times),
         deletions=Deletions(stores.sessions, stores.graves, stores.cache, last_times, clock),
         session_data=SessionData(stores.sessions, stores.values, clock, kept),
@@ -177,7 +181,9 @@ def _wire(settings: Settings, clients: Clients, clock: Clock) -> Services:
 def _make_contexts(clients: Clients, stores: Stores, clock: Clock) -> Contexts:
     from shared.adapters import token_counter  # noqa: PLC0415 - see import_sdks
 
-    return Contexts(Recall(stores.turn_index, clients.embeddings, clock), token_counter.TokenCounter(), clock)
+    return Contexts(
+        Recall(stores.turn_index, clients.embeddings, clock), token_counter.TokenCounter(), clock
+    )
 
 
 def _make_conversation(
@@ -189,7 +195,9 @@ def _make_conversation(
         due_after=timedelta(minutes=settings.idle_minutes),
     )
     protocol = TurnProtocol(stores.sessions, stores.transcript, stores.preferences, stores.cache)
-    return Conversation(protocol, stores.preferences, clients.model, contexts, clients.jobs, clock, retention)
+    return Conversation(
+        protocol, stores.preferences, clients.model, contexts, clients.jobs, clock, retention
+    )
 
 
 def _make_consolidation(

@@ -95,7 +95,9 @@ def live_rows(cosmos: LocalCosmos) -> Rows:
 
     def read(kind: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = [row for row in cosmos.rows("memory") if row["kind"] == kind]
-        return [row for row in rows if int(row["_ts"]) + int(row.get("ttl", 10**9)) > cosmos.clock.now()]
+        return [
+            row for row in rows if int(row["_ts"]) + int(row.get("ttl", 10**9)) > cosmos.clock.now()
+        ]
 
     return read
 

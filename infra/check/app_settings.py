@@ -33,7 +33,9 @@ def check_app_settings(file: BicepFile) -> Iterator[Finding]:
         if name in REFUSED or name.startswith(REFUSED_PREFIX):
             yield Finding(file.path, value.line, "app-setting", f"Flex Consumption refuses {name}")
         elif name.endswith(SECRETS) and name != TELEMETRY and not _is_in_vault(value):
-            yield Finding(file.path, value.line, "app-setting", f"{name} must be a reference to the Key Vault")
+            yield Finding(
+                file.path, value.line, "app-setting", f"{name} must be a reference to the Key Vault"
+            )
     yield from _connections(file)
 
 
@@ -48,11 +50,18 @@ def settings_of_site(file: BicepFile) -> Mapping[str, Value]:
 
 def settings_of_module(file: BicepFile) -> Mapping[str, Value]:
     """The settings a file hands to a module for a site."""
-    return _merged(at(resource_body(file, node), "params.appSettings") for node in file.modules.values())
+    return _merged(
+        at(resource_body(file, node), "params.appSettings") for node in file.modules.values()
+    )
 
 
 def _merged(values: Iterator[Value | None]) -> Mapping[str, Value]:
-    return {name: part for value in values for record in records(value) for name, part in record.fields.items()}
+    return {
+        name: part
+        for value in values
+        for record in records(value)
+        for name, part in record.fields.items()
+    }
 
 
 def _connections(file: BicepFile) -> Iterator[Finding]:
@@ -60,9 +69,13 @@ def _connections(file: BicepFile) -> Iterator[Finding]:
     for node in file.resources.values():
         if type_of(node).startswith("Microsoft.Web/sites/config@"):
             if getattr(given.get(STORAGE_IDENTITY), "constant", "") != "managedidentity":
-                yield file.finding(node, "app-setting", f"{STORAGE_IDENTITY} must be 'managedidentity'")
+                yield file.finding(
+                    node, "app-setting", f"{STORAGE_IDENTITY} must be 'managedidentity'"
+                )
             if "Authorization=AAD" not in getattr(given.get(TELEMETRY_IDENTITY), "source", ""):
-                yield file.finding(node, "app-setting", f"{TELEMETRY_IDENTITY} must say Authorization=AAD")
+                yield file.finding(
+                    node, "app-setting", f"{TELEMETRY_IDENTITY} must say Authorization=AAD"
+                )
         elif type_of(node).startswith("Microsoft.Web/sites@") and not is_existing(node):
             config = at(resource_body(file, node), "properties.siteConfig")
             for name in REFUSED_OF_SITES & set(config.fields if isinstance(config, Record) else ()):
@@ -71,5 +84,9 @@ def _connections(file: BicepFile) -> Iterator[Finding]:
 
 def _is_in_vault(value: Value) -> bool:
     """A reference, here or as the output of the vault's module that ends in Reference."""
-    texts = [str(leaf.constant) if isinstance(leaf, Known) else leaf.source for leaf in leaves(value)]
-    return bool(texts) and all(text.startswith(IN_VAULT) or text.endswith("outputs.digestReference") for text in texts)
+    texts = [
+        str(leaf.constant) if isinstance(leaf, Known) else leaf.source for leaf in leaves(value)
+    ]
+    return bool(texts) and all(
+        text.startswith(IN_VAULT) or text.endswith("outputs.digestReference") for text in texts
+    )

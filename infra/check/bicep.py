@@ -68,11 +68,24 @@ def check_syntax(file: BicepFile) -> Iterator[Finding]:
         if node.type == "ERROR" or node.is_missing:
             yield file.finding(node, "syntax", f"cannot be parsed near {text(node)[:40]!r}")
         elif node.type in BEYOND_THE_SUBSET:
-            yield file.finding(node, "subset", f"{node.type} cannot be checked; {BEYOND_THE_SUBSET[node.type]}")
+            yield file.finding(
+                node, "subset", f"{node.type} cannot be checked; {BEYOND_THE_SUBSET[node.type]}"
+            )
         elif node.type == "resource_declaration" and node.parent != file.root:
-            yield file.finding(node, "subset", "a nested resource cannot be checked; write it beside, with `parent`")
-        elif node.type == "ternary_expression" and node.start_point.row != operands(node)[1].start_point.row:
-            yield file.finding(node, "subset", "other tools skip a file whose `?` begins a line; keep it on the first")
+            yield file.finding(
+                node,
+                "subset",
+                "a nested resource cannot be checked; write it beside, with `parent`",
+            )
+        elif (
+            node.type == "ternary_expression"
+            and node.start_point.row != operands(node)[1].start_point.row
+        ):
+            yield file.finding(
+                node,
+                "subset",
+                "other tools skip a file whose `?` begins a line; keep it on the first",
+            )
         elif node.type == "object":
             keys = [key for key, _ in entries(node) if key is not None]
             for key in {key for key in keys if keys.count(key) > 1}:
@@ -88,7 +101,11 @@ def walk(node: Node) -> Iterator[Node]:
 
 def operands(node: Node) -> list[Node]:
     """The children that mean something."""
-    return [child for child in node.named_children if child.type not in {"comment", "diagnostic_comment", "decorators"}]
+    return [
+        child
+        for child in node.named_children
+        if child.type not in {"comment", "diagnostic_comment", "decorators"}
+    ]
 
 
 def text(node: Node) -> str:
@@ -140,7 +157,9 @@ def loop_of(declaration: Node) -> Node | None:
 def loop_symbols(loop: Node) -> list[str]:
     """What a `for` binds: its item, and its index if it has one."""
     first = operands(loop)[0]
-    return [text(first)] if first.type == "identifier" else [text(child) for child in operands(first)]
+    return (
+        [text(first)] if first.type == "identifier" else [text(child) for child in operands(first)]
+    )
 
 
 def decorators_of(declaration: Node) -> Iterator[tuple[str, Node]]:

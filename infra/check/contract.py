@@ -82,8 +82,13 @@ def to_object(written: dict[str, object]) -> ObjectOf:
     cases = written.get("@cases", {})
     names = [name for name in written if not name.startswith("@") and name != "*"]
     return ObjectOf(
-        {name.rstrip("!~"): Property(to_shape(written[name]), "!" in name, "~" in name) for name in names},
+        {
+            name.rstrip("!~"): Property(to_shape(written[name]), "!" in name, "~" in name)
+            for name in names
+        },
         to_shape(written["*"]) if "*" in written else None,
         str(written.get("@by", "")),
-        {constant: to_object(case) for constant, case in cases.items()} if isinstance(cases, dict) else {},
+        {constant: to_object(case) for constant, case in cases.items()}
+        if isinstance(cases, dict)
+        else {},
     )

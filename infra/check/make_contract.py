@@ -21,7 +21,9 @@ OF_AZURE = ALWAYS_READABLE - {"name"}
 COLLECTIONS = {"ObjectType", "DiscriminatedObjectType", "ArrayType"}
 INFRA = Path(__file__).parent.parent
 READ = {  # what files read of a resource, deeper than the contract would go for what they write
-    "Microsoft.Storage/storageAccounts": Record({"properties": Record({"primaryEndpoints": Record({}, 0)}, 0)}, 0),
+    "Microsoft.Storage/storageAccounts": Record(
+        {"properties": Record({"primaryEndpoints": Record({}, 0)}, 0)}, 0
+    ),
 }
 
 
@@ -47,7 +49,11 @@ class Types:
             return "any"
         if found["$type"] == "ArrayType":
             return [self._shape(found["itemType"], list(_items(used)))]
-        return self._object(found, used) if found["$type"] == "ObjectType" else self._discriminated(found, used)
+        return (
+            self._object(found, used)
+            if found["$type"] == "ObjectType"
+            else self._discriminated(found, used)
+        )
 
     def _single(self, found: dict[str, Any]) -> str:
         match found["$type"]:
@@ -61,20 +67,30 @@ class Types:
                 return SCALARS.get(kind, "any")
 
     def _union(self, found: dict[str, Any]) -> str:
-        options = [self._types[int(option["$ref"].rpartition("/")[2])] for option in found["elements"]]
-        constants = [option["value"] for option in options if option["$type"] == "StringLiteralType"]
+        options = [
+            self._types[int(option["$ref"].rpartition("/")[2])] for option in found["elements"]
+        ]
+        constants = [
+            option["value"] for option in options if option["$type"] == "StringLiteralType"
+        ]
         return "=" + "|".join(constants) if constants else "any"
 
     def _object(self, found: dict[str, Any], used: list[Value]) -> dict[str, object]:
         made = self._properties(found.get("properties") or {}, used)
         if "additionalProperties" in found:
-            made["*"] = self._shape(found["additionalProperties"], [field for each in used for field in _fields(each)])
+            made["*"] = self._shape(
+                found["additionalProperties"], [field for each in used for field in _fields(each)]
+            )
         return made
 
     def _discriminated(self, found: dict[str, Any], used: list[Value]) -> dict[str, object]:
         made = self._properties(found["baseProperties"], used)
         by = made["@by"] = str(found["discriminator"])
-        chosen = {getattr(each.fields.get(by), "constant", "") for each in used if isinstance(each, Record)}
+        chosen = {
+            getattr(each.fields.get(by), "constant", "")
+            for each in used
+            if isinstance(each, Record)
+        }
         made["@cases"] = {
             case: self._shape(reference, used) if case in chosen else {"*": "any"}
             for case, reference in found["elements"].items()
@@ -86,7 +102,11 @@ class Types:
         for name, declared in properties.items():
             flags = declared["flags"]
             mark = "!" if flags & REQUIRED else "~" if flags & READ_ONLY else ""
-            inner = [each.fields[name] for each in used if isinstance(each, Record) and name in each.fields]
+            inner = [
+                each.fields[name]
+                for each in used
+                if isinstance(each, Record) and name in each.fields
+            ]
             made[name + mark] = self._shape(declared["type"], list(_flat(inner)))
         return made
 
@@ -94,7 +114,9 @@ class Types:
 def main() -> None:
     """Write the contract of what infra/ uses now."""
     folder, contract = Path(sys.argv[1]), {}
-    for name, used in sorted(_used([read(path) for path in sorted(INFRA.rglob("*.bicep"))]).items()):
+    for name, used in sorted(
+        _used([read(path) for path in sorted(INFRA.rglob("*.bicep"))]).items()
+    ):
         contract[name] = Types(folder / f"{name.replace('/', '__')}.json").resource(used)
     CONTRACT.write_text(json.dumps(contract, indent=1) + "\n")
 

@@ -42,7 +42,11 @@ def check_names(file: BicepFile) -> Iterator[Finding]:
     used = set()
     for node, bound in _uses(file.root, frozenset()):
         used.add(text(node))
-        if node.parent is not None and node.parent.type == "call_expression" and operands(node.parent)[0] == node:
+        if (
+            node.parent is not None
+            and node.parent.type == "call_expression"
+            and operands(node.parent)[0] == node
+        ):
             if text(node) not in FUNCTIONS:
                 yield file.finding(node, "unknown-function", f"{text(node)} is no function")
         elif text(node) not in declared | bound:

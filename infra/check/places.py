@@ -19,23 +19,31 @@ def check_places(file: BicepFile) -> Iterator[Finding]:
         kind = type_of(node).partition("@")[0]
         owner = kind.rpartition("/")[0]
         if (kind == GROUP) != above:
-            yield file.finding(node, "place", f"{GROUP}, and nothing else, is made under {OF_THE_SUBSCRIPTION}")
+            yield file.finding(
+                node, "place", f"{GROUP}, and nothing else, is made under {OF_THE_SUBSCRIPTION}"
+            )
         if "/" in owner and _parent_of(file, node) != owner:
             yield file.finding(node, "place", f"{kind} needs a `parent` that is one of {owner}")
         if "/" not in owner and not is_existing(node) and _lacks_region(node):
             yield file.finding(node, "place", f"{kind} needs a `location`")
     for node in file.modules.values() if above else ():
         if "scope" not in fields_of(node):
-            yield file.finding(node, "place", "a module under the subscription needs the group as its `scope`")
+            yield file.finding(
+                node, "place", "a module under the subscription needs the group as its `scope`"
+            )
 
 
 def _lacks_region(node: Node) -> bool:
     shape = load_contract().get(type_of(node))
-    return shape is not None and "location" in shape.properties and "location" not in fields_of(node)
+    return (
+        shape is not None and "location" in shape.properties and "location" not in fields_of(node)
+    )
 
 
 def _parent_of(file: BicepFile, node: Node) -> str:
     """The type of a resource's parent; of an array of parents, of each."""
     fields = fields_of(node)
-    parent = file.resources.get(text(fields["parent"]).partition("[")[0]) if "parent" in fields else None
+    parent = (
+        file.resources.get(text(fields["parent"]).partition("[")[0]) if "parent" in fields else None
+    )
     return type_of(parent).partition("@")[0] if parent is not None else ""

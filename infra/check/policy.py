@@ -23,7 +23,9 @@ class Must:
     def is_kept(self, body: Record) -> bool:
         """Whether a resource keeps it."""
         found = leaves(at(body, self.path))
-        return bool(found) and all(isinstance(leaf, Known) and leaf.constant in self.allowed for leaf in found)
+        return bool(found) and all(
+            isinstance(leaf, Known) and leaf.constant in self.allowed for leaf in found
+        )
 
     def __str__(self) -> str:
         """The rule, for whoever broke it."""
@@ -43,7 +45,10 @@ class Gated:
         value = at(body, self.path)
         if not isinstance(value, Choice) or value.condition != GATE:
             return False
-        return [getattr(option, "constant", None) for option in value.options] == [self.closed, self.opened]
+        return [getattr(option, "constant", None) for option in value.options] == [
+            self.closed,
+            self.opened,
+        ]
 
     def __str__(self) -> str:
         """The rule, for whoever broke it."""
@@ -54,8 +59,14 @@ PUBLIC_NETWORK = Gated("properties.publicNetworkAccess", "Disabled", "Enabled")
 FIREWALL = Gated("properties.networkAcls.defaultAction", "Deny", "Allow")
 NO_LOCAL_AUTH = Must("properties.disableLocalAuth", (True,))
 RULES: dict[str, tuple[Must | Gated, ...]] = {
-    "Microsoft.BotService/botServices": (NO_LOCAL_AUTH, Must("properties.msaAppType", ("UserAssignedMSI",))),
-    "Microsoft.Cache/redisEnterprise": (PUBLIC_NETWORK, Must("properties.minimumTlsVersion", ("1.2", "1.3"))),
+    "Microsoft.BotService/botServices": (
+        NO_LOCAL_AUTH,
+        Must("properties.msaAppType", ("UserAssignedMSI",)),
+    ),
+    "Microsoft.Cache/redisEnterprise": (
+        PUBLIC_NETWORK,
+        Must("properties.minimumTlsVersion", ("1.2", "1.3")),
+    ),
     "Microsoft.Cache/redisEnterprise/databases": (
         Must("properties.accessKeysAuthentication", ("Disabled",)),
         Must("properties.clientProtocol", ("Encrypted",)),
@@ -81,7 +92,9 @@ RULES: dict[str, tuple[Must | Gated, ...]] = {
         Must("properties.curveName", ("P-256",)),
         Must("properties.keyOps", ("sign", "verify")),
     ),
-    "Microsoft.OperationalInsights/workspaces": (Must("properties.features.disableLocalAuth", (True,)),),
+    "Microsoft.OperationalInsights/workspaces": (
+        Must("properties.features.disableLocalAuth", (True,)),
+    ),
     "Microsoft.Search/searchServices": (NO_LOCAL_AUTH, PUBLIC_NETWORK),
     "Microsoft.Storage/storageAccounts": (
         PUBLIC_NETWORK,
@@ -93,7 +106,9 @@ RULES: dict[str, tuple[Must | Gated, ...]] = {
         Must("properties.minimumTlsVersion", ("TLS1_2", "TLS1_3")),
         Must("properties.supportsHttpsTrafficOnly", (True,)),
     ),
-    "Microsoft.Storage/storageAccounts/blobServices/containers": (Must("properties.publicAccess", ("None",)),),
+    "Microsoft.Storage/storageAccounts/blobServices/containers": (
+        Must("properties.publicAccess", ("None",)),
+    ),
     "Microsoft.Web/serverfarms": (
         Must("sku.name", ("FC1",)),
         Must("sku.tier", ("FlexConsumption",)),
@@ -106,7 +121,10 @@ RULES: dict[str, tuple[Must | Gated, ...]] = {
         Must("properties.siteConfig.minTlsVersion", ("1.2", "1.3")),
         Must("identity.type", ("UserAssigned",)),
         Must("properties.functionAppConfig.deployment.storage.type", ("blobContainer",)),
-        Must("properties.functionAppConfig.deployment.storage.authentication.type", ("UserAssignedIdentity",)),
+        Must(
+            "properties.functionAppConfig.deployment.storage.authentication.type",
+            ("UserAssignedIdentity",),
+        ),
         Must("properties.functionAppConfig.runtime.name", ("python",)),
     ),
 }
@@ -151,7 +169,9 @@ def _unwatched(file: BicepFile) -> Iterator[Finding]:
 
 def _keys(file: BicepFile) -> Iterator[Finding]:
     for node in walk(file.root):
-        if node.type == "call_expression" and GIVES_KEYS.match(text(operands(node)[0]).rpartition(".")[2]):
+        if node.type == "call_expression" and GIVES_KEYS.match(
+            text(operands(node)[0]).rpartition(".")[2]
+        ):
             yield file.finding(node, "policy", "keys are off everywhere: use the identity")
         elif node.type == "string_content" and KEY_IN_TEXT.search(text(node)):
             yield file.finding(node, "policy", "a key or password has no place in a template")
@@ -162,7 +182,9 @@ def _outputs(file: BicepFile) -> Iterator[Finding]:
     for name, node in file.outputs.items():
         read = {text(part) for part in walk(node) if part.type == "identifier"}
         if SECRET_NAME.search(name) or read & secure:
-            yield file.finding(node, "policy", f"output {name} would stay readable in the deployment history")
+            yield file.finding(
+                node, "policy", f"output {name} would stay readable in the deployment history"
+            )
 
 
 def _gates(file: BicepFile) -> Iterator[Finding]:

@@ -24,16 +24,40 @@ APP = {
     ("Microsoft.Storage/storageAccounts", BLOBS),
     ("Microsoft.Storage/storageAccounts/queueServices/queues", QUEUES),
     ("Microsoft.Storage/storageAccounts", TABLES),
-    ("Microsoft.Insights/components", "3913510d-42f4-4e42-8a64-420c390055eb"),  # Monitoring Metrics Publisher
-    ("Microsoft.KeyVault/vaults/keys", "12338af0-0e69-4776-bea7-57ae8d297424"),  # Key Vault Crypto User
-    ("Microsoft.KeyVault/vaults/secrets", "4633458b-17de-408a-b874-0445c86b69e6"),  # Key Vault Secrets User
-    ("Microsoft.CognitiveServices/accounts", "5e0bd9bd-7b93-4f28-af87-19fc36ad61bd"),  # Cognitive Services OpenAI User
-    ("Microsoft.Search/searchServices", "1407120a-92aa-4202-b7e9-c0e197c71c8f"),  # Search Index Data Reader
+    (
+        "Microsoft.Insights/components",
+        "3913510d-42f4-4e42-8a64-420c390055eb",
+    ),  # Monitoring Metrics Publisher
+    (
+        "Microsoft.KeyVault/vaults/keys",
+        "12338af0-0e69-4776-bea7-57ae8d297424",
+    ),  # Key Vault Crypto User
+    (
+        "Microsoft.KeyVault/vaults/secrets",
+        "4633458b-17de-408a-b874-0445c86b69e6",
+    ),  # Key Vault Secrets User
+    (
+        "Microsoft.CognitiveServices/accounts",
+        "5e0bd9bd-7b93-4f28-af87-19fc36ad61bd",
+    ),  # Cognitive Services OpenAI User
+    (
+        "Microsoft.Search/searchServices",
+        "1407120a-92aa-4202-b7e9-c0e197c71c8f",
+    ),  # Search Index Data Reader
 }
 DEVELOPER = {
-    ("Microsoft.CognitiveServices/accounts", "5e0bd9bd-7b93-4f28-af87-19fc36ad61bd"),  # Cognitive Services OpenAI User
-    ("Microsoft.Search/searchServices", "8ebe5a00-799e-43f5-93ac-243d3dce84a7"),  # Search Index Data Contributor
-    ("Microsoft.Search/searchServices", "7ca78c08-252a-4471-8644-bb5ff32d4ba0"),  # Search Service Contributor
+    (
+        "Microsoft.CognitiveServices/accounts",
+        "5e0bd9bd-7b93-4f28-af87-19fc36ad61bd",
+    ),  # Cognitive Services OpenAI User
+    (
+        "Microsoft.Search/searchServices",
+        "8ebe5a00-799e-43f5-93ac-243d3dce84a7",
+    ),  # Search Index Data Contributor
+    (
+        "Microsoft.Search/searchServices",
+        "7ca78c08-252a-4471-8644-bb5ff32d4ba0",
+    ),  # Search Service Contributor
 }
 GRANTED = {"appId": APP, "developerId": DEVELOPER}
 COSMOS_ROLES = {
@@ -52,7 +76,9 @@ def check_rights(file: BicepFile) -> Iterator[Finding]:
             yield file.finding(node, "rights", f"rights are given in {' and '.join(HOMES)} only")
         principal = _principal(file, node)
         if principal not in GRANTED:
-            yield file.finding(node, "rights", f"{principal or 'nobody'} is neither {' nor '.join(GRANTED)}")
+            yield file.finding(
+                node, "rights", f"{principal or 'nobody'} is neither {' nor '.join(GRANTED)}"
+            )
         if kind == ROLE_ASSIGNMENT:
             yield from _role_faults(file, node, GRANTED.get(principal, set()))
         elif kind == "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments":
@@ -69,25 +95,38 @@ def rights_of(file: BicepFile, principal: str) -> set[tuple[str, str]]:
 def _role_faults(file: BicepFile, node: Node, granted: set[tuple[str, str]]) -> Iterator[Finding]:
     kind = _target(file, node)
     if not kind:
-        yield file.finding(node, "rights", "a right needs one resource as its scope, not a group or subscription")
+        yield file.finding(
+            node, "rights", "a right needs one resource as its scope, not a group or subscription"
+        )
         return
     for role in _roles(file, node):
         if (kind, role) not in granted:
-            yield file.finding(node, "rights", f"{role} on {kind} is not among the rights of this principal")
+            yield file.finding(
+                node, "rights", f"{role} on {kind} is not among the rights of this principal"
+            )
     kinds = leaves(at(resource_body(file, node), "properties.principalType"))
     if not kinds or not all(isinstance(kind, Known) for kind in kinds):
-        yield file.finding(node, "rights", "principalType must be said: without it fresh identities are refused")
+        yield file.finding(
+            node, "rights", "principalType must be said: without it fresh identities are refused"
+        )
 
 
 def _principal(file: BicepFile, node: Node) -> str:
     """Who gets a right, by the name of the parameter; all of them, if it may be several."""
-    return ", ".join(map(_text, leaves(at(resource_body(file, node), ASSIGNMENTS[type_of(node).partition("@")[0]]))))
+    return ", ".join(
+        map(
+            _text,
+            leaves(at(resource_body(file, node), ASSIGNMENTS[type_of(node).partition("@")[0]])),
+        )
+    )
 
 
 def _target(file: BicepFile, node: Node) -> str:
     """The type of the resource a right is on; of an array of resources, of each."""
     fields = fields_of(node)
-    target = file.resources.get(text(fields["scope"]).partition("[")[0]) if "scope" in fields else None
+    target = (
+        file.resources.get(text(fields["scope"]).partition("[")[0]) if "scope" in fields else None
+    )
     return type_of(target).partition("@")[0] if target is not None else ""
 
 
@@ -103,7 +142,9 @@ def _cosmos_faults(file: BicepFile, node: Node) -> Iterator[Finding]:
     scopes = [_text(leaf) for leaf in leaves(at(body, "properties.scope"))]
     roles = [_text(leaf) for leaf in leaves(at(body, "properties.roleDefinitionId"))]
     if not scopes or not all("/dbs/" in scope for scope in scopes):
-        yield file.finding(node, "rights", "the scope must be the database: <account id>/dbs/<name>")
+        yield file.finding(
+            node, "rights", "the scope must be the database: <account id>/dbs/<name>"
+        )
     if not roles or not all(role.rpartition("/")[2] in COSMOS_ROLES for role in roles):
         yield file.finding(node, "rights", "not one of Cosmos DB's two data-plane roles")
 

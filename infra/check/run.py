@@ -14,7 +14,15 @@ from infra.check.shapes import check_shapes
 from infra.check.wiring import check_wiring
 
 INFRA = Path(__file__).parent.parent
-CHECKS = (check_names, check_places, check_shapes, check_wiring, check_policy, check_rights, check_app_settings)
+CHECKS = (
+    check_names,
+    check_places,
+    check_shapes,
+    check_wiring,
+    check_policy,
+    check_rights,
+    check_app_settings,
+)
 
 
 def bicep_files() -> list[BicepFile]:

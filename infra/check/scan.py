@@ -56,9 +56,13 @@ def scan_templates() -> int:
     report: Any = json.loads(said.stdout)
     failed = {check["check_id"] for check in report["results"]["failed_checks"]}
     faults = [f"{check} fails" for check in sorted(failed - REASONS.keys())]
-    faults += [f"{check} no longer fails: delete its reason" for check in sorted(REASONS.keys() - failed)]
+    faults += [
+        f"{check} no longer fails: delete its reason" for check in sorted(REASONS.keys() - failed)
+    ]
     if report["summary"]["parsing_errors"] != UNREADABLE:
-        faults.append(f"{report['summary']['parsing_errors']} files cannot be parsed, not {UNREADABLE}")
+        faults.append(
+            f"{report['summary']['parsing_errors']} files cannot be parsed, not {UNREADABLE}"
+        )
     counts = f"{report['summary']['passed']} passed, {len(failed)} with a reason not to"
     sys.stdout.write(f"{CHECKOV}: {'; '.join(faults) or counts}\n")
     return 1 if faults else 0

@@ -21,12 +21,16 @@ def check_shapes(file: BicepFile) -> Iterator[Finding]:
         shape = load_contract().get(type_of(node))
         if shape is None:
             yield file.finding(
-                node, "unknown-type", f"{type_of(node)} is not in the contract (infra/check/contract.json)"
+                node,
+                "unknown-type",
+                f"{type_of(node)} is not in the contract (infra/check/contract.json)",
             )
         elif is_existing(node):
             if "name" not in fields_of(node):
                 yield file.finding(
-                    node, "missing-property", "whoever refers to a resource that exists needs its 'name'"
+                    node,
+                    "missing-property",
+                    "whoever refers to a resource that exists needs its 'name'",
                 )
         else:
             body = resource_body(file, node)
@@ -75,7 +79,11 @@ def _(shape: ObjectOf, value: Value, path: str) -> Iterator[Fault]:
         case = value.fields.get(shape.by)
         chosen = shape.cases.get(str(case.constant)) if isinstance(case, Known) else None
         if chosen is None:
-            yield value.line, "wrong-value", f"{path}.{shape.by} must be one of {', '.join(shape.cases)}"
+            yield (
+                value.line,
+                "wrong-value",
+                f"{path}.{shape.by} must be one of {', '.join(shape.cases)}",
+            )
             return
         properties |= chosen.properties
     yield from _property_faults(value, properties, shape.rest, path)
@@ -87,11 +95,17 @@ def _property_faults(
     for name, given in value.fields.items():
         known = properties.get(name)
         if known is None and rest is None:
-            yield given.line, "unknown-property", f"{path} has no {name!r}{_meant(name, properties)}"
+            yield (
+                given.line,
+                "unknown-property",
+                f"{path} has no {name!r}{_meant(name, properties)}",
+            )
         elif known is not None and known.read_only:
             yield given.line, "read-only", f"{path}.{name} is set by Azure"
         else:
-            yield from faults(given, known.shape if known else rest or Single("any"), f"{path}.{name}")
+            yield from faults(
+                given, known.shape if known else rest or Single("any"), f"{path}.{name}"
+            )
     for name, known in properties.items():
         if known.required and name not in value.fields and not value.is_open:
             yield value.line, "missing-property", f"{path} needs {name!r}"
@@ -103,9 +117,17 @@ def _(shape: Single, value: Value, path: str) -> Iterator[Fault]:
     if shape.kind not in {"any", kind}:
         yield value.line, "wrong-type", f"{path} is {shape.kind}, not {kind}"
     elif shape.choices and isinstance(value, Known) and value.constant not in shape.choices:
-        yield value.line, "wrong-value", f"{path} is {value.constant!r}, not one of {', '.join(shape.choices)}"
+        yield (
+            value.line,
+            "wrong-value",
+            f"{path} is {value.constant!r}, not one of {', '.join(shape.choices)}",
+        )
     elif shape.pattern and not re.search(shape.pattern, _sample(value)):
-        yield value.line, "wrong-value", f"{path} is {_sample(value)!r}, which {shape.pattern} does not allow"
+        yield (
+            value.line,
+            "wrong-value",
+            f"{path} is {_sample(value)!r}, which {shape.pattern} does not allow",
+        )
 
 
 def _sample(value: Value) -> str:

@@ -23,8 +23,20 @@ from infra.check.bicep import (
 )
 
 Kind = Literal["string", "int", "bool", "object", "array", "any"]
-KINDS: dict[str, Kind] = {"string": "string", "int": "int", "bool": "bool", "object": "object", "array": "array"}
-RETURNS: dict[str, Kind] = {"string": "string", "int": "int", "empty": "bool", "toLower": "string", "guid": "string"}
+KINDS: dict[str, Kind] = {
+    "string": "string",
+    "int": "int",
+    "bool": "bool",
+    "object": "object",
+    "array": "array",
+}
+RETURNS: dict[str, Kind] = {
+    "string": "string",
+    "int": "int",
+    "empty": "bool",
+    "toLower": "string",
+    "guid": "string",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +164,14 @@ def items_of(collection: Value) -> tuple[Value, ...]:
 def parameter_of(file: BicepFile, name: str, line: int = 0) -> Value:
     """What a parameter can be."""
     declaration = file.parameters[name]
-    allowed = [arguments for decorator, arguments in decorators_of(declaration) if decorator == "allowed"]
+    allowed = [
+        arguments for decorator, arguments in decorators_of(declaration) if decorator == "allowed"
+    ]
     if allowed:
         options = operands(operands(allowed[0])[0])
-        return Choice(tuple(evaluate(Scope(file), option) for option in options), f"param {name}", line)
+        return Choice(
+            tuple(evaluate(Scope(file), option) for option in options), f"param {name}", line
+        )
     return Unknown(KINDS.get(kind_of(declaration), "any"), name, line)
 
 
@@ -185,7 +201,9 @@ def _part(scope: Scope, part: Node) -> str:
 
 def _choice(scope: Scope, node: Node) -> Value:
     condition, *options = operands(node)
-    return Choice(tuple(evaluate(scope, option) for option in options), text(condition), line_of(node))
+    return Choice(
+        tuple(evaluate(scope, option) for option in options), text(condition), line_of(node)
+    )
 
 
 def _listing(scope: Scope, node: Node) -> Value:
@@ -193,12 +211,16 @@ def _listing(scope: Scope, node: Node) -> Value:
 
 
 def _loop(scope: Scope, node: Node) -> Value:
-    return Listing((evaluate(_inside(node, scope), operands(node)[-1]),), line_of(node), is_open=True)
+    return Listing(
+        (evaluate(_inside(node, scope), operands(node)[-1]),), line_of(node), is_open=True
+    )
 
 
 def _member(scope: Scope, node: Node) -> Value:
     owner, member = operands(node)
-    return field_of(evaluate(scope, owner), text(member)) or Unknown("any", text(node), line_of(node))
+    return field_of(evaluate(scope, owner), text(member)) or Unknown(
+        "any", text(node), line_of(node)
+    )
 
 
 def _record(scope: Scope, node: Node) -> Record:
@@ -212,7 +234,9 @@ def _inside(loop: Node, scope: Scope) -> Scope:
     collection = evaluate(scope, operands(loop)[1])
     line = line_of(loop)
     bound = {item: Choice(items_of(collection), text(operands(loop)[1]), line)}
-    return Scope(scope.file, {**scope.bound, **bound, **{name: Unknown("int", name, line) for name in index}})
+    return Scope(
+        scope.file, {**scope.bound, **bound, **{name: Unknown("int", name, line) for name in index}}
+    )
 
 
 def _named(scope: Scope, node: Node) -> Value:
@@ -246,7 +270,11 @@ def _call(scope: Scope, node: Node) -> Value:
 def _union(values: list[Value], line: int) -> Record:
     parts = [record for value in values for record in records(value)]
     known = all(isinstance(value, Record) and not value.is_open for value in values)
-    return Record({name: part for record in parts for name, part in record.fields.items()}, line, is_open=not known)
+    return Record(
+        {name: part for record in parts for name, part in record.fields.items()},
+        line,
+        is_open=not known,
+    )
 
 
 EVALUATIONS: dict[str, Callable[[Scope, Node], Value]] = {

@@ -48,14 +48,18 @@ def check_wiring(file: BicepFile) -> Iterator[Finding]:
     for node in [*file.resources.values(), *file.modules.values()]:
         yield from _loop_faults(file, node)
     for node in walk(file.root):
-        if node.type == "member_expression" and (node.parent is None or node.parent.type != "member_expression"):
+        if node.type == "member_expression" and (
+            node.parent is None or node.parent.type != "member_expression"
+        ):
             yield from _read_faults(file, node)
 
 
 def _module_faults(file: BicepFile, node: Node) -> Iterator[Finding]:
     path = module_path(file, node)
     if path.name not in {entry.name for entry in path.parent.glob("*.bicep")}:
-        yield file.finding(node, "module-missing", f"there is no {path.name} (upper and lower case count)")
+        yield file.finding(
+            node, "module-missing", f"there is no {path.name} (upper and lower case count)"
+        )
         return
     module, body = read(path), resource_body(file, node)
     given = at(body, "params")
@@ -64,12 +68,24 @@ def _module_faults(file: BicepFile, node: Node) -> Iterator[Finding]:
         yield file.finding(body_of(node) or node, "unknown-property", f"a module has no {name!r}")
     for name, value in fields.items():
         if name not in module.parameters:
-            yield Finding(file.path, value.line, "module-parameter", f"{path.name} has no parameter {name!r}")
+            yield Finding(
+                file.path, value.line, "module-parameter", f"{path.name} has no parameter {name!r}"
+            )
         elif wrong := _wrong_kind(value, kind_of(module.parameters[name])):
-            yield Finding(file.path, value.line, "module-parameter", f"{path.name} wants another type: {name} {wrong}")
+            yield Finding(
+                file.path,
+                value.line,
+                "module-parameter",
+                f"{path.name} wants another type: {name} {wrong}",
+            )
         else:
             for constant in _refused(value, module, name):
-                yield Finding(file.path, value.line, "module-parameter", f"{path.name}: {name} may not be {constant!r}")
+                yield Finding(
+                    file.path,
+                    value.line,
+                    "module-parameter",
+                    f"{path.name}: {name} may not be {constant!r}",
+                )
     for name, parameter in module.parameters.items():
         if name not in fields and not has_default(parameter):
             yield file.finding(node, "module-parameter", f"{path.name} needs {name!r}")
@@ -88,7 +104,9 @@ def _wrong_kind(value: object, wanted: str) -> str:
 
 def _refused(value: Value | None, file: BicepFile, name: str) -> list[object]:
     """The constants a value can be that the @allowed of a file's parameter does not have."""
-    allowed = [leaf.constant for leaf in leaves(parameter_of(file, name)) if isinstance(leaf, Known)]
+    allowed = [
+        leaf.constant for leaf in leaves(parameter_of(file, name)) if isinstance(leaf, Known)
+    ]
     given = [leaf.constant for leaf in leaves(value) if isinstance(leaf, Known)]
     return [constant for constant in given if allowed and constant not in allowed]
 
@@ -99,12 +117,20 @@ def _loop_faults(file: BicepFile, declaration: Node) -> Iterator[Finding]:
     if loop is None:
         return
     item, collection = loop_symbols(loop)[0], operands(loop)[1]
-    known = [each for each in items_of(evaluate(Scope(file), collection)) if isinstance(each, Record)]
+    known = [
+        each for each in items_of(evaluate(Scope(file), collection)) if isinstance(each, Record)
+    ]
     for node in walk(loop):
         owner, *member = operands(node) if node.type == "member_expression" else [node]
-        if member and text(owner) == item and not all(text(member[0]) in each.fields for each in known):
+        if (
+            member
+            and text(owner) == item
+            and not all(text(member[0]) in each.fields for each in known)
+        ):
             yield file.finding(
-                node, "unknown-property", f"not every item of {text(collection)} has {text(member[0])!r}"
+                node,
+                "unknown-property",
+                f"not every item of {text(collection)} has {text(member[0])!r}",
             )
 
 
@@ -116,7 +142,12 @@ def _read_faults(file: BicepFile, node: Node) -> Iterator[Finding]:
             yield file.finding(node, "module-output", f"{module.name} has no output {path[1]!r}")
     elif symbol in file.resources:
         shape = load_contract().get(type_of(file.resources[symbol]))
-        if shape is not None and path and path[0] not in ALWAYS_READABLE and not _is_readable(shape, path):
+        if (
+            shape is not None
+            and path
+            and path[0] not in ALWAYS_READABLE
+            and not _is_readable(shape, path)
+        ):
             yield file.finding(node, "unknown-property", f"{symbol} has no {'.'.join(path)!r}")
 
 

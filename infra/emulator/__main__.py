@@ -16,14 +16,18 @@ from azure.storage.queue import QueueServiceClient
 ROOT = Path(__file__).parents[2]
 DECLARED = json.loads((ROOT / "infra" / "containers.json").read_text())
 QUEUES = json.loads((ROOT / "infra" / "queues.json").read_text())["queues"]
-EXAMPLE = json.loads((ROOT / "local.settings.example.json").read_text())["Values"]  # with the emulator's known key
+EXAMPLE = json.loads((ROOT / "local.settings.example.json").read_text())[
+    "Values"
+]  # with the emulator's known key
 START_SECONDS = 120.0  # the image starts a database of its own first
 
 
 def main() -> None:
     """Make queues and, unless asked for `--queues` alone, containers. Twice is harmless."""
     parser = argparse.ArgumentParser(prog="python -m infra.emulator", description=__doc__)
-    parser.add_argument("--queues", action="store_true", help="only Azurite's queues: the database is in Azure")
+    parser.add_argument(
+        "--queues", action="store_true", help="only Azurite's queues: the database is in Azure"
+    )
     made = make_queues(EXAMPLE["QUEUE_ENDPOINT"])
     if not parser.parse_args().queues:
         made = chain(made, make_containers(EXAMPLE["COSMOS_ENDPOINT"]))
@@ -37,7 +41,9 @@ def make_containers(endpoint: str, wait: float = START_SECONDS) -> Iterator[str]
         database = client.create_database_if_not_exists(DECLARED["database"])
         for container in DECLARED["containers"]:
             key = PartitionKey(path=container["partitionKey"]["paths"][0])
-            database.create_container_if_not_exists(container["id"], key, default_ttl=container["defaultTtl"])
+            database.create_container_if_not_exists(
+                container["id"], key, default_ttl=container["defaultTtl"]
+            )
             yield f"{DECLARED['database']}/{container['id']}"
 
 
@@ -55,7 +61,9 @@ def _connected(endpoint: str, wait: float) -> CosmosClient:
     deadline = time.monotonic() + wait
     while True:
         try:
-            return CosmosClient(endpoint, EXAMPLE["COSMOS_KEY"], retry_total=0, connection_timeout=2)
+            return CosmosClient(
+                endpoint, EXAMPLE["COSMOS_KEY"], retry_total=0, connection_timeout=2
+            )
         except AzureError:
             if time.monotonic() > deadline:
                 raise

@@ -59,9 +59,13 @@ def settings_for(before: Mapping[str, str], environment: Mapping[str, str]) -> d
 def main(root: Path = ROOT) -> None:
     """Write the file."""
     target = root / "local.settings.json"
-    before = json.loads(target.read_text("utf-8-sig")) if target.exists() else {}  # some editors put a BOM before it
+    before = (
+        json.loads(target.read_text("utf-8-sig")) if target.exists() else {}
+    )  # some editors put a BOM before it
     values = settings_for(before.get("Values", {}), os.environ)
-    target.write_text(json.dumps({**before, "IsEncrypted": False, "Values": values}, indent=2) + "\n", "utf-8")
+    target.write_text(
+        json.dumps({**before, "IsEncrypted": False, "Values": values}, indent=2) + "\n", "utf-8"
+    )
     sys.stdout.write(f"{target.name}: {', '.join(sorted(values))}\n")
 
 

@@ -23,7 +23,10 @@ def main() -> None:
     options = _options()
     try:
         cosmos = LocalCosmos.open(
-            options.data, options.declaration, consistency=options.consistency, allow_create=options.allow_create
+            options.data,
+            options.declaration,
+            consistency=options.consistency,
+            allow_create=options.allow_create,
         )
     except DatabaseInUseError as error:
         raise SystemExit(str(error)) from error
@@ -50,14 +53,28 @@ async def _serve(cosmos: LocalCosmos, options: argparse.Namespace) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local.cosmos", description=__doc__)
-    parser.add_argument("--port", type=int, default=8081, help="0 picks a free one (default: %(default)s)")
-    parser.add_argument("--http", action="store_true", help="plain http instead of https with a self-made certificate")
-    parser.add_argument("--data", type=Path, help="the database file; without it, everything is in memory")
+    parser.add_argument(
+        "--port", type=int, default=8081, help="0 picks a free one (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--http",
+        action="store_true",
+        help="plain http instead of https with a self-made certificate",
+    )
+    parser.add_argument(
+        "--data", type=Path, help="the database file; without it, everything is in memory"
+    )
     parser.add_argument("--declaration", type=Path, default=ROOT / "infra" / "containers.json")
-    parser.add_argument("--certificates", type=Path, default=ROOT / ".local", help="where the certificate is kept")
-    parser.add_argument("--allow-create", action="store_true", help="let clients make databases and containers")
+    parser.add_argument(
+        "--certificates", type=Path, default=ROOT / ".local", help="where the certificate is kept"
+    )
+    parser.add_argument(
+        "--allow-create", action="store_true", help="let clients make databases and containers"
+    )
     parser.add_argument("--refuse-entra", action="store_true", help="answer 401 to Entra tokens")
-    parser.add_argument("--control", action="store_true", help="serve the control API for faults and the clock")
+    parser.add_argument(
+        "--control", action="store_true", help="serve the control API for faults and the clock"
+    )
     parser.add_argument("--consistency", choices=CONSISTENCY, default="Strong")
     return parser.parse_args()
 

@@ -39,7 +39,11 @@ def area_of(request: WireRequest, definition: Definition) -> Area:
 def ranges_of(area: Area, definition: Definition) -> list[int]:
     """Return the numbers of the partition key ranges an area lies in."""
     if area.partition is None:
-        return [number for number, (low, high) in enumerate(RANGES) if area.epk_from < high and low < area.epk_to]
+        return [
+            number
+            for number, (low, high) in enumerate(RANGES)
+            if area.epk_from < high and low < area.epk_to
+        ]
     key = load(area.partition)
     epk = effective_key(definition, key if isinstance(key, list) else [])
     return [number for number, (low, high) in enumerate(RANGES) if low <= epk < high]

@@ -14,7 +14,9 @@ from local.cosmos.errors import Refusal
 from local.cosmos.wire import WireRequest
 
 # The key of Microsoft's own emulator: public, the same everywhere, and worth nothing.
-LOCAL_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
+LOCAL_KEY = (
+    "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
+)
 NOT_BY_TOKEN = 5300
 _JWT_PARTS = 3
 
@@ -32,11 +34,21 @@ class Authority:
         fields = dict(part.split("=", 1) for part in header.split("&") if "=" in part)
         if fields.get("type") == "aad":
             self._check_token(request, fields.get("sig", ""))
-        elif fields.get("type") != "master" or fields.get("ver") != "1.0" or not self._is_signed(request, fields):
-            raise _unauthorized("The wrong key is being used or the expected payload is not built as per the protocol.")
+        elif (
+            fields.get("type") != "master"
+            or fields.get("ver") != "1.0"
+            or not self._is_signed(request, fields)
+        ):
+            raise _unauthorized(
+                "The wrong key is being used or the expected payload is not built as per the protocol."
+            )
 
     def _check_token(self, request: WireRequest, token: str) -> None:
-        if not self.entra or not request.base.startswith("https:") or len(token.split(".")) != _JWT_PARTS:
+        if (
+            not self.entra
+            or not request.base.startswith("https:")
+            or len(token.split(".")) != _JWT_PARTS
+        ):
             raise _unauthorized("The Entra token is not accepted.")
         segments = request.segments
         administers = request.method in ("POST", "PUT", "DELETE") and request.kind == "metadata"
@@ -44,7 +56,9 @@ class Authority:
         if administers and not reads:
             name = f"{request.method} /{'/'.join(segments)}"
             raise Refusal(
-                403, f"The request {name} cannot be authorized by an Entra token in data plane.", NOT_BY_TOKEN
+                403,
+                f"The request {name} cannot be authorized by an Entra token in data plane.",
+                NOT_BY_TOKEN,
             )
 
     def _is_signed(self, request: WireRequest, fields: dict[str, str]) -> bool:
@@ -55,8 +69,13 @@ class Authority:
             given = base64.b64decode(fields.get("sig", ""), validate=True)
         except (binascii.Error, ValueError):
             return False
-        texts = [f"{request.method.lower()}\n{kind}\n{link}\n{date}\n{http_date}\n" for kind in resource_types]
-        return bool(date or http_date) and any(hmac.compare_digest(_digest(self.key, text), given) for text in texts)
+        texts = [
+            f"{request.method.lower()}\n{kind}\n{link}\n{date}\n{http_date}\n"
+            for kind in resource_types
+        ]
+        return bool(date or http_date) and any(
+            hmac.compare_digest(_digest(self.key, text), given) for text in texts
+        )
 
 
 def sign(method: str, path: str, key: str) -> dict[str, str]:
@@ -65,7 +84,10 @@ def sign(method: str, path: str, key: str) -> dict[str, str]:
     resource_types, link = _resource(WireRequest(method, path, {}, b"").segments)
     text = f"{method.lower()}\n{resource_types[0]}\n{link}\n{date.lower()}\n\n"
     signature = base64.b64encode(_digest(key, text)).decode()
-    return {"x-ms-date": date, "authorization": quote(f"type=master&ver=1.0&sig={signature}", safe="")}
+    return {
+        "x-ms-date": date,
+        "authorization": quote(f"type=master&ver=1.0&sig={signature}", safe=""),
+    }
 
 
 def _digest(key: str, text: str) -> bytes:

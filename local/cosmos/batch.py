@@ -75,15 +75,27 @@ def _operation(entry: Value) -> Operation:
     kind = entry.get("operationType")
     if not isinstance(kind, str) or kind not in _FIELDS:
         raise bad_request(f"The batch operation '{kind}' is not supported.")
-    allowed = _FIELDS[kind] | {"operationType", "partitionKey"} | ({"ifMatch"} if kind != "Create" else set())
+    allowed = (
+        _FIELDS[kind]
+        | {"operationType", "partitionKey"}
+        | ({"ifMatch"} if kind != "Create" else set())
+    )
     missing = _FIELDS[kind] - entry.keys()
     if missing or entry.keys() - allowed:
         wrong = ", ".join(sorted(missing or entry.keys() - allowed))
         raise bad_request(f"The batch operation {kind} has missing or unknown properties: {wrong}.")
     if "partitionKey" in entry:
         raise bad_request("A transactional batch has one partition key, in its header.")
-    body, item_id, if_match = entry.get("resourceBody", {}), entry.get("id", ""), entry.get("ifMatch")
-    if not isinstance(body, dict) or not isinstance(item_id, str) or not isinstance(if_match, str | None):
+    body, item_id, if_match = (
+        entry.get("resourceBody", {}),
+        entry.get("id", ""),
+        entry.get("ifMatch"),
+    )
+    if (
+        not isinstance(body, dict)
+        or not isinstance(item_id, str)
+        or not isinstance(if_match, str | None)
+    ):
         raise bad_request(f"The batch operation {kind} has a property of the wrong type.")
     return Operation(kind, item_id, body, if_match)
 
@@ -112,7 +124,9 @@ def _replace(items: Items, key: list[Value], operation: Operation) -> Document:
 
 
 def _patch(items: Items, key: list[Value], operation: Operation) -> Document:
-    return _written(items.patch(key, operation.item_id, parse_patch(operation.body), operation.if_match))
+    return _written(
+        items.patch(key, operation.item_id, parse_patch(operation.body), operation.if_match)
+    )
 
 
 def _read(items: Items, key: list[Value], operation: Operation) -> Document:
@@ -129,7 +143,11 @@ def _delete(items: Items, key: list[Value], operation: Operation) -> Document:
 
 
 def _failure(refusal: Refusal) -> Document:
-    result: Document = {"statusCode": refusal.status, "requestCharge": 0, "message": refusal.message}
+    result: Document = {
+        "statusCode": refusal.status,
+        "requestCharge": 0,
+        "message": refusal.message,
+    }
     if refusal.substatus is not None:
         result["subStatusCode"] = refusal.substatus
     return result

@@ -83,7 +83,9 @@ class _Clauses(Transformer[Token, Query]):
         return Query(**merged)  # type: ignore[arg-type]  # each clause names the field it fills
 
     def predicate(self, *clauses: dict[str, object]) -> Query:
-        return self.query({"columns": (syntax.Column(syntax.Literal(1), None),), "value": True}, *clauses)
+        return self.query(
+            {"columns": (syntax.Column(syntax.Literal(1), None),), "value": True}, *clauses
+        )
 
 
 @v_args(inline=True)
@@ -164,9 +166,13 @@ class _Expressions(Transformer[Token, Query]):
         return _negate_if(negated, syntax.In(operand, choices))
 
     def like(self, operand: Expression, *rest: Expression | Token) -> Expression:
-        escape = next((part for part in rest if isinstance(part, Token) and part.type == "STRING"), None)
+        escape = next(
+            (part for part in rest if isinstance(part, Token) and part.type == "STRING"), None
+        )
         negated, (pattern,) = _split(rest)
-        node = syntax.Like(operand, pattern, None if escape is None else syntax.Literal(_unquote(escape)))
+        node = syntax.Like(
+            operand, pattern, None if escape is None else syntax.Literal(_unquote(escape))
+        )
         return _negate_if(negated, node)
 
     def array(self, *items: Expression) -> Expression:
@@ -191,7 +197,11 @@ class _Expressions(Transformer[Token, Query]):
     def call(self, meta: Meta, children: list[Token | Expression]) -> Expression:
         name, *arguments = children
         place = Place(meta.start_pos, meta.start_pos + len(str(name)))
-        return syntax.Call(str(name).upper(), tuple(part for part in arguments if not isinstance(part, Token)), place)
+        return syntax.Call(
+            str(name).upper(),
+            tuple(part for part in arguments if not isinstance(part, Token)),
+            place,
+        )
 
 
 class Builder(_Clauses, _Sources, _Expressions):
@@ -210,7 +220,9 @@ def _unquote(token: Token) -> str:
         if mark in _ESCAPES:
             return _ESCAPES[mark]
         start = token.start_pos or 0
-        raise sql_error("SC1010", f"Syntax error, unknown escape '\\{mark}'.", start, start + len(token))
+        raise sql_error(
+            "SC1010", f"Syntax error, unknown escape '\\{mark}'.", start, start + len(token)
+        )
 
     text = re.sub(r"\\(?:u([0-9a-fA-F]{4})|(.))", unescape, token[1:-1], flags=re.DOTALL)
     if any("\ud800" <= character <= "\udfff" for character in text):
@@ -224,7 +236,12 @@ def _number(token: Token) -> syntax.Literal:
     value = float(token)
     if not math.isfinite(value):
         start = token.start_pos or 0
-        raise sql_error("SC1010", f"Syntax error, the number '{token}' is out of range.", start, start + len(token))
+        raise sql_error(
+            "SC1010",
+            f"Syntax error, the number '{token}' is out of range.",
+            start,
+            start + len(token),
+        )
     return syntax.Literal(value)
 
 
@@ -232,7 +249,9 @@ def _alias(token: Token) -> str:
     """Refuse words that mean something else in SQL, so that `LEFT JOIN` does not become an alias and a JOIN."""
     if token.upper() in _NO_ALIAS:
         place = _place(token)
-        raise sql_error("SC1001", f"Syntax error, incorrect syntax near '{token}'.", place.start, place.end)
+        raise sql_error(
+            "SC1001", f"Syntax error, incorrect syntax near '{token}'.", place.start, place.end
+        )
     return str(token)
 
 

@@ -43,7 +43,10 @@ class Catalogue:
 
     def databases(self) -> list[Document]:
         """Return all databases."""
-        return [json.loads(row[0]) for row in self._storage.connection.execute("SELECT body FROM databases")]
+        return [
+            json.loads(row[0])
+            for row in self._storage.connection.execute("SELECT body FROM databases")
+        ]
 
     def database(self, name: str) -> Document:
         """Return a database, or answer 404."""
@@ -62,7 +65,9 @@ class Catalogue:
         number = self._storage.next_number("database")
         created = {"id": name} | self._system(_rid(number), f"dbs/{_rid(number)}/")
         created |= {"_colls": "colls/", "_users": "users/"}
-        self._storage.connection.execute("INSERT INTO databases VALUES (?, ?, ?)", [number, name, dump(created)])
+        self._storage.connection.execute(
+            "INSERT INTO databases VALUES (?, ?, ?)", [number, name, dump(created)]
+        )
         return created
 
     def delete_database(self, name: str) -> None:
@@ -75,7 +80,9 @@ class Catalogue:
     def containers(self, database: str) -> list[Document]:
         """Return the properties of a database's containers."""
         statement = "SELECT body FROM containers WHERE database = ?"
-        return [json.loads(row[0]) for row in self._storage.connection.execute(statement, [database])]
+        return [
+            json.loads(row[0]) for row in self._storage.connection.execute(statement, [database])
+        ]
 
     def container(self, database: str, name: str) -> Definition:
         """Return a container's definition, or answer 404."""
@@ -96,11 +103,16 @@ class Catalogue:
             raise conflict("Resource with specified id or name already exists.")
         number = self._storage.next_number("container")
         rid = _rid(1, number)
-        created = {"indexingPolicy": DEFAULT_INDEXING} | body | self._system(rid, f"dbs/{_rid(1)}/colls/{rid}/")
+        created = (
+            {"indexingPolicy": DEFAULT_INDEXING}
+            | body
+            | self._system(rid, f"dbs/{_rid(1)}/colls/{rid}/")
+        )
         created["_docs"] = "docs/"
         define(number, rid, created)
         self._storage.connection.execute(
-            "INSERT INTO containers VALUES (?, ?, ?, ?, ?)", [number, database, name, dump(created), throughput]
+            "INSERT INTO containers VALUES (?, ?, ?, ?, ?)",
+            [number, database, name, dump(created), throughput],
         )
         return created
 
@@ -136,11 +148,18 @@ class Catalogue:
     def _update(self, database: str, name: str, properties: Document) -> Document:
         old = self.container(database, name)
         kept = {key: value for key, value in old.properties.items() if key.startswith("_")}
-        if _policy_key(old.properties) != _policy_key({"indexingPolicy": DEFAULT_INDEXING} | properties):
+        if _policy_key(old.properties) != _policy_key(
+            {"indexingPolicy": DEFAULT_INDEXING} | properties
+        ):
             raise bad_request(f"The partitionKey of a container cannot be changed ({name}).")
-        before, after = old.properties.get("vectorEmbeddingPolicy"), properties.get("vectorEmbeddingPolicy")
+        before, after = (
+            old.properties.get("vectorEmbeddingPolicy"),
+            properties.get("vectorEmbeddingPolicy"),
+        )
         if before is not None and after != before:
-            raise bad_request(f"The vectorEmbeddingPolicy of a container cannot be changed ({name}).")
+            raise bad_request(
+                f"The vectorEmbeddingPolicy of a container cannot be changed ({name})."
+            )
         updated = {"indexingPolicy": DEFAULT_INDEXING} | properties | kept
         updated |= {"_etag": new_etag(), "_ts": int(self._clock.now())}
         define(old.number, old.rid, updated)

@@ -19,10 +19,14 @@ class Changes:
     etag: str
 
 
-def read_changes(request: WireRequest, area: Area, size: int, storage: Storage, now: float) -> Changes:
+def read_changes(
+    request: WireRequest, area: Area, size: int, storage: Storage, now: float
+) -> Changes:
     """Answer a request with `A-IM: Incremental Feed`; deletes and expiries leave no trace in it."""
     if request.headers["a-im"] != "Incremental Feed":
-        raise bad_request(f"The change feed mode '{request.headers['a-im']}' is not supported here.")
+        raise bad_request(
+            f"The change feed mode '{request.headers['a-im']}' is not supported here."
+        )
     newest = storage.last_change(area.container)
     after = _after(request.headers.get("if-none-match"), newest)
     since = _since(request.headers.get("if-modified-since"))

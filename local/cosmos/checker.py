@@ -30,7 +30,9 @@ class _Checker:
         self._parameters = parameters
         self._internal = internal
 
-    def query(self, query: Query, outer: frozenset[str], *, outermost: bool, root: bool = True) -> None:
+    def query(
+        self, query: Query, outer: frozenset[str], *, outermost: bool, root: bool = True
+    ) -> None:
         """Check one SELECT; `root` says whether its FROM may start at the container."""
         names = self._sources(query, outer, root=root)
         _check_shape(query, outermost=outermost)
@@ -53,21 +55,36 @@ class _Checker:
             if source.query is not None:
                 self.query(source.query, names, outermost=False, root=at_root)
             elif source.expression is not None:
-                self._expression(source.expression, names | _root_name(source) if at_root else names)
+                self._expression(
+                    source.expression, names | _root_name(source) if at_root else names
+                )
             if source.alias in names - outer:
-                raise _refuse("SC2012", f"The input alias '{source.alias}' is specified more than once.", source.place)
+                raise _refuse(
+                    "SC2012",
+                    f"The input alias '{source.alias}' is specified more than once.",
+                    source.place,
+                )
             names |= {source.alias}
         return names
 
     def _expression(
-        self, node: Expression | None, names: frozenset[str], *, aggregates: bool = False, scores: bool = False
+        self,
+        node: Expression | None,
+        names: frozenset[str],
+        *,
+        aggregates: bool = False,
+        scores: bool = False,
     ) -> None:
         for part in syntax.walk(node):
             match part:
                 case syntax.Name(name, place) if name not in names:
                     raise _refuse("SC2001", f"Identifier '{name}' could not be resolved.", place)
                 case syntax.Parameter(name, place) if name not in self._parameters:
-                    raise _refuse("SC2001", f"The parameter '{name}' is not among the query's parameters.", place)
+                    raise _refuse(
+                        "SC2001",
+                        f"The parameter '{name}' is not among the query's parameters.",
+                        place,
+                    )
                 case syntax.Call(called, _, place) if called.startswith("_") and not self._internal:
                     raise _unknown_function(called, place)
                 case syntax.Call():
@@ -81,7 +98,9 @@ class _Checker:
 def _check_call(call: syntax.Call, *, aggregates: bool, scores: bool) -> None:
     if call.name in AGGREGATES:
         if not aggregates:
-            raise _refuse("SC2102", f"The aggregate {call.name} is only valid in the SELECT list.", call.place)
+            raise _refuse(
+                "SC2102", f"The aggregate {call.name} is only valid in the SELECT list.", call.place
+            )
         if any(syntax.aggregates_in(argument) for argument in call.arguments):
             raise _refuse("SC2102", "An aggregate cannot contain another aggregate.", call.place)
         least = most = 1
@@ -97,7 +116,9 @@ def _check_call(call: syntax.Call, *, aggregates: bool, scores: bool) -> None:
         raise _unknown_function(call.name, call.place)
     if not least <= len(call.arguments) <= most:
         wanted = str(least) if least == most else f"{least} to {most}"
-        raise _refuse("SC2006", f"The {call.name} function requires {wanted} argument(s).", call.place)
+        raise _refuse(
+            "SC2006", f"The {call.name} function requires {wanted} argument(s).", call.place
+        )
 
 
 def _check_shape(query: Query, *, outermost: bool) -> None:

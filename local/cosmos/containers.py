@@ -75,7 +75,11 @@ def define(number: int, rid: str, properties: Document) -> Definition:
     key = _object(properties.get("partitionKey"), "partitionKey")
     paths = tuple(map(parse_path, _strings(key.get("paths"), "partitionKey paths")))
     kind, version = key.get("kind", "Hash"), key.get("version", 2)
-    if kind not in ("Hash", "MultiHash") or (kind == "Hash" and len(paths) != 1) or len(paths) > _MAX_LEVELS:
+    if (
+        kind not in ("Hash", "MultiHash")
+        or (kind == "Hash" and len(paths) != 1)
+        or len(paths) > _MAX_LEVELS
+    ):
         raise bad_request("The partition key definition is invalid.")
     indexing = _object(properties.get("indexingPolicy"), "indexingPolicy")
     vectors = _vectors(properties, indexing, paths)
@@ -131,7 +135,9 @@ def check_key(key: list[Value]) -> None:
 
 def effective_key(definition: Definition, key: list[Value]) -> str:
     """Return the hash that places a partition key on a range, by the SDK's own algorithm."""
-    return _effective_key(definition.key_paths, definition.key_kind, definition.key_version, canonical(key))
+    return _effective_key(
+        definition.key_paths, definition.key_kind, definition.key_version, canonical(key)
+    )
 
 
 @lru_cache(maxsize=10_000)
@@ -142,7 +148,9 @@ def _effective_key(paths: tuple[Path, ...], kind: str, version: int, key: str) -
     else:
         hasher = PartitionKey(path=names[0], kind="Hash", version=version)
     parts = load(key)
-    components = [_Undefined() if part == {} else part for part in parts] if isinstance(parts, list) else []
+    components = (
+        [_Undefined() if part == {} else part for part in parts] if isinstance(parts, list) else []
+    )
     return str(hasher._get_effective_partition_key_string(components))  # noqa: SLF001 - one hash, the SDK's
 
 
@@ -177,7 +185,10 @@ def _unique_keys(properties: Document) -> tuple[tuple[Path, ...], ...]:
     keys = _object(policy, "uniqueKeyPolicy").get("uniqueKeys", [])
     if not isinstance(keys, list):
         raise bad_request("The uniqueKeyPolicy is invalid.")
-    return tuple(tuple(map(parse_path, _strings(_object(key, "unique key").get("paths"), "paths"))) for key in keys)
+    return tuple(
+        tuple(map(parse_path, _strings(_object(key, "unique key").get("paths"), "paths")))
+        for key in keys
+    )
 
 
 def _composites(indexing: Document) -> tuple[tuple[tuple[Path, bool], ...], ...]:
@@ -185,12 +196,17 @@ def _composites(indexing: Document) -> tuple[tuple[tuple[Path, bool], ...], ...]
     if not isinstance(indexes, list):
         raise bad_request("The compositeIndexes are invalid.")
     return tuple(
-        tuple((parse_path(str(part["path"])), part.get("order", "ascending") == "descending") for part in index)
+        tuple(
+            (parse_path(str(part["path"])), part.get("order", "ascending") == "descending")
+            for part in index
+        )
         for index in indexes
     )
 
 
-def _vectors(properties: Document, indexing: Document, key_paths: tuple[Path, ...]) -> tuple[VectorPolicy, ...]:
+def _vectors(
+    properties: Document, indexing: Document, key_paths: tuple[Path, ...]
+) -> tuple[VectorPolicy, ...]:
     policy = _object(properties.get("vectorEmbeddingPolicy") or {}, "vectorEmbeddingPolicy")
     entries = policy.get("vectorEmbeddings", [])
     if not isinstance(entries, list):
@@ -201,7 +217,9 @@ def _vectors(properties: Document, indexing: Document, key_paths: tuple[Path, ..
         raise bad_request("A vector path is named twice or is the partition key.")
     for path in _paths_in(indexing.get("vectorIndexes")):
         if path not in paths:
-            raise bad_request(f"The vector index path '/{'/'.join(path)}' is not in the vector embedding policy.")
+            raise bad_request(
+                f"The vector index path '/{'/'.join(path)}' is not in the vector embedding policy."
+            )
     return vectors
 
 
@@ -211,7 +229,9 @@ def _vector(entry: Value) -> VectorPolicy:
     if not isinstance(dimensions, int) or not 1 <= dimensions <= 4096:  # noqa: PLR2004 - the service's limit
         raise bad_request("A vector embedding needs dimensions between 1 and 4096.")
     if function not in ("cosine", "dotproduct", "euclidean"):
-        raise bad_request("A vector embedding needs the distanceFunction cosine, dotproduct or euclidean.")
+        raise bad_request(
+            "A vector embedding needs the distanceFunction cosine, dotproduct or euclidean."
+        )
     if vector.get("dataType") not in ("float32", "float16", "int8", "uint8"):
         raise bad_request("A vector embedding needs the dataType float32, float16, int8 or uint8.")
     return VectorPolicy(parse_path(str(vector.get("path"))), dimensions, str(function))
@@ -223,7 +243,9 @@ def _texts(properties: Document) -> tuple[Path, ...]:
     for entry in [policy, *(entries if isinstance(entries, list) else [])]:
         language = entry.get("language", entry.get("defaultLanguage", "en-US"))
         if language != "en-US":
-            raise bad_request(f"The full-text language '{language}' is not supported here; use en-US.")
+            raise bad_request(
+                f"The full-text language '{language}' is not supported here; use en-US."
+            )
     return tuple(_paths_in(entries))
 
 

@@ -52,7 +52,9 @@ class Control:
     def _advance(self, request: WireRequest) -> None:
         seconds = load_object(request.body).get("advance")
         if not is_number(seconds) or seconds < 0:
-            raise bad_request("The clock needs 'advance', a number of seconds that is not negative.")
+            raise bad_request(
+                "The clock needs 'advance', a number of seconds that is not negative."
+            )
         self._clock.advance(seconds)
 
 
@@ -61,7 +63,15 @@ def _fault(body: Document) -> Fault:
     defaults = Fault()
     for name, value in body.items():
         default = getattr(defaults, name)
-        wanted = (int, str) if default is None else (int, float) if isinstance(default, float) else (type(default),)
-        if not isinstance(value, wanted) or (isinstance(value, bool) and not isinstance(default, bool)):
+        wanted = (
+            (int, str)
+            if default is None
+            else (int, float)
+            if isinstance(default, float)
+            else (type(default),)
+        )
+        if not isinstance(value, wanted) or (
+            isinstance(value, bool) and not isinstance(default, bool)
+        ):
             raise bad_request(f"The fault's {name} has the wrong type.")
     return Fault(**body)  # type: ignore[arg-type]  # checked just above

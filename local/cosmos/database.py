@@ -23,13 +23,17 @@ LOCAL_ENDPOINT: Final = "https://cosmos.keepsake.local:443"
 class LocalCosmos:
     """A Cosmos DB account on one SQLite database."""
 
-    def __init__(self, storage: Storage, *, consistency: str = "Strong", allow_create: bool = False) -> None:
+    def __init__(
+        self, storage: Storage, *, consistency: str = "Strong", allow_create: bool = False
+    ) -> None:
         """Serve a storage; `open` is the usual way in."""
         self.clock = Clock()
         self.faults = Faults()
         self.storage = storage
         self.catalogue = Catalogue(storage, self.clock)
-        self.gateway = Gateway(storage, self.clock, self.catalogue, consistency, allow_create=allow_create)
+        self.gateway = Gateway(
+            storage, self.clock, self.catalogue, consistency, allow_create=allow_create
+        )
         self.front = Front(self.gateway, self.faults)
 
     @classmethod
@@ -42,7 +46,11 @@ class LocalCosmos:
         allow_create: bool = False,
     ) -> LocalCosmos:
         """Open the database at a path, or one in memory, with the containers that are declared."""
-        declared = json.loads(declaration.read_text()) if isinstance(declaration, Path) else dict(declaration)
+        declared = (
+            json.loads(declaration.read_text())
+            if isinstance(declaration, Path)
+            else dict(declaration)
+        )
         storage = Storage(path)
         try:
             cosmos = cls(storage, consistency=consistency, allow_create=allow_create)

@@ -18,7 +18,9 @@ KINDS = frozenset({"create", "upsert", "read", "replace", "patch", "delete", "ba
 class Documents:
     """Answers requests about one container's items."""
 
-    def __init__(self, definition: Definition, storage: Storage, items: Items, *, strong: bool, stale: bool) -> None:
+    def __init__(
+        self, definition: Definition, storage: Storage, items: Items, *, strong: bool, stale: bool
+    ) -> None:
         """Serve one container for one request; `stale` is what a fault may ask for."""
         self._definition = definition
         self._storage = storage
@@ -36,7 +38,9 @@ class Documents:
         with self._storage.transaction():
             if request.kind == "delete":
                 return self._delete(request)
-            return _answer_write(self._write(request), minimal=request.headers.get("prefer") == "return=minimal")
+            return _answer_write(
+                self._write(request), minimal=request.headers.get("prefer") == "return=minimal"
+            )
 
     def delete_partition(self, request: WireRequest) -> WireResponse:
         """Delete every item of a partition."""
@@ -49,8 +53,12 @@ class Documents:
         return WireResponse(200, headers=charges.header(charges.WRITE))
 
     def _read(self, request: WireRequest) -> WireResponse:
-        item = self._items.read(key_of(request, self._definition), request.segments[5], stale=self._stale)
-        headers = charges.header(charges.read(len(item.body), strong=self._strong)) | {"etag": item.etag}
+        item = self._items.read(
+            key_of(request, self._definition), request.segments[5], stale=self._stale
+        )
+        headers = charges.header(charges.read(len(item.body), strong=self._strong)) | {
+            "etag": item.etag
+        }
         if request.headers.get("if-none-match") in (item.etag, "*"):
             return WireResponse(304, headers=headers)
         return WireResponse(200, item.text().encode(), headers)
@@ -69,20 +77,29 @@ class Documents:
     def _delete(self, request: WireRequest) -> WireResponse:
         key, if_match = key_of(request, self._definition), request.headers.get("if-match")
         item = self._items.delete(key, request.segments[5], if_match)
-        return WireResponse(204, headers=charges.header(charges.write(len(item.body), replaces=False)))
+        return WireResponse(
+            204, headers=charges.header(charges.write(len(item.body), replaces=False))
+        )
 
     def _batch(self, request: WireRequest) -> WireResponse:
-        if not request.flag("x-ms-cosmos-batch-atomic") or request.flag("x-ms-cosmos-batch-continue-on-error"):
+        if not request.flag("x-ms-cosmos-batch-atomic") or request.flag(
+            "x-ms-cosmos-batch-continue-on-error"
+        ):
             raise bad_request("Only atomic batches are supported.")
         operations = batch.parse_batch(request.body)
-        outcome = batch.run(operations, key_of(request, self._definition), self._items, self._storage)
+        outcome = batch.run(
+            operations, key_of(request, self._definition), self._items, self._storage
+        )
         charge = sum(float(str(result["requestCharge"])) for result in outcome.results)
         return WireResponse(outcome.status, dump(outcome.results).encode(), charges.header(charge))
 
 
 def _check_conditions(request: WireRequest) -> None:
     """Refuse conditions the service would not look at, before somebody trusts in them."""
-    if "if-none-match" in request.headers and (request.kind, request.headers["if-none-match"]) != ("create", "*"):
+    if "if-none-match" in request.headers and (request.kind, request.headers["if-none-match"]) != (
+        "create",
+        "*",
+    ):
         raise bad_request("If-None-Match is only supported on reads.")
     if "if-match" in request.headers and request.kind in ("create", "batch"):
         raise bad_request(f"If-Match is not supported on a {request.kind}.")

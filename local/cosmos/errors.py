@@ -59,7 +59,9 @@ def owner_not_found(name: str) -> Refusal:
     return Refusal(404, f"Owner resource does not exist: {name}", OWNER_NOT_FOUND)
 
 
-def conflict(message: str = "Entity with the specified id already exists in the system.") -> Refusal:
+def conflict(
+    message: str = "Entity with the specified id already exists in the system.",
+) -> Refusal:
     """Answer for an id or unique key that is taken."""
     return Refusal(409, message)
 
@@ -79,5 +81,10 @@ def too_large(message: str = "Request size is too large.") -> Refusal:
 
 def sql_error(code: str, message: str, start: int, end: int) -> Refusal:
     """Refuse a query and point at the place, as the service does."""
-    error = {"severity": "Error", "location": {"start": start, "end": end}, "code": code, "message": message}
+    error = {
+        "severity": "Error",
+        "location": {"start": start, "end": end},
+        "code": code,
+        "message": message,
+    }
     return bad_request(json.dumps({"errors": [error]}))

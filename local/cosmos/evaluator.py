@@ -27,7 +27,10 @@ class Compiler:
     """Turns the expressions of one query into functions."""
 
     def __init__(
-        self, parameters: Mapping[str, Value], now: float, given: Mapping[int, Evaluate] | None = None
+        self,
+        parameters: Mapping[str, Value],
+        now: float,
+        given: Mapping[int, Evaluate] | None = None,
     ) -> None:
         """Bind the parameters and the time; `given` are calls, by identity, that somebody else computes."""
         self._parameters = parameters
@@ -70,12 +73,18 @@ class Compiler:
         match node:
             case syntax.Between(operand, low, high):
                 at_least = syntax.Binary(">=", operand, low)
-                return self.compile(syntax.Binary("AND", at_least, syntax.Binary("<=", operand, high)))
+                return self.compile(
+                    syntax.Binary("AND", at_least, syntax.Binary("<=", operand, high))
+                )
             case syntax.In(operand, choices):
                 return _in(self.compile(operand), [self.compile(choice) for choice in choices])
             case syntax.Like(operand, pattern, escape):
                 mark = None if escape is None else self.constant(escape)
-                return _like(self.compile(operand), self.compile(pattern), mark if isinstance(mark, str) else None)
+                return _like(
+                    self.compile(operand),
+                    self.compile(pattern),
+                    mark if isinstance(mark, str) else None,
+                )
             case syntax.Conditional(test, yes, no):
                 return _conditional(self.compile(test), self.compile(yes), self.compile(no))
             case syntax.ArrayOf(items):
@@ -127,7 +136,12 @@ class Compiler:
 def _element(holder: Value, index: Value) -> Value:
     if isinstance(holder, dict) and isinstance(index, str):
         return holder.get(index, UNDEFINED)
-    if isinstance(holder, list) and is_number(index) and index == int(index) and 0 <= index < len(holder):
+    if (
+        isinstance(holder, list)
+        and is_number(index)
+        and index == int(index)
+        and 0 <= index < len(holder)
+    ):
         return holder[int(index)]
     return UNDEFINED
 
@@ -195,7 +209,11 @@ def _arithmetic(operator: str, left: Value, right: Value) -> Value:
 def _in(operand: Evaluate, choices: list[Evaluate]) -> Evaluate:
     def member(scope: Scope) -> Value:
         value = operand(scope)
-        return UNDEFINED if isinstance(value, Undefined) else any(equal(value, choice(scope)) for choice in choices)
+        return (
+            UNDEFINED
+            if isinstance(value, Undefined)
+            else any(equal(value, choice(scope)) for choice in choices)
+        )
 
     return member
 
@@ -215,8 +233,12 @@ def _conditional(test: Evaluate, yes: Evaluate, no: Evaluate) -> Evaluate:
 
 
 def _array(items: list[Evaluate]) -> Evaluate:
-    return lambda scope: [value for item in items if not isinstance(value := item(scope), Undefined)]
+    return lambda scope: [
+        value for item in items if not isinstance(value := item(scope), Undefined)
+    ]
 
 
 def _object(members: list[tuple[str, Evaluate]]) -> Evaluate:
-    return lambda scope: {name: value for name, item in members if not isinstance(value := item(scope), Undefined)}
+    return lambda scope: {
+        name: value for name, item in members if not isinstance(value := item(scope), Undefined)
+    }

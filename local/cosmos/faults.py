@@ -54,13 +54,20 @@ class Fault:
     def only_changes_answer(self) -> bool:
         """Tell whether the request is answered by the gateway after all."""
         shaped = self.short_pages is not None or self.stale
-        return self.status is None and not self.applied and not self.hang and (shaped or self.delay > 0)
+        return (
+            self.status is None
+            and not self.applied
+            and not self.hang
+            and (shaped or self.delay > 0)
+        )
 
     def refusal(self) -> Refusal:
         """Return the error the fault answers with."""
         status = self.status or 500
         substatus = self.substatus
-        headers = {} if self.retry_after_ms is None else {"x-ms-retry-after-ms": str(self.retry_after_ms)}
+        headers = (
+            {} if self.retry_after_ms is None else {"x-ms-retry-after-ms": str(self.retry_after_ms)}
+        )
         if status == 429 and substatus is None:  # noqa: PLR2004 - too many requests
             substatus = RATE_TOO_LARGE
         return Refusal(status, f"A fault was asked for: {status}.", substatus, headers)

@@ -25,7 +25,13 @@ class Feeds:
     """Answers requests for many of one container's items."""
 
     def __init__(
-        self, definition: Definition, storage: Storage, indexes: SearchIndexes, clock: Clock, *, strong: bool
+        self,
+        definition: Definition,
+        storage: Storage,
+        indexes: SearchIndexes,
+        clock: Clock,
+        *,
+        strong: bool,
     ) -> None:
         """Serve one container for one request."""
         self._definition = definition
@@ -38,10 +44,18 @@ class Feeds:
         """Answer a request of one of the KINDS; `cut` shortens a query's page."""
         if request.kind == "query_plan":
             text, parameters = _query_body(request, "application/json")
-            return WireResponse(200, dump(plan(text, parameters, self._definition, self._clock.now())).encode())
+            return WireResponse(
+                200, dump(plan(text, parameters, self._definition, self._clock.now())).encode()
+            )
         if request.kind == "change_feed":
             return self._changes(request)
-        found = answer(self._question(request, cut), self._definition, self._storage, self._indexes, self._clock.now())
+        found = answer(
+            self._question(request, cut),
+            self._definition,
+            self._storage,
+            self._indexes,
+            self._clock.now(),
+        )
         body = self._list(found.documents)
         return WireResponse(200, body, self._query_headers(request, found, len(body)))
 
@@ -51,8 +65,15 @@ class Feeds:
         found = read_changes(request, area, size, self._storage, self._clock.now())
         body = self._list(found.documents)
         charge = charges.query(len(found.documents), len(body), strong=self._strong)
-        headers = charges.header(charge) | {"etag": found.etag, "x-ms-item-count": str(len(found.documents))}
-        return WireResponse(200, body, headers) if found.documents else WireResponse(304, headers=headers)
+        headers = charges.header(charge) | {
+            "etag": found.etag,
+            "x-ms-item-count": str(len(found.documents)),
+        }
+        return (
+            WireResponse(200, body, headers)
+            if found.documents
+            else WireResponse(304, headers=headers)
+        )
 
     def _question(self, request: WireRequest, cut: int | None) -> Question:
         text, parameters = _ALL, dict[str, Value]()
@@ -60,7 +81,9 @@ class Feeds:
         if request.kind == "query":
             text, parameters = _query_body(request, "application/query+json")
         if everywhere and not request.flag("x-ms-documentdb-query-enablecrosspartition"):
-            raise bad_request("Cross partition query is required but disabled; supply x-ms-documentdb-partitionkey.")
+            raise bad_request(
+                "Cross partition query is required but disabled; supply x-ms-documentdb-partitionkey."
+            )
         return Question(
             text=text,
             parameters=parameters,

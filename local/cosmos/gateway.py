@@ -37,7 +37,13 @@ class Gateway:
     """Checks who asks and what, finds the container, and stamps the answer."""
 
     def __init__(
-        self, storage: Storage, clock: Clock, catalogue: Catalogue, consistency: str, *, allow_create: bool
+        self,
+        storage: Storage,
+        clock: Clock,
+        catalogue: Catalogue,
+        consistency: str,
+        *,
+        allow_create: bool,
     ) -> None:
         """Serve one storage."""
         self.authority = Authority()
@@ -69,30 +75,42 @@ class Gateway:
     def _dispatch(self, request: WireRequest, quirk: Quirk) -> WireResponse:
         match request.segments:
             case ["dbs", database, "colls", name, "docs", *rest] if len(rest) <= 1:
-                return self._answer_documents(request, self._definition(request, database, name), quirk)
+                return self._answer_documents(
+                    request, self._definition(request, database, name), quirk
+                )
             case ["dbs", database, "colls", name, "operations", "partitionkeydelete"]:
-                return self._documents(self._definition(request, database, name), NO_QUIRK).delete_partition(request)
+                return self._documents(
+                    self._definition(request, database, name), NO_QUIRK
+                ).delete_partition(request)
             case _:
                 return self._resources.respond(request)
 
-    def _answer_documents(self, request: WireRequest, definition: Definition, quirk: Quirk) -> WireResponse:
+    def _answer_documents(
+        self, request: WireRequest, definition: Definition, quirk: Quirk
+    ) -> WireResponse:
         if request.kind in documents.KINDS:
             return self._documents(definition, quirk).respond(request)
         if request.kind in feeds.KINDS:
-            found = feeds.Feeds(definition, self._storage, self._indexes, self._clock, strong=self._strong)
+            found = feeds.Feeds(
+                definition, self._storage, self._indexes, self._clock, strong=self._strong
+            )
             return found.respond(request, quirk.cut)
         raise Refusal(405, f"{request.method} is not allowed on documents.")
 
     def _documents(self, definition: Definition, quirk: Quirk) -> documents.Documents:
         items = Items(definition, self._storage, self._clock)
-        return documents.Documents(definition, self._storage, items, strong=self._strong, stale=quirk.stale)
+        return documents.Documents(
+            definition, self._storage, items, strong=self._strong, stale=quirk.stale
+        )
 
     def _definition(self, request: WireRequest, database: str, name: str) -> Definition:
         """Find the container; a client that still thinks of an older one of the same name is told so."""
         definition = self._catalogue.container(database, name)
         intended = request.headers.get("x-ms-cosmos-intended-collection-rid")
         if intended is not None and intended != definition.rid:
-            raise bad_request("The collection's resource id is not the one that was intended.", RID_MISMATCH)
+            raise bad_request(
+                "The collection's resource id is not the one that was intended.", RID_MISMATCH
+            )
         return definition
 
     def _stamp(self, request: WireRequest, answer: WireResponse) -> WireResponse:

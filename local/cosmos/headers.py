@@ -24,7 +24,13 @@ UNDERSTOOD = frozenset(
     x-ms-dedicatedgateway-max-age
     """.split()  # noqa: SIM905 - a list of forty strings reads worse
 )
-CONSISTENCY = ("Eventual", "ConsistentPrefix", "Session", "BoundedStaleness", "Strong")  # weakest first
+CONSISTENCY = (
+    "Eventual",
+    "ConsistentPrefix",
+    "Session",
+    "BoundedStaleness",
+    "Strong",
+)  # weakest first
 
 
 def check_headers(request: WireRequest, consistency: str) -> None:
@@ -36,4 +42,6 @@ def check_headers(request: WireRequest, consistency: str) -> None:
     if asked is None:
         return
     if asked not in CONSISTENCY or CONSISTENCY.index(asked) > CONSISTENCY.index(consistency):
-        raise bad_request(f"The consistency level {asked} is not valid for an account with {consistency}.")
+        raise bad_request(
+            f"The consistency level {asked} is not valid for an account with {consistency}."
+        )

@@ -41,7 +41,9 @@ class Indexes(Generic[Index]):
 
     def of(self, area: Area, path: Path, now: float) -> Iterator[Index]:
         """Yield the up-to-date index of each partition in the area."""
-        partitions = [area.partition] if area.partition is not None else self._storage.partitions(area)
+        partitions = (
+            [area.partition] if area.partition is not None else self._storage.partitions(area)
+        )
         for partition in partitions:
             key = (area.container, partition, path)
             if key not in self._kept:
@@ -70,7 +72,9 @@ class _Kept(Generic[Index]):
         expired = {row for row, moment in self._expiry.items() if moment <= now}
         if expired:
             self.index.remove(expired)
-            self._expiry = {row: moment for row, moment in self._expiry.items() if row not in expired}
+            self._expiry = {
+                row: moment for row, moment in self._expiry.items() if row not in expired
+            }
 
     def _put(self, item: Item, path: Path) -> None:
         self._expiry.pop(item.row, None)

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 from local.cosmos.clock import Clock
 from local.cosmos.containers import Definition, check_key, effective_key, key_mismatch
-from local.cosmos.errors import bad_request, conflict, item_not_found, precondition_failed, too_large
+from local.cosmos.errors import (
+    bad_request,
+    conflict,
+    item_not_found,
+    precondition_failed,
+    too_large,
+)
 from local.cosmos.patch import Patch
 from local.cosmos.storage import Area, Item, Storage, split_vectors
 from local.cosmos.values import Document, Undefined, Value, canonical, dig, equal, is_number
@@ -44,7 +50,9 @@ class Items:
         """Return a live item, or answer 404; a stale read sees the version before the newest."""
         item = self._live(key, item_id)
         if stale:
-            item = self._storage.version_before(self._definition.number, canonical(key), item_id, item)
+            item = self._storage.version_before(
+                self._definition.number, canonical(key), item_id, item
+            )
         if item is None:
             raise item_not_found()
         return item
@@ -61,12 +69,16 @@ class Items:
         item_id = self._check(key, document)
         old = self._live(key, item_id)
         if old is None and if_match is not None:
-            raise bad_request("An upsert with If-Match of an item that is gone would create it; use a replace.")
+            raise bad_request(
+                "An upsert with If-Match of an item that is gone would create it; use a replace."
+            )
         if old is not None:
             check_etag(old, if_match)
         return self._write(key, item_id, document, old)
 
-    def replace(self, key: list[Value], item_id: str, document: Document, if_match: str | None = None) -> Written:
+    def replace(
+        self, key: list[Value], item_id: str, document: Document, if_match: str | None = None
+    ) -> Written:
         """Store a new version of an item that exists."""
         if self._check(key, document) != item_id:
             raise bad_request("The id of an item cannot be changed by a replace.")
@@ -82,7 +94,9 @@ class Items:
         self._storage.next_number(f"change:{self._definition.number}")
         return old
 
-    def patch(self, key: list[Value], item_id: str, patch: Patch, if_match: str | None = None) -> Written:
+    def patch(
+        self, key: list[Value], item_id: str, patch: Patch, if_match: str | None = None
+    ) -> Written:
         """Apply a patch if its condition holds."""
         old = self.read(key, item_id)
         check_etag(old, if_match)
@@ -107,7 +121,9 @@ class Items:
     def _check_ttl(self, document: Document) -> None:
         ttl = document.get("ttl", -1)
         if not is_number(ttl) or ttl != int(ttl) or not (ttl == -1 or 0 < ttl <= 2**31 - 1):
-            raise bad_request("The input ttl is invalid. Ensure to provide a nonzero positive integer or -1.")
+            raise bad_request(
+                "The input ttl is invalid. Ensure to provide a nonzero positive integer or -1."
+            )
 
     def _check_vectors(self, document: Document) -> None:
         for policy in self._definition.vectors:
@@ -115,12 +131,16 @@ class Items:
             if isinstance(vector, Undefined) or vector is None:
                 continue
             if not isinstance(vector, list) or not all(map(is_number, vector)):
-                raise bad_request(f"The vector at '/{'/'.join(policy.path)}' must be an array of numbers.")
+                raise bad_request(
+                    f"The vector at '/{'/'.join(policy.path)}' must be an array of numbers."
+                )
             if len(vector) != policy.dimensions:
                 wanted = f"has {len(vector)} dimensions where the policy wants {policy.dimensions}"
                 raise bad_request(f"The vector at '/{'/'.join(policy.path)}' {wanted}.")
 
-    def _write(self, key: list[Value], item_id: str, document: Document, old: Item | None) -> Written:
+    def _write(
+        self, key: list[Value], item_id: str, document: Document, old: Item | None
+    ) -> Written:
         now = self._clock.now()
         partition = canonical(key)
         self._check_unique(partition, item_id, document, now)
@@ -130,9 +150,17 @@ class Items:
         stamped = {name: value for name, value in document.items() if name not in SYSTEM}
         etag = new_etag()
         link = f"{self._definition.properties['_self']}docs/{rid}/"
-        stamped |= {"_rid": rid, "_self": link, "_etag": etag, "_attachments": "attachments/", "_ts": int(now)}
+        stamped |= {
+            "_rid": rid,
+            "_self": link,
+            "_etag": etag,
+            "_attachments": "attachments/",
+            "_ts": int(now),
+        }
         body, vectors = split_vectors(stamped, self._definition.loose_vectors)
-        item = Item(row, partition, item_id, change, self._expiry(document, now), etag, body, vectors)
+        item = Item(
+            row, partition, item_id, change, self._expiry(document, now), etag, body, vectors
+        )
         if len(item.text().encode()) > MAX_ITEM_BYTES:
             raise too_large()
         if old is not None:
@@ -163,9 +191,13 @@ def check_id(body: Document) -> str:
     """Return the id, or refuse one the service does not take."""
     item_id = body.get("id")
     if not isinstance(item_id, str) or not item_id:
-        raise bad_request("The input content is invalid because the required properties - 'id; ' - are missing")
+        raise bad_request(
+            "The input content is invalid because the required properties - 'id; ' - are missing"
+        )
     if set(item_id) & set("/\\?#") or len(item_id.encode()) > MAX_ID_BYTES or item_id.endswith(" "):
-        raise bad_request("The id contains illegal characters (/ \\ ? #), ends with a space, or is over 1023 bytes.")
+        raise bad_request(
+            "The id contains illegal characters (/ \\ ? #), ends with a space, or is over 1023 bytes."
+        )
     return item_id
 
 
@@ -190,7 +222,13 @@ def _check_depth(document: Document) -> None:
         level = [
             child
             for value in level
-            for child in (value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
+            for child in (
+                value.values()
+                if isinstance(value, dict)
+                else value
+                if isinstance(value, list)
+                else ()
+            )
             if isinstance(child, dict | list)
         ]
         if not level:

@@ -16,7 +16,9 @@ from local.cosmos.values import Undefined, Value, dump, sort_key
 DEFAULT_PAGE = 100
 MAX_PAGE = 1000
 MAX_PAGE_BYTES = 4 * 1024 * 1024
-Position: TypeAlias = "list[object]"  # where a result stands: wrapped order values, then the row; or a running number
+Position: TypeAlias = (
+    "list[object]"  # where a result stands: wrapped order values, then the row; or a running number
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,9 @@ class Token:
 
     def encode(self, fingerprint: str) -> str:
         """Write the token for the continuation header."""
-        return base64.urlsafe_b64encode(dump([fingerprint, self.given, self.position]).encode()).decode()
+        return base64.urlsafe_b64encode(
+            dump([fingerprint, self.given, self.position]).encode()
+        ).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,13 @@ def fingerprint(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
 
 
-def fill(results: Iterator[tuple[Position, str]], start: Token, size: int, *, exact_cut: int | None = None) -> Page:
+def fill(
+    results: Iterator[tuple[Position, str]],
+    start: Token,
+    size: int,
+    *,
+    exact_cut: int | None = None,
+) -> Page:
     """Take results until the page is full; a page always says whether there is more.
 
     `exact_cut` makes the page shorter than it need be, down to empty, as the service sometimes does.

@@ -50,7 +50,13 @@ def _parse(text: str, start: str) -> Query:
 @cache
 def _grammar() -> Lark:
     grammar = (Path(__file__).parent / "query.lark").read_text()
-    return Lark(grammar, parser="lalr", lexer="basic", start=["query", "predicate"], propagate_positions=True)
+    return Lark(
+        grammar,
+        parser="lalr",
+        lexer="basic",
+        start=["query", "predicate"],
+        propagate_positions=True,
+    )
 
 
 def _limit_nesting(text: str) -> None:
@@ -69,6 +75,13 @@ def _syntax_error(text: str, error: UnexpectedInput) -> Refusal:
     if isinstance(error, UnexpectedToken) and error.token.type == "$END":
         return sql_error("SC1001", "Syntax error, unexpected end of query.", len(text), len(text))
     if isinstance(error, UnexpectedCharacters):
-        return sql_error("SC1010", f"Syntax error, invalid token near '{text[start : start + 20]}'.", start, start + 1)
+        return sql_error(
+            "SC1010",
+            f"Syntax error, invalid token near '{text[start : start + 20]}'.",
+            start,
+            start + 1,
+        )
     word = str(error.token) if isinstance(error, UnexpectedToken) else text[start : start + 20]
-    return sql_error("SC1001", f"Syntax error, incorrect syntax near '{word}'.", start, start + len(word))
+    return sql_error(
+        "SC1001", f"Syntax error, incorrect syntax near '{word}'.", start, start + len(word)
+    )

@@ -42,7 +42,9 @@ class Patch:
     def apply(self, document: Document, key_paths: tuple[Path, ...], now: float) -> Document:
         """Return the changed document, or answer 412 when the condition is false."""
         if self.condition is not None and not self._holds(document, now):
-            raise precondition_failed("Condition is not satisfied for one of the patch operations.", PREDICATE_FALSE)
+            raise precondition_failed(
+                "Condition is not satisfied for one of the patch operations.", PREDICATE_FALSE
+            )
         for number, operation in enumerate(self.operations, 1):
             try:
                 _check_target(operation, key_paths)
@@ -86,9 +88,17 @@ def _operation(entry: Value) -> Operation:
         kind = "incr"
     if not isinstance(kind, str) or kind not in _APPLY:
         raise bad_request(f"The patch operation '{kind}' is not supported.")
-    wanted = {"add": "value", "set": "value", "replace": "value", "incr": "value", "move": "from"}.get(kind)
+    wanted = {
+        "add": "value",
+        "set": "value",
+        "replace": "value",
+        "incr": "value",
+        "move": "from",
+    }.get(kind)
     if entry.keys() != {"op", "path"} | ({wanted} if wanted else set()):
-        raise bad_request(f"The patch operation '{kind}' needs 'path'{f' and {wanted!r}' if wanted else ''} only.")
+        raise bad_request(
+            f"The patch operation '{kind}' needs 'path'{f' and {wanted!r}' if wanted else ''} only."
+        )
     source = _pointer(entry["from"]) if kind == "move" else ()
     return Operation(kind, _pointer(entry["path"]), entry.get("value"), source)
 
@@ -102,7 +112,9 @@ def _pointer(text: Value) -> Path:
 def _check_target(operation: Operation, key_paths: tuple[Path, ...]) -> None:
     for path in (operation.path, operation.source):
         if path and (path[0] in FIXED or any(path == key[: len(path)] for key in key_paths)):
-            raise bad_request(f"The property '/{'/'.join(path)}' is immutable: id, system or partition key.")
+            raise bad_request(
+                f"The property '/{'/'.join(path)}' is immutable: id, system or partition key."
+            )
 
 
 def _parent(document: Document, path: Path) -> tuple[_Parent, str]:
@@ -113,7 +125,9 @@ def _parent(document: Document, path: Path) -> tuple[_Parent, str]:
         else:
             node = node.get(name) if isinstance(node, dict) else None
     if not isinstance(node, dict | list):
-        raise bad_request("an operation can only create a child of an existing node; the path has no parent.")
+        raise bad_request(
+            "an operation can only create a child of an existing node; the path has no parent."
+        )
     return node, path[-1]
 
 

@@ -30,14 +30,21 @@ class _Planner:
         """Return a condition that holds wherever the expression is true, or None."""
         match node:
             case syntax.Binary("AND", left, right):
-                return _join(" AND ", [part for part in (self.narrow(left), self.narrow(right)) if part])
+                return _join(
+                    " AND ", [part for part in (self.narrow(left), self.narrow(right)) if part]
+                )
             case syntax.Binary("OR", left, right):
                 a, b = self.narrow(left), self.narrow(right)
                 return _join(" OR ", [a, b]) if a and b else None
             case syntax.Binary(operator, left, right) if operator in _MIRRORED:
-                return self._comparison(operator, left, right) or self._comparison(_MIRRORED[operator], right, left)
+                return self._comparison(operator, left, right) or self._comparison(
+                    _MIRRORED[operator], right, left
+                )
             case syntax.Between(operand, low, high):
-                bounds = [self._comparison(">=", operand, low), self._comparison("<=", operand, high)]
+                bounds = [
+                    self._comparison(">=", operand, low),
+                    self._comparison("<=", operand, high),
+                ]
                 return _join(" AND ", [bound for bound in bounds if bound])
             case syntax.In(operand, choices):
                 parts = [self._comparison("=", operand, choice) for choice in choices]
@@ -92,7 +99,9 @@ def narrow(query: Query, parameters: Mapping[str, Value], apart: tuple[str, ...]
 def _join(operator: str, parts: list[Narrowing]) -> Narrowing | None:
     if not parts:
         return None
-    return "(" + operator.join(sql for sql, _ in parts) + ")", [value for _, values in parts for value in values]
+    return "(" + operator.join(sql for sql, _ in parts) + ")", [
+        value for _, values in parts for value in values
+    ]
 
 
 def reads_vectors(query: Query, apart: tuple[str, ...]) -> bool:

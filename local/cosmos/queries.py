@@ -40,16 +40,29 @@ class Answer:
     rows_read: int
 
 
-def answer(question: Question, definition: Definition, storage: Storage, indexes: SearchIndexes, now: float) -> Answer:
+def answer(
+    question: Question, definition: Definition, storage: Storage, indexes: SearchIndexes, now: float
+) -> Answer:
     """Check the query, run it, and cut the page."""
     query = parse_query(question.text)
-    check(query, question.parameters, internal=question.area.partition is None and not question.everywhere)
+    check(
+        query,
+        question.parameters,
+        internal=question.area.partition is None and not question.everywhere,
+    )
     rules.check_limits(query)
     rules.check_indexes(query, definition)
     if question.everywhere:
         rules.check_servable(query, definition)
     area = question.area
-    mark = fingerprint(area.container, area.partition, area.epk_from, area.epk_to, question.text, question.parameters)
+    mark = fingerprint(
+        area.container,
+        area.partition,
+        area.epk_from,
+        area.epk_to,
+        question.text,
+        question.parameters,
+    )
     start = decode(question.continuation, mark)
     before = storage.rows_read
     page = _Run(query, question, definition, storage, indexes, now).page(start)
@@ -93,8 +106,14 @@ class _Run:
     def _is_keyed(self) -> bool:
         """Tell whether each result is one document's, so that a page can go on from a document."""
         query = self._query
-        single = len(query.sources) == 1 and query.sources[0].query is None and not query.sources[0].iterates
-        return single and not query.distinct and not self._select.is_grouped and self._scores is None
+        single = (
+            len(query.sources) == 1
+            and query.sources[0].query is None
+            and not query.sources[0].iterates
+        )
+        return (
+            single and not query.distinct and not self._select.is_grouped and self._scores is None
+        )
 
     def _keyed(self, start: Token) -> Iterator[tuple[Position, str]]:
         directions = [key.descending for key in self._query.order_by]
@@ -106,7 +125,11 @@ class _Run:
             if left is not None and left <= 0:
                 return
             position = self._position(scope)
-            if directions and start.position is not None and not is_after(position, start.position, directions):
+            if (
+                directions
+                and start.position is not None
+                and not is_after(position, start.position, directions)
+            ):
                 continue
             value = self._select.project(scope)
             if isinstance(value, Undefined):
@@ -130,7 +153,9 @@ class _Run:
         narrowed = planner.narrow(self._query, self._question.parameters, apart)
         whole = planner.reads_vectors(self._query, apart)
         if self._scores is None:
-            items = self._storage.scan(self._question.area, self._now, narrowed=narrowed, after_row=after_row)
+            items = self._storage.scan(
+                self._question.area, self._now, narrowed=narrowed, after_row=after_row
+            )
         else:
             items = self._storage.fetch(self._best_first(self._scores, narrowed))
         return (root_scope(item.document(whole=whole), item.row) for item in items)

@@ -22,14 +22,18 @@ _AGGREGATES = {"COUNT": "Count", "SUM": "Sum", "AVG": "Average", "MIN": "Min", "
 _NO_SCORE = Literal(-999999)  # what the SDKs take for a component without a score
 
 
-def plan(text: str, parameters: Mapping[str, Value], definition: Definition, now: float) -> Document:
+def plan(
+    text: str, parameters: Mapping[str, Value], definition: Definition, now: float
+) -> Document:
     """Return the plan of a query that a gateway does not answer across partitions."""
     query = parse_query(text)
     check(query, parameters)
     rules.check_limits(query)
     rules.check_indexes(query, definition)
     if query.group_by:
-        raise bad_request("Query contains 1 or more unsupported features. It needs a client that does: GroupBy")
+        raise bad_request(
+            "Query contains 1 or more unsupported features. It needs a client that does: GroupBy"
+        )
     info: Document = {"partitionedQueryExecutionInfoVersion": 2, "queryRanges": [_EVERYWHERE]}
     if query.rank is not None:
         return info | {
@@ -43,7 +47,9 @@ _EVERYWHERE: Document = {"min": "", "max": "FF", "isMinInclusive": True, "isMaxI
 
 
 def _query_info(query: Query, compiler: Compiler, definition: Definition) -> Document:
-    top, offset, limit = (amount(compiler, part, "TOP") for part in (query.top, query.offset, query.limit))
+    top, offset, limit = (
+        amount(compiler, part, "TOP") for part in (query.top, query.offset, query.limit)
+    )
     aggregates = [call for column in query.columns for call in syntax.aggregates_in(column)]
     rewritten = replace(query, top=_take(top, offset, limit), offset=None, limit=None)
     vector = rules.is_vector_order(query)
@@ -84,7 +90,9 @@ def _take(top: int | None, offset: int | None, limit: int | None) -> Expression 
 def _rewrite_aggregate(query: Query, aggregates: list[Call]) -> Query:
     expression = query.columns[0].expression
     if len(aggregates) > 1 or (query.value and expression is not aggregates[0]):
-        raise bad_request("Cross partition query only supports 'VALUE <AggregateFunc>' for aggregates.")
+        raise bad_request(
+            "Cross partition query only supports 'VALUE <AggregateFunc>' for aggregates."
+        )
     call = aggregates[0]
     item: Expression = call
     if call.name == "AVG":
@@ -101,7 +109,11 @@ def _rewrite_order(query: Query, keys: list[Expression]) -> Query:
     if query.value:
         defined = Call("IS_DEFINED", (payload,), _NOWHERE)
         where = defined if where is None else Binary("AND", where, defined)
-    columns = (Column(_rid(query), "_rid"), Column(items, "orderByItems"), Column(payload, "payload"))
+    columns = (
+        Column(_rid(query), "_rid"),
+        Column(items, "orderByItems"),
+        Column(payload, "payload"),
+    )
     return replace(query, columns=columns, value=False, distinct=False, where=where)
 
 
@@ -128,13 +140,16 @@ def _is_similarity(call: Expression, definition: Definition) -> bool:
     """Tell whether more is closer, as for every function but the euclidean distance."""
     path = syntax.path_of(call.arguments[0]) if isinstance(call, Call) else None
     return not any(
-        path is not None and policy.path == path[1:] and policy.function == "euclidean" for policy in definition.vectors
+        path is not None and policy.path == path[1:] and policy.function == "euclidean"
+        for policy in definition.vectors
     )
 
 
 def _hybrid(query: Query, compiler: Compiler, definition: Definition) -> Document:
     components, weights = _components(query.rank, compiler)
-    top, offset, limit = (amount(compiler, part, "TOP") for part in (query.top, query.offset, query.limit))
+    top, offset, limit = (
+        amount(compiler, part, "TOP") for part in (query.top, query.offset, query.limit)
+    )
     skip, take = offset or 0, limit if limit is not None else top
     scores = [_score(component, number) for number, component in enumerate(components)]
     texts = [component for component in components if component.name == "FULLTEXTSCORE"]
@@ -178,9 +193,7 @@ def _component(
     where = "" if query.where is None else f" WHERE {render(query.where)}"
     score = scores[number]
     rank = "RANK " if components[number].name == "FULLTEXTSCORE" else ""
-    head = (
-        f'SELECT TOP {size} {render(_rid(query))} AS _rid, [{{"item": {score}}}] AS orderByItems, {payload} AS payload'
-    )
+    head = f'SELECT TOP {size} {render(_rid(query))} AS _rid, [{{"item": {score}}}] AS orderByItems, {payload} AS payload'
     return {
         "distinctType": "None", "top": size, "offset": None, "limit": None,
         "orderBy": [direction], "orderByExpressions": [score], "aggregates": [],
@@ -195,6 +208,10 @@ def _statistics(query: Query, texts: list[Call]) -> str:
     parts = []
     for call in texts:
         path = render(call.arguments[0])
-        hits = ", ".join(f"SUM(FULLTEXTCONTAINS({path}, {render(term)}) ? 1 : 0)" for term in call.arguments[1:])
-        parts.append(f'{{"totalWordCount": SUM(_FULLTEXTWORDCOUNT({path})), "hitCounts": [{hits}]}}')
+        hits = ", ".join(
+            f"SUM(FULLTEXTCONTAINS({path}, {render(term)}) ? 1 : 0)" for term in call.arguments[1:]
+        )
+        parts.append(
+            f'{{"totalWordCount": SUM(_FULLTEXTWORDCOUNT({path})), "hitCounts": [{hits}]}}'
+        )
     return f"SELECT COUNT(1) AS documentCount, [{', '.join(parts)}] AS fullTextStatistics {render_from(query)}"

@@ -21,7 +21,9 @@ def fuse(components: list[dict[int, float]], weights: list[float]) -> dict[int, 
 def _ranks(rows: list[int], scores: dict[int, float], *, turned: bool) -> dict[int, int]:
     """Rank from 1; equal scores share a rank."""
     worst = float("-inf")
-    keyed = {row: (-scores[row] if turned else scores[row]) if row in scores else worst for row in rows}
+    keyed = {
+        row: (-scores[row] if turned else scores[row]) if row in scores else worst for row in rows
+    }
     ranks: dict[int, int] = {}
     rank, before = 0, None
     for row in sorted(rows, key=lambda row: -keyed[row]):

@@ -13,7 +13,9 @@ def render_query(query: Query) -> str:
     """Write a SELECT."""
     parts = ["SELECT", "DISTINCT" if query.distinct else ""]
     parts.append(f"TOP {render(query.top)}" if query.top is not None else "")
-    parts.append(("VALUE " if query.value else "") + (", ".join(map(_column, query.columns)) or "*"))
+    parts.append(
+        ("VALUE " if query.value else "") + (", ".join(map(_column, query.columns)) or "*")
+    )
     parts.append(_tail(query))
     return " ".join(part for part in parts if part)
 
@@ -30,7 +32,9 @@ def _tail(query: Query) -> str:
     if query.group_by:
         parts.append("GROUP BY " + ", ".join(map(render, query.group_by)))
     if query.order_by:
-        keys = (render(key.expression) + (" DESC" if key.descending else "") for key in query.order_by)
+        keys = (
+            render(key.expression) + (" DESC" if key.descending else "") for key in query.order_by
+        )
         parts.append("ORDER BY " + ", ".join(keys))
     if query.rank is not None:
         parts.append(f"ORDER BY RANK {render(query.rank)}")
@@ -89,7 +93,11 @@ def _compound(node: Expression) -> str:  # noqa: PLR0911 - a dispatch, one line 
         case syntax.ArrayOf(items):
             return f"[{_list(items)}]"
         case syntax.ObjectOf(members):
-            return "{" + ", ".join(f"{json.dumps(name)}: {render(item)}" for name, item in members) + "}"
+            return (
+                "{"
+                + ", ".join(f"{json.dumps(name)}: {render(item)}" for name, item in members)
+                + "}"
+            )
         case syntax.Subquery(kind, query):
             return f"{'' if kind == 'SCALAR' else kind}({render_query(query)})"
         case _:

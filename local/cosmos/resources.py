@@ -10,7 +10,9 @@ from local.cosmos.ranges import ETAG, list_ranges
 from local.cosmos.values import Document, Value, dump, load_object
 from local.cosmos.wire import WireRequest, WireResponse
 
-_NOT_HERE = "Databases and containers come from the declaration; start with --allow-create to make others."
+_NOT_HERE = (
+    "Databases and containers come from the declaration; start with --allow-create to make others."
+)
 
 
 class Resources:
@@ -76,7 +78,9 @@ class Resources:
             return _feed("DocumentCollections", self._catalogue.containers(database), request)
         self._check_may_change(request, "POST")
         throughput = request.number("x-ms-offer-throughput", DEFAULT_THROUGHPUT)
-        return _json(201, self._catalogue.create_container(database, load_object(request.body), throughput))
+        return _json(
+            201, self._catalogue.create_container(database, load_object(request.body), throughput)
+        )
 
     def _container(self, request: WireRequest, database: str, name: str) -> WireResponse:
         properties = self._catalogue.container(database, name).properties
@@ -84,7 +88,9 @@ class Resources:
             return _json(200, properties)
         self._check_may_change(request, "PUT", "DELETE")
         if request.method == "PUT":
-            return _json(200, self._catalogue.replace_container(database, name, load_object(request.body)))
+            return _json(
+                200, self._catalogue.replace_container(database, name, load_object(request.body))
+            )
         self._catalogue.delete_container(database, name)
         return WireResponse(204)
 
@@ -95,14 +101,20 @@ class Resources:
         if request.headers.get("if-none-match") == ETAG:
             return WireResponse(304, headers={"etag": ETAG})
         ranges = list_ranges(definition.rid)
-        body: Document = {"_rid": definition.rid, "PartitionKeyRanges": ranges, "_count": len(ranges)}
+        body: Document = {
+            "_rid": definition.rid,
+            "PartitionKeyRanges": ranges,
+            "_count": len(ranges),
+        }
         return WireResponse(200, dump(body).encode(), {"etag": ETAG})
 
     def _offers(self, request: WireRequest, rest: list[str]) -> WireResponse:
         if request.method == "POST" and not rest and request.flag("x-ms-documentdb-isquery"):
             links = [entry["value"] for entry in _parameters(request)]
             found = [self._catalogue.by_rid(str(link).rstrip("/").split("/")[-1]) for link in links]
-            offers = [_offer(properties, throughput) for properties, throughput in filter(None, found)]
+            offers = [
+                _offer(properties, throughput) for properties, throughput in filter(None, found)
+            ]
             return _json(200, {"_rid": "", "Offers": offers, "_count": len(offers)})
         self._check_may_change(request, "PUT")
         body = load_object(request.body)
@@ -121,7 +133,9 @@ class Resources:
 
 
 def _is_list(request: WireRequest) -> bool:
-    return request.method == "GET" or (request.method == "POST" and request.flag("x-ms-documentdb-isquery"))
+    return request.method == "GET" or (
+        request.method == "POST" and request.flag("x-ms-documentdb-isquery")
+    )
 
 
 def _feed(name: str, resources: list[Document], request: WireRequest) -> WireResponse:
@@ -136,14 +150,20 @@ def _with_id(resources: list[Document], request: WireRequest) -> list[Document]:
     parameters = _parameters(request)
     if text.startswith("select * from ") and " where " not in text and not parameters:
         return resources
-    if " where " in text and text.partition(" where ")[2].replace(" ", "").partition(".id=")[2].startswith("@"):
+    if " where " in text and text.partition(" where ")[2].replace(" ", "").partition(".id=")[
+        2
+    ].startswith("@"):
         return [resource for resource in resources if resource["id"] == parameters[0]["value"]]
-    raise bad_request("A query over databases or containers can only be SELECT * FROM x [WHERE x.id = @id] here.")
+    raise bad_request(
+        "A query over databases or containers can only be SELECT * FROM x [WHERE x.id = @id] here."
+    )
 
 
 def _parameters(request: WireRequest) -> list[Mapping[str, Value]]:
     parameters = load_object(request.body).get("parameters") or []
-    if not isinstance(parameters, list) or not all(isinstance(p, dict) and "value" in p for p in parameters):
+    if not isinstance(parameters, list) or not all(
+        isinstance(p, dict) and "value" in p for p in parameters
+    ):
         raise bad_request("The query parameters must be an array of names and values.")
     return parameters
 

@@ -8,7 +8,9 @@ from local.cosmos.errors import CROSS_PARTITION_NOT_SERVABLE, Refusal, bad_reque
 from local.cosmos.syntax import Query
 from local.cosmos.values import Value, is_number
 
-_NO_COMPOSITE = "The order by query does not have a corresponding composite index that it can be served from."
+_NO_COMPOSITE = (
+    "The order by query does not have a corresponding composite index that it can be served from."
+)
 
 
 def check_indexes(query: Query, definition: Definition) -> None:
@@ -19,7 +21,9 @@ def check_indexes(query: Query, definition: Definition) -> None:
     paths = [(_document_path(query, key.expression), key.descending) for key in keys]
     if len(paths) == 1:
         if not definition.is_indexed(paths[0][0]):
-            raise bad_request("The order-by item requires a range index to be defined on the corresponding index path.")
+            raise bad_request(
+                "The order-by item requires a range index to be defined on the corresponding index path."
+            )
         return
     reverse = [(path, not descending) for path, descending in paths]
     if not any(list(index) in (paths, reverse) for index in definition.composites):
@@ -29,7 +33,8 @@ def check_indexes(query: Query, definition: Definition) -> None:
 def is_vector_order(query: Query) -> bool:
     """Tell whether the query orders by vector distance."""
     return any(
-        isinstance(key.expression, syntax.Call) and key.expression.name == "VECTORDISTANCE" for key in query.order_by
+        isinstance(key.expression, syntax.Call) and key.expression.name == "VECTORDISTANCE"
+        for key in query.order_by
     )
 
 
@@ -53,11 +58,17 @@ def check_servable(query: Query, definition: Definition) -> None:
 
 def check_limits(query: Query) -> None:
     """Refuse a search for the nearest or best without saying how many, as a number where it is ranked."""
-    if (query.rank is not None or is_vector_order(query)) and query.top is None and query.limit is None:
+    if (
+        (query.rank is not None or is_vector_order(query))
+        and query.top is None
+        and query.limit is None
+    ):
         raise bad_request("A query with ORDER BY RANK or VectorDistance needs TOP or OFFSET LIMIT.")
     amounts = (query.top, query.offset, query.limit)
     if query.rank is not None and any(isinstance(amount, syntax.Parameter) for amount in amounts):
-        raise bad_request("A query with ORDER BY RANK needs a number literal after TOP, OFFSET and LIMIT.")
+        raise bad_request(
+            "A query with ORDER BY RANK needs a number literal after TOP, OFFSET and LIMIT."
+        )
 
 
 def read_parameters(parameters: Value) -> dict[str, Value]:
@@ -66,10 +77,16 @@ def read_parameters(parameters: Value) -> dict[str, Value]:
         raise bad_request("The query parameters must be an array.")
     found: dict[str, Value] = {}
     for entry in parameters or []:
-        if not isinstance(entry, dict) or entry.keys() != {"name", "value"} or not isinstance(entry["name"], str):
+        if (
+            not isinstance(entry, dict)
+            or entry.keys() != {"name", "value"}
+            or not isinstance(entry["name"], str)
+        ):
             raise bad_request("A query parameter needs exactly 'name' and 'value'.")
         if not entry["name"].startswith("@") or entry["name"] in found:
-            raise bad_request(f"The query parameter '{entry['name']}' has no '@' or is given twice.")
+            raise bad_request(
+                f"The query parameter '{entry['name']}' has no '@' or is given twice."
+            )
         found[entry["name"]] = entry["value"]
     return found
 
@@ -79,18 +96,27 @@ def check_vector(vector: Value, dimensions: int) -> list[float]:
     if not isinstance(vector, list) or not all(map(is_number, vector)):
         raise bad_request("VectorDistance needs an array of numbers to compare with.")
     if len(vector) != dimensions:
-        raise bad_request(f"VectorDistance got a vector of {len(vector)} dimensions where the policy has {dimensions}.")
+        raise bad_request(
+            f"VectorDistance got a vector of {len(vector)} dimensions where the policy has {dimensions}."
+        )
     return vector
 
 
 def _document_path(query: Query, expression: syntax.Expression) -> Path:
     path = syntax.path_of(expression)
-    if path is None or len(path) < 2 or len(query.sources) != 1 or path[0] != query.sources[0].alias:  # noqa: PLR2004 - alias.x
+    if (
+        path is None
+        or len(path) < 2  # noqa: PLR2004
+        or len(query.sources) != 1
+        or path[0] != query.sources[0].alias
+    ):
         raise bad_request(
             "Unsupported ORDER BY clause. ORDER BY item expression could not be mapped to a document path."
         )
     source = query.sources[0]
-    base = None if source.expression is None or source.iterates else syntax.path_of(source.expression)
+    base = (
+        None if source.expression is None or source.iterates else syntax.path_of(source.expression)
+    )
     if base is None:
         raise bad_request("Unsupported ORDER BY clause. ORDER BY needs FROM a container.")
     return (*base[1:], *path[1:])

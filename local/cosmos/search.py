@@ -76,11 +76,18 @@ class Search:
             return None
         call = keys[0]
         if len(keys) > 1 or self.query.order_by[0].descending or not isinstance(call, Call):
-            raise bad_request("ORDER BY VectorDistance stands alone and has no direction: the most similar come first.")
+            raise bad_request(
+                "ORDER BY VectorDistance stands alone and has no direction: the most similar come first."
+            )
         return self._component(call)
 
     def _ranked(self, rank: syntax.Expression) -> dict[int, float]:
-        if not isinstance(rank, Call) or rank.name not in ("RRF", "FULLTEXTSCORE", "_FULLTEXTSCORE", "VECTORDISTANCE"):
+        if not isinstance(rank, Call) or rank.name not in (
+            "RRF",
+            "FULLTEXTSCORE",
+            "_FULLTEXTSCORE",
+            "VECTORDISTANCE",
+        ):
             raise bad_request("ORDER BY RANK needs FullTextScore, VectorDistance or RRF.")
         if rank.name != "RRF":
             return self._component(rank)
@@ -104,7 +111,9 @@ class Search:
         path = self._path(call)
         policy = next((policy for policy in self.definition.vectors if policy.path == path), None)
         if policy is None:
-            raise bad_request(f"VectorDistance needs a vector embedding policy for '/{'/'.join(path)}'.")
+            raise bad_request(
+                f"VectorDistance needs a vector embedding policy for '/{'/'.join(path)}'."
+            )
         vector = check_vector(self.compiler.constant(call.arguments[1]), policy.dimensions)
         function = self._function(call)
 
@@ -118,11 +127,17 @@ class Search:
         return scores
 
     def _function(self, call: Call) -> str:
-        options = self.compiler.constant(call.arguments[_OPTIONS]) if len(call.arguments) > _OPTIONS else {}
+        options = (
+            self.compiler.constant(call.arguments[_OPTIONS])
+            if len(call.arguments) > _OPTIONS
+            else {}
+        )
         if not isinstance(options, dict) or options.keys() - {"distanceFunction", "dataType"}:
             raise bad_request("The options of VectorDistance can be distanceFunction and dataType.")
         path = self._path(call)
-        stated = next((policy.function for policy in self.definition.vectors if policy.path == path), "cosine")
+        stated = next(
+            (policy.function for policy in self.definition.vectors if policy.path == path), "cosine"
+        )
         function = str(options.get("distanceFunction", stated)).lower()
         if function not in ("cosine", "dotproduct", "euclidean"):
             raise bad_request(f"VectorDistance does not know the distance function '{function}'.")
@@ -135,7 +150,9 @@ class Search:
         @cache
         def matches() -> list[set[int]]:
             indexes = list(self.indexes.texts.of(self.area, path, self.now))
-            return [set().union(*(index.containing(phrase) for index in indexes)) for phrase in phrases]
+            return [
+                set().union(*(index.containing(phrase) for index in indexes)) for phrase in phrases
+            ]
 
         return lambda scope: combine(_row(scope) in rows for rows in matches())
 
@@ -156,7 +173,9 @@ class Search:
 
     def _scores_among(self, call: Call, path: Path) -> Callable[[], dict[int, float]]:
         """Score with the container's statistics, as the query plan's component queries ask."""
-        terms, documents, words, hits = (self.compiler.constant(argument) for argument in call.arguments[1:])
+        terms, documents, words, hits = (
+            self.compiler.constant(argument) for argument in call.arguments[1:]
+        )
         numbers = hits if isinstance(hits, list) else []
         if (
             not isinstance(terms, list)
@@ -164,14 +183,18 @@ class Search:
             or not is_number(words)
             or len(numbers) != len(terms)
         ):
-            raise bad_request("_FullTextScore needs terms, a document count, a word count and hit counts.")
+            raise bad_request(
+                "_FullTextScore needs terms, a document count, a word count and hit counts."
+            )
         total, length, phrases = int(documents), int(words), [str(term) for term in terms]
 
         @cache
         def scores() -> dict[int, float]:
             found: dict[int, float] = {}
             for index in self.indexes.texts.of(self.area, path, self.now):
-                found |= index.scores_among(phrases, total, length, [int(number) for number in numbers])
+                found |= index.scores_among(
+                    phrases, total, length, [int(number) for number in numbers]
+                )
             return found
 
         return scores
@@ -189,13 +212,19 @@ class Search:
     def _text_path(self, call: Call) -> Path:
         path = self._path(call)
         if path not in self.definition.texts or path not in self.definition.text_indexes:
-            raise bad_request(f"{call.name} needs a full-text policy and index for '/{'/'.join(path)}'.")
+            raise bad_request(
+                f"{call.name} needs a full-text policy and index for '/{'/'.join(path)}'."
+            )
         return path
 
     def _path(self, call: Call) -> Path:
         path = syntax.path_of(call.arguments[0])
         sources = self.query.sources
-        simple = len(sources) >= 1 and isinstance(sources[0].expression, syntax.Name) and not sources[0].iterates
+        simple = (
+            len(sources) >= 1
+            and isinstance(sources[0].expression, syntax.Name)
+            and not sources[0].iterates
+        )
         if path is None or len(path) < 2 or not simple or path[0] != sources[0].alias:  # noqa: PLR2004 - alias.x
             raise bad_request(f"The first argument of {call.name} must be a path of the document.")
         return path[1:]
@@ -213,10 +242,14 @@ def rrf_parts(rank: Call, compiler: Compiler) -> tuple[list[Call], list[float]]:
     if len(components) < max(len(heads), 2) or any(
         c.name not in ("FULLTEXTSCORE", "VECTORDISTANCE") for c in components
     ):
-        raise bad_request("RRF needs two or more of FullTextScore and VectorDistance, then optional weights.")
+        raise bad_request(
+            "RRF needs two or more of FullTextScore and VectorDistance, then optional weights."
+        )
     if isinstance(weights, Undefined):
         return components, [1.0] * len(components)
-    numbers = [weight for weight in weights if is_number(weight)] if isinstance(weights, list) else []
+    numbers = (
+        [weight for weight in weights if is_number(weight)] if isinstance(weights, list) else []
+    )
     if len(numbers) != len(components):
         raise bad_request("RRF needs as many weights, all of them numbers, as it has scores.")
     return components, [float(number) for number in numbers]

@@ -10,7 +10,15 @@ from local.cosmos.errors import bad_request
 from local.cosmos.evaluator import ROW, Compiler, Evaluate, Rows, Scope
 from local.cosmos.functions.numbers import finite
 from local.cosmos.syntax import Query, Source
-from local.cosmos.values import UNDEFINED, Undefined, Value, canonical, is_number, sort_key, without_undefined
+from local.cosmos.values import (
+    UNDEFINED,
+    Undefined,
+    Value,
+    canonical,
+    is_number,
+    sort_key,
+    without_undefined,
+)
 
 ROOT = "#root"  # the document the outermost FROM starts from; no alias can be called this
 MAX_ROWS = 1_000_000  # a cross join beyond this is refused rather than left to fill the memory
@@ -32,7 +40,9 @@ class Select:
         self._query = query
         self._sources = [
             _Input(source, compiler, outermost=outermost and first)
-            for source, first in zip(query.sources, [True] + [False] * len(query.sources), strict=False)
+            for source, first in zip(
+                query.sources, [True] + [False] * len(query.sources), strict=False
+            )
         ]
         self._where = None if query.where is None else compiler.compile(query.where)
         self._groups = _Groups(query, compiler) if query.group_by or _aggregates(query) else None

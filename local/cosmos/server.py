@@ -14,7 +14,9 @@ from local.cosmos.database import LocalCosmos
 from local.cosmos.front import Broken, Silent
 from local.cosmos.wire import WireRequest, WireResponse
 
-MAX_BODY_BYTES = 8 * 1024 * 1024  # larger than anything the gateway takes, so that it can say so itself
+MAX_BODY_BYTES = (
+    8 * 1024 * 1024
+)  # larger than anything the gateway takes, so that it can say so itself
 _POLL_SECONDS = 0.05
 
 
@@ -65,7 +67,9 @@ class _Door:
 async def _wire(request: web.BaseRequest) -> WireRequest:
     headers = {name.lower(): value for name, value in request.headers.items()}
     base = f"{request.scheme}://{request.host}"
-    return WireRequest(request.method, request.rel_url.raw_path, headers, await request.read(), base)
+    return WireRequest(
+        request.method, request.rel_url.raw_path, headers, await request.read(), base
+    )
 
 
 def _response(answer: WireResponse) -> web.Response:

@@ -54,7 +54,11 @@ class Item:
 
     def text(self) -> str:
         """Return the whole document as JSON, joined without parsing."""
-        return self.body if self.vectors is None else f"{self.body[:-1]},{zlib.decompress(self.vectors).decode()[1:]}"
+        return (
+            self.body
+            if self.vectors is None
+            else f"{self.body[:-1]},{zlib.decompress(self.vectors).decode()[1:]}"
+        )
 
     def document(self, *, whole: bool = True) -> Document:
         """Return the document, with its vectors if `whole`."""
@@ -85,7 +89,11 @@ class Area:
             return "container = ? AND partition = ?", [self.container, self.partition]
         if (self.epk_from, self.epk_to) == ("", "FF"):
             return "container = ?", [self.container]
-        return "container = ? AND epk >= ? AND epk < ?", [self.container, self.epk_from, self.epk_to]
+        return "container = ? AND epk >= ? AND epk < ?", [
+            self.container,
+            self.epk_from,
+            self.epk_to,
+        ]
 
 
 class Storage:
@@ -101,7 +109,10 @@ class Storage:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
         self.connection = sqlite3.connect(
-            ":memory:" if path is None else path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            ":memory:" if path is None else path,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
         )
         try:
             self._prepare()
@@ -135,14 +146,14 @@ class Storage:
 
     def next_number(self, counter: str) -> int:
         """Return the next number of a counter that never goes back, restarts included."""
-        statement = (
-            "INSERT INTO counters VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value"
-        )
+        statement = "INSERT INTO counters VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value"
         return int(self.connection.execute(statement, [counter]).fetchall()[0][0])
 
     def last_change(self, container: int) -> int:
         """Return the number of the container's newest change."""
-        row = self.connection.execute("SELECT value FROM counters WHERE name = ?", [f"change:{container}"]).fetchone()
+        row = self.connection.execute(
+            "SELECT value FROM counters WHERE name = ?", [f"change:{container}"]
+        ).fetchone()
         return 0 if row is None else int(row[0])
 
     def find(self, container: int, partition: str, item_id: str) -> Item | None:
@@ -151,7 +162,9 @@ class Storage:
         row = self.connection.execute(statement, [container, partition, item_id]).fetchone()
         return None if row is None else Item(*row)
 
-    def version_before(self, container: int, partition: str, item_id: str, newest: Item | None) -> Item | None:
+    def version_before(
+        self, container: int, partition: str, item_id: str, newest: Item | None
+    ) -> Item | None:
         """Return what a lagging replica would still have; what was never changed since the start is the newest."""
         return self._before.get((container, partition, item_id), newest)
 
@@ -193,14 +206,17 @@ class Storage:
         return self.connection.execute(f"DELETE FROM items WHERE {condition}", values).rowcount  # noqa: S608 - constants
 
     def scan(
-        self, area: Area, now: float | None, *, narrowed: tuple[str, list[object]] = ("1", []), after_row: int = 0
+        self,
+        area: Area,
+        now: float | None,
+        *,
+        narrowed: tuple[str, list[object]] = ("1", []),
+        after_row: int = 0,
     ) -> Iterator[Item]:
         """Yield the area's live items in order of creation; without a time, the expired ones too."""
         condition, values = area.condition()
         alive = "1" if now is None else "(expires_at IS NULL OR expires_at > ?)"
-        statement = (
-            f"SELECT {_COLUMNS} FROM items WHERE {condition} AND row > ? AND {alive} AND {narrowed[0]} ORDER BY row"  # noqa: S608 - values are bound
-        )
+        statement = f"SELECT {_COLUMNS} FROM items WHERE {condition} AND row > ? AND {alive} AND {narrowed[0]} ORDER BY row"  # noqa: S608 - values are bound
         parameters = [*values, after_row, *([] if now is None else [now]), *narrowed[1]]
         for row in self.connection.execute(statement, parameters):
             self.rows_read += 1
@@ -215,7 +231,10 @@ class Storage:
     def rows_of(self, area: Area) -> set[int]:
         """Return the row numbers of an area, expired ones too."""
         condition, values = area.condition()
-        return {row[0] for row in self.connection.execute(f"SELECT row FROM items WHERE {condition}", values)}  # noqa: S608 - values are bound
+        return {
+            row[0]
+            for row in self.connection.execute(f"SELECT row FROM items WHERE {condition}", values)  # noqa: S608
+        }
 
     def changed(self, area: Area, after: int) -> Iterator[Item]:
         """Yield the items of an area that were written after a change number, expired ones too."""
@@ -225,7 +244,9 @@ class Storage:
             self.rows_indexed += 1
             yield Item(*row)
 
-    def matching_rows(self, area: Area, now: float, narrowed: tuple[str, list[object]]) -> list[int]:
+    def matching_rows(
+        self, area: Area, now: float, narrowed: tuple[str, list[object]]
+    ) -> list[int]:
         """Return the row numbers of the area's live items that SQLite cannot rule out."""
         condition, values = area.condition()
         statement = (
@@ -248,7 +269,10 @@ class Storage:
             f"SELECT {_COLUMNS} FROM items WHERE {condition} AND change > ? AND change <= ? "  # noqa: S608 - values are bound
             "AND (expires_at IS NULL OR expires_at > ?) ORDER BY change LIMIT ?"
         )
-        return [Item(*row) for row in self.connection.execute(statement, [*values, after, until, now, limit])]
+        return [
+            Item(*row)
+            for row in self.connection.execute(statement, [*values, after, until, now, limit])
+        ]
 
 
 def split_vectors(document: Document, names: tuple[str, ...]) -> tuple[str, bytes | None]:
@@ -256,6 +280,6 @@ def split_vectors(document: Document, names: tuple[str, ...]) -> tuple[str, byte
     vectors = {name: document[name] for name in names if name in document}
     if not vectors:
         return dump(document), None
-    return dump({name: value for name, value in document.items() if name not in vectors}), zlib.compress(
-        dump(vectors).encode(), 1
-    )
+    return dump(
+        {name: value for name, value in document.items() if name not in vectors}
+    ), zlib.compress(dump(vectors).encode(), 1)

@@ -219,7 +219,11 @@ def path_of(expression: Expression) -> tuple[str, ...] | None:
     """Return ("c", "a", "b") for c.a.b or c["a"]["b"], and None for anything else."""
     if isinstance(expression, Name):
         return (expression.name,)
-    if isinstance(expression, Member) and isinstance(expression.key, Literal) and isinstance(expression.key.value, str):
+    if (
+        isinstance(expression, Member)
+        and isinstance(expression.key, Literal)
+        and isinstance(expression.key.value, str)
+    ):
         base = path_of(expression.base)
         return None if base is None else (*base, expression.key.value)
     return None

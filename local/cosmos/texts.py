@@ -18,7 +18,9 @@ class TextIndex:
     def __init__(self) -> None:
         """Begin with nothing."""
         self._fts = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        self._fts.execute("CREATE VIRTUAL TABLE texts USING fts5(text, tokenize = 'porter unicode61')")
+        self._fts.execute(
+            "CREATE VIRTUAL TABLE texts USING fts5(text, tokenize = 'porter unicode61')"
+        )
         self._rows: set[int] = set()
 
     def close(self) -> None:
@@ -29,7 +31,9 @@ class TextIndex:
         """Store a row's text, or forget the row when it has none."""
         self.remove({row})
         if isinstance(value, str):
-            self._fts.execute("INSERT INTO texts (rowid, text) VALUES (?, ?)", [row, value.replace(_MARK, " ")])
+            self._fts.execute(
+                "INSERT INTO texts (rowid, text) VALUES (?, ?)", [row, value.replace(_MARK, " ")]
+            )
             self._rows.add(row)
 
     def remove(self, rows: set[int]) -> None:
@@ -50,17 +54,23 @@ class TextIndex:
     def scores(self, phrases: list[str]) -> dict[int, float]:
         """Return each row's BM25 score, from this partition's own statistics; 0 where no phrase occurs."""
         match = " OR ".join(map(_quote, phrases))
-        found = self._fts.execute("SELECT rowid, -bm25(texts) FROM texts WHERE texts MATCH ?", [match])
+        found = self._fts.execute(
+            "SELECT rowid, -bm25(texts) FROM texts WHERE texts MATCH ?", [match]
+        )
         return dict.fromkeys(self._rows, 0.0) | {int(row): float(score) for row, score in found}
 
-    def scores_among(self, phrases: list[str], documents: int, words: int, hits: list[int]) -> dict[int, float]:
+    def scores_among(
+        self, phrases: list[str], documents: int, words: int, hits: list[int]
+    ) -> dict[int, float]:
         """Return each row's BM25 score under statistics gathered elsewhere (the SDK sums them over all ranges)."""
         scores = dict.fromkeys(self._rows, 0.0)
         average = words / documents if documents else 1.0
         for phrase, hit in zip(phrases, hits, strict=True):
             idf = max(math.log((documents - hit + 0.5) / (hit + 0.5)), 1e-6)
             for row, count, length in self._occurrences(phrase):
-                scores[row] += idf * count * (K1 + 1) / (count + K1 * (1 - B + B * length / average))
+                scores[row] += (
+                    idf * count * (K1 + 1) / (count + K1 * (1 - B + B * length / average))
+                )
         return scores
 
     def _occurrences(self, phrase: str) -> list[tuple[int, int, int]]:

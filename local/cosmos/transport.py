@@ -10,7 +10,11 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import aiohttp
-from azure.core.exceptions import ServiceRequestError, ServiceResponseError, ServiceResponseTimeoutError
+from azure.core.exceptions import (
+    ServiceRequestError,
+    ServiceResponseError,
+    ServiceResponseTimeoutError,
+)
 from azure.core.pipeline.transport import (
     AsyncHttpResponse,
     AsyncHttpTransport,

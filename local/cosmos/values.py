@@ -8,9 +8,7 @@ from typing import Final, TypeAlias, TypeGuard
 
 from local.cosmos.errors import bad_request
 
-Value: TypeAlias = (
-    object  # None, bool, int, float, str, list, dict or UNDEFINED; narrowed by isinstance where it matters
-)
+Value: TypeAlias = object  # None, bool, int, float, str, list, dict or UNDEFINED; narrowed by isinstance where it matters
 Document: TypeAlias = dict[str, object]
 
 
@@ -63,9 +61,13 @@ def sort_key(value: Value) -> tuple[int, float | str]:
 def equal(left: Value, right: Value) -> bool:
     """Compare deeply and by type: 1 is 1.0, but never true and never "1"."""
     if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(equal(a, b) for a, b in zip(left, right, strict=True))
+        return len(left) == len(right) and all(
+            equal(a, b) for a, b in zip(left, right, strict=True)
+        )
     if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(equal(item, right[key]) for key, item in left.items())
+        return left.keys() == right.keys() and all(
+            equal(item, right[key]) for key, item in left.items()
+        )
     return type_order(left) == type_order(right) and left == right
 
 
@@ -83,7 +85,9 @@ def compare(operator: str, left: Value, right: Value) -> Value:
 def _ordered(operator: str, left: Value, right: Value) -> Value:
     if isinstance(left, bool) and isinstance(right, bool):
         left, right = int(left), int(right)
-    if not (is_number(left) and is_number(right)) and not (isinstance(left, str) and isinstance(right, str)):
+    if not (is_number(left) and is_number(right)) and not (
+        isinstance(left, str) and isinstance(right, str)
+    ):
         return UNDEFINED
     a, b = sort_key(left), sort_key(right)
     return {"<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b}[operator]
@@ -98,14 +102,22 @@ def canonical(value: Value) -> str:
     if isinstance(value, list):
         return "[" + ",".join(map(canonical, value)) + "]"
     if isinstance(value, dict):
-        return "{" + ",".join(f"{json.dumps(key)}:{canonical(value[key])}" for key in sorted(value)) + "}"
+        return (
+            "{"
+            + ",".join(f"{json.dumps(key)}:{canonical(value[key])}" for key in sorted(value))
+            + "}"
+        )
     return json.dumps(value)
 
 
 def without_undefined(value: Value) -> Value:
     """Drop undefined members, as a result sent to a client does."""
     if isinstance(value, dict):
-        return {key: without_undefined(item) for key, item in value.items() if not isinstance(item, Undefined)}
+        return {
+            key: without_undefined(item)
+            for key, item in value.items()
+            if not isinstance(item, Undefined)
+        }
     if isinstance(value, list):
         return [without_undefined(item) for item in value if not isinstance(item, Undefined)]
     return value
@@ -119,7 +131,9 @@ def dump(value: Value) -> str:
 def load(body: bytes | str) -> Value:
     """Parse a request's JSON strictly: no NaN, no infinite numbers, no half surrogates."""
     try:
-        parsed: Value = json.loads(body, parse_constant=_no_constant, parse_float=_finite, parse_int=_double)
+        parsed: Value = json.loads(
+            body, parse_constant=_no_constant, parse_float=_finite, parse_int=_double
+        )
         text = body if isinstance(body, str) else body.decode()
         if "\\ud" in text or "\\uD" in text:
             dump(parsed).encode()

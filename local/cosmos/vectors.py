@@ -65,7 +65,9 @@ class VectorIndex:
 
         stored = self._matrix[: len(self._rows)]
         wanted = np.asarray(vector, dtype=np.float32)
-        scores = np.linalg.norm(stored - wanted, axis=1) if function == "euclidean" else stored @ wanted
+        scores = (
+            np.linalg.norm(stored - wanted, axis=1) if function == "euclidean" else stored @ wanted
+        )
         if function == "cosine":
             lengths = np.sqrt(np.einsum("ij,ij->i", stored, stored)) * np.linalg.norm(wanted)
             scores = np.divide(scores, lengths, out=np.zeros_like(scores), where=lengths > 0)

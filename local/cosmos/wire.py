@@ -45,7 +45,9 @@ class WireRequest:
             return self._kind_of_post()
         if self.method == "GET" and len(self.segments) == 5:  # noqa: PLR2004 - a feed has no item id
             return "change_feed" if "a-im" in self.headers else "feed"
-        return {"GET": "read", "PUT": "replace", "PATCH": "patch", "DELETE": "delete"}.get(self.method, "metadata")
+        return {"GET": "read", "PUT": "replace", "PATCH": "patch", "DELETE": "delete"}.get(
+            self.method, "metadata"
+        )
 
     def _kind_of_post(self) -> str:
         if self.flag("x-ms-cosmos-is-query-plan-request"):

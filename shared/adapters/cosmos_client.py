@@ -26,9 +26,15 @@ from shared.metering import current_meter
 from shared.telemetry.metrics import count_charge
 from shared.telemetry.spans import mark_status, store_call
 
-CALL_SECONDS = 2.5  # one call with all its retries; everything that is not the model has 3 s together
-Batch = Sequence[tuple[str, tuple[Any, ...], dict[str, Any]]]  # operation, its arguments, its conditions
-LONGEST_WAIT = 1.0  # seconds a throttled call may be asked to wait before the caller is asked instead
+CALL_SECONDS = (
+    2.5  # one call with all its retries; everything that is not the model has 3 s together
+)
+Batch = Sequence[
+    tuple[str, tuple[Any, ...], dict[str, Any]]
+]  # operation, its arguments, its conditions
+LONGEST_WAIT = (
+    1.0  # seconds a throttled call may be asked to wait before the caller is asked instead
+)
 NOBODY = "?"  # no user id has this character: a partition that is always empty
 
 
@@ -82,7 +88,9 @@ class CosmosContainers:
                     await self._enter()
                     yield self._database.get_container_client(container)
         except TimeoutError as late:
-            raise StoreUnavailable("Cosmos DB did not answer in time; send the same request again") from late
+            raise StoreUnavailable(
+                "Cosmos DB did not answer in time; send the same request again"
+            ) from late
 
     async def write_batch(self, container: str, user: UserId, batch: Batch) -> None:
         """Write all of a transactional batch or nothing; the raised outcome is that of the operation that failed."""
@@ -128,7 +136,10 @@ class CountingTransport(AsyncHttpTransport[Any, Any]):
         charge = float(response.headers.get("x-ms-request-charge", 0))
         meter.request_units += charge
         count_charge(charge, response.status_code)
-        if response.status_code == TOO_MANY_REQUESTS and throttle_hint(response.headers) > LONGEST_WAIT:
+        if (
+            response.status_code == TOO_MANY_REQUESTS
+            and throttle_hint(response.headers) > LONGEST_WAIT
+        ):
             raise busy(response.headers)  # the SDK would sleep through it and through our deadline
         return response
 

@@ -37,7 +37,9 @@ def translate_cosmos_errors() -> Iterator[None]:
     except CosmosHttpResponseError as failed:
         raise _translated(failed.status_code, failed) from failed
     except (AzureError, OSError) as failed:  # an answer that is no JSON is an AzureError, too
-        raise StoreUnavailable("Cosmos DB did not answer; send the same request again", retry_after=1) from failed
+        raise StoreUnavailable(
+            "Cosmos DB did not answer; send the same request again", retry_after=1
+        ) from failed
 
 
 def is_failure(status: int) -> bool:
@@ -60,14 +62,21 @@ def _deciding_status(failed: CosmosBatchOperationError) -> int | None:
     """The status of the operation that failed; the others say 424."""
     responses = failed.operation_responses or []
     statuses = [response.get("statusCode") for response in responses]
-    return next((status for status in statuses if status and status >= 400 and status != 424), failed.status_code)  # noqa: PLR2004
+    return next(
+        (status for status in statuses if status and status >= 400 and status != 424),  # noqa: PLR2004
+        failed.status_code,
+    )
 
 
-def _translated(status: int | None, failed: CosmosHttpResponseError | CosmosBatchOperationError) -> Exception:
+def _translated(
+    status: int | None, failed: CosmosHttpResponseError | CosmosBatchOperationError
+) -> Exception:
     if status in ITEM_OUTCOMES:
         return ITEM_OUTCOMES[status](str(status))
     if status == RETRY_WITH:
-        return Contended("The same thing is being written at this moment; send again", retry_after=1)
+        return Contended(
+            "The same thing is being written at this moment; send again", retry_after=1
+        )
     if status == TOO_MANY_REQUESTS:
         return busy(failed.headers or {})
     return StoreUnavailable("Cosmos DB refused to work; send the same request again", retry_after=1)

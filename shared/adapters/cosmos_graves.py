@@ -50,7 +50,9 @@ class CosmosGraves:
         """Delete a hundred documents of the gen at a time until a query finds none."""
         while ids := await self._list_ids(user, gen):
             try:
-                await self._containers.write_batch(MEMORY, user, [("delete", (item_id,), {}) for item_id in ids])
+                await self._containers.write_batch(
+                    MEMORY, user, [("delete", (item_id,), {}) for item_id in ids]
+                )
             except (ItemMissing, ItemChanged, Contended):
                 continue  # somebody else sweeps, or one expired: the next query tells what is left
 
@@ -58,7 +60,9 @@ class CosmosGraves:
         """The graves of one session."""
         parameters = sql.named({"@user_id": user.value, "@session_id": session.value})
         async with self._containers.call(MEMORY) as container:
-            found = container.query_items(sql.squeeze(sql.LIST_GRAVES), parameters=parameters, partition_key=user.value)
+            found = container.query_items(
+                sql.squeeze(sql.LIST_GRAVES), parameters=parameters, partition_key=user.value
+            )
             return [Grave(user, session, Gen(item["gen"])) async for item in found]
 
     async def find_due(self, now: datetime) -> Sequence[Grave]:
@@ -83,7 +87,10 @@ class CosmosGraves:
         parameters = sql.named({"@user_id": user.value, "@gen": gen.value})
         async with self._containers.call(MEMORY) as container:
             found = container.query_items(
-                sql.squeeze(sql.LIST_OF_GEN), parameters=parameters, partition_key=user.value, max_item_count=100
+                sql.squeeze(sql.LIST_OF_GEN),
+                parameters=parameters,
+                partition_key=user.value,
+                max_item_count=100,
             )
             return [item["id"] async for item in found]
 

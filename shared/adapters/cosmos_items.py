@@ -60,7 +60,9 @@ def left_of(header: Header, now: datetime) -> Item:
     return {"ttl": ttl_until(header.expires_at, now)} if header.expires_at else {}
 
 
-def empty_header(user: UserId, session: SessionId, gen: Gen, epoch: int, agent_id: str | None, now: datetime) -> Item:
+def empty_header(
+    user: UserId, session: SessionId, gen: Gen, epoch: int, agent_id: str | None, now: datetime
+) -> Item:
     """The header of a session without turns."""
     return {
         "id": header_id(session),
@@ -158,7 +160,10 @@ def vector_fields(vector: Vector) -> Item:
 
 def measured(item: Item, meter: Meter) -> Item:
     """The item with what it takes: what the request has spent by now, and the bytes of its JSON without this number."""
-    spent = {"request_units": round(meter.request_units, 2), "embedding_tokens": meter.embedding_tokens}
+    spent = {
+        "request_units": round(meter.request_units, 2),
+        "embedding_tokens": meter.embedding_tokens,
+    }
     usage = {**item.get("usage", {}), **spent}
     return item | {"usage": {**usage, "bytes": size_of(item | {"usage": usage})}}
 

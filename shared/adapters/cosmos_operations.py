@@ -24,4 +24,6 @@ def operation_of(method: str, url: str, headers: Mapping[str, str]) -> tuple[str
         return "read_account", None
     if not rest.startswith("docs"):
         return "read_container", collection
-    return next((name for header, name in BY_HEADER.items() if header in headers), BY_METHOD[method]), collection
+    return next(
+        (name for header, name in BY_HEADER.items() if header in headers), BY_METHOD[method]
+    ), collection

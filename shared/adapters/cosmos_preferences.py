@@ -7,7 +7,14 @@ from azure.core import MatchConditions
 
 from shared.adapters.cosmos_client import CosmosContainers
 from shared.adapters.cosmos_errors import ItemChanged, ItemExists, ItemMissing
-from shared.adapters.cosmos_items import last_time_item, last_time_of, read_time, set_fields, ttl_until, write_time
+from shared.adapters.cosmos_items import (
+    last_time_item,
+    last_time_of,
+    read_time,
+    set_fields,
+    ttl_until,
+    write_time,
+)
 from shared.domain.errors import Contended
 from shared.domain.ids import UserId
 from shared.domain.preferences import Preferences
@@ -38,7 +45,9 @@ class CosmosPreferences:
             updated_at=read_time(item["updated_at"]) if item["updated_at"] else None,
         )
         last_times = tuple(map(last_time_of, item.get("last_times", ())))
-        return StoredPreferences(found, item["epoch"], item["_etag"], read_time(item["expires_at"]), last_times)
+        return StoredPreferences(
+            found, item["epoch"], item["_etag"], read_time(item["expires_at"]), last_times
+        )
 
     async def write(self, user: UserId, preferences: StoredPreferences) -> bool:
         """Create, or replace the version that was read; False when somebody else was faster."""
@@ -49,7 +58,10 @@ class CosmosPreferences:
                     await container.create_item(item)
                 else:
                     await container.replace_item(
-                        user.value, item, etag=preferences.version, match_condition=MatchConditions.IfNotModified
+                        user.value,
+                        item,
+                        etag=preferences.version,
+                        match_condition=MatchConditions.IfNotModified,
                     )
         except (ItemExists, ItemChanged, ItemMissing, Contended):
             return False
@@ -57,7 +69,10 @@ class CosmosPreferences:
 
     async def renew(self, user: UserId, expires_at: datetime) -> None:
         """Move their expiry, if they are there."""
-        fields = {"expires_at": write_time(expires_at), "ttl": ttl_until(expires_at, self._clock.now())}
+        fields = {
+            "expires_at": write_time(expires_at),
+            "ttl": ttl_until(expires_at, self._clock.now()),
+        }
         try:
             async with self._containers.call(PREFERENCES) as container:
                 await container.patch_item(user.value, user.value, set_fields(fields))
@@ -69,7 +84,10 @@ class CosmosPreferences:
         try:
             async with self._containers.call(PREFERENCES) as container:
                 await container.delete_item(
-                    user.value, user.value, etag=version, match_condition=MatchConditions.IfNotModified
+                    user.value,
+                    user.value,
+                    etag=version,
+                    match_condition=MatchConditions.IfNotModified,
                 )
         except ItemMissing:
             return True

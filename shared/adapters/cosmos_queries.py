@@ -66,7 +66,8 @@ ORDER BY VectorDistance(c.embedding, @vector)
 """
 
 _BESIDE = " OR ".join(
-    f"(c.gen = @gen{place} AND c.seq >= @from{place} AND c.seq <= @upto{place})" for place in range(MAX_SURROUNDED)
+    f"(c.gen = @gen{place} AND c.seq >= @from{place} AND c.seq <= @upto{place})"
+    for place in range(MAX_SURROUNDED)
 )
 READ_AROUND = f"""
 SELECT {_FOUND} FROM c WHERE c.user_id = @user_id AND c.kind = 'turn' AND IS_DEFINED(c.text) AND ({_BESIDE})

@@ -6,7 +6,15 @@ from typing import Any
 from shared.adapters import cosmos_queries as sql
 from shared.adapters.cosmos_client import Batch, CosmosContainers
 from shared.adapters.cosmos_errors import ItemChanged, ItemMissing
-from shared.adapters.cosmos_items import header_id, measured, read_time, set_fields, ttl_until, value_id, write_time
+from shared.adapters.cosmos_items import (
+    header_id,
+    measured,
+    read_time,
+    set_fields,
+    ttl_until,
+    value_id,
+    write_time,
+)
 from shared.adapters.cosmos_users import MEMORY
 from shared.domain.errors import Contended
 from shared.domain.ids import DataName, UserId
@@ -28,12 +36,16 @@ class CosmosSessionValues:
         """One point read; a value of another incarnation is none."""
         try:
             async with self._containers.call(MEMORY) as container:
-                item = await container.read_item(value_id(header.session_id, header.gen, name), user.value)
+                item = await container.read_item(
+                    value_id(header.session_id, header.gen, name), user.value
+                )
         except ItemMissing:
             return None
         if (item["name"], item["gen"]) != (name.value, header.gen.value):
             return None
-        return SessionValue(name, item["value"], read_time(item["updated_at"]), read_time(item["expires_at"]))
+        return SessionValue(
+            name, item["value"], read_time(item["updated_at"]), read_time(item["expires_at"])
+        )
 
     async def write_value(self, user: UserId, header: Header, value: SessionValue) -> bool:
         """One batch: touch the header if it is the same incarnation, set the value."""
@@ -67,7 +79,9 @@ class CosmosSessionValues:
         """Delete the item."""
         try:
             async with self._containers.call(MEMORY) as container:
-                await container.delete_item(value_id(header.session_id, header.gen, name), user.value)
+                await container.delete_item(
+                    value_id(header.session_id, header.gen, name), user.value
+                )
         except ItemMissing:
             return
 
@@ -75,5 +89,13 @@ class CosmosSessionValues:
 def _touch(header: Header, value_expires_at: datetime, now: datetime) -> dict[str, Any]:
     """A write starts the header's time to live anew, so it is set again; before the first turn it is the value's."""
     began = header.turn_count > 0 and header.expires_at
-    expires_at = header.expires_at if began and header.expires_at else max(header.expires_at or now, value_expires_at)
-    return {"touched_at": write_time(now), "expires_at": write_time(expires_at), "ttl": ttl_until(expires_at, now)}
+    expires_at = (
+        header.expires_at
+        if began and header.expires_at
+        else max(header.expires_at or now, value_expires_at)
+    )
+    return {
+        "touched_at": write_time(now),
+        "expires_at": write_time(expires_at),
+        "ttl": ttl_until(expires_at, now),
+    }

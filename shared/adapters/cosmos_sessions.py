@@ -10,7 +10,15 @@ from azure.core import MatchConditions
 from shared.adapters import cosmos_queries as sql
 from shared.adapters.cosmos_client import Batch, CosmosContainers
 from shared.adapters.cosmos_errors import ItemChanged, ItemExists, ItemMissing
-from shared.adapters.cosmos_items import empty_header, header_id, header_of, left_of, set_fields, ttl_until, write_time
+from shared.adapters.cosmos_items import (
+    empty_header,
+    header_id,
+    header_of,
+    left_of,
+    set_fields,
+    ttl_until,
+    write_time,
+)
 from shared.adapters.cosmos_users import MEMORY, USER_ID, CosmosUsers
 from shared.domain.errors import Contended, StoreUnavailable
 from shared.domain.ids import Gen, SessionId, UserId
@@ -37,7 +45,9 @@ class CosmosSessions:
             return None
         return header_of(item, self._clock.now()) if item["session_id"] == session.value else None
 
-    async def open_session(self, user: UserId, session: SessionId, agent_id: str | None, now: datetime) -> None:
+    async def open_session(
+        self, user: UserId, session: SessionId, agent_id: str | None, now: datetime
+    ) -> None:
         """Make an empty header of a fresh gen, fenced by the user's epoch, unless there is one.
 
         Twice is harmless: one create wins by its id. Which one, the caller reads; so no outcome is an error here.
@@ -54,20 +64,30 @@ class CosmosSessions:
         except (ItemExists, ItemChanged, ItemMissing, StoreUnavailable, Contended):
             return
 
-    async def list_headers(self, user: UserId, after: HeaderCursor | None, limit: int) -> Sequence[Header]:
+    async def list_headers(
+        self, user: UserId, after: HeaderCursor | None, limit: int
+    ) -> Sequence[Header]:
         """Sessions with turns, newest first."""
         parameters: dict[str, Any] = {"@user_id": user.value, "@limit": limit}
         text = sql.LIST_SESSIONS
         if after:
             text = sql.LIST_SESSIONS_AFTER
-            parameters |= {"@last_active_at": write_time(after.last_active_at), "@id": header_id(after.session)}
+            parameters |= {
+                "@last_active_at": write_time(after.last_active_at),
+                "@id": header_id(after.session),
+            }
         async with self._containers.call(MEMORY) as container:
             pages = container.query_items(
-                sql.squeeze(text), parameters=sql.named(parameters), partition_key=user.value, max_item_count=limit
+                sql.squeeze(text),
+                parameters=sql.named(parameters),
+                partition_key=user.value,
+                max_item_count=limit,
             )
             return [header_of(item, self._clock.now()) async for item in pages]
 
-    async def change_header(self, user: UserId, header: Header, change: HeaderChange) -> Header | None:
+    async def change_header(
+        self, user: UserId, header: Header, change: HeaderChange
+    ) -> Header | None:
         """Set the changeable fields if the header is still at this etag."""
         fields = {
             "title": change.title,
@@ -93,16 +113,27 @@ class CosmosSessions:
             await self._set_expiry(user, ids, expires_at)
         await self._set_expiry(user, [header_id(header.session_id)], expires_at)
 
-    async def _list_longer_lived(self, user: UserId, header: Header, expires_at: datetime) -> list[str]:
-        parameters = {"@user_id": user.value, "@gen": header.gen.value, "@expires_at": write_time(expires_at)}
+    async def _list_longer_lived(
+        self, user: UserId, header: Header, expires_at: datetime
+    ) -> list[str]:
+        parameters = {
+            "@user_id": user.value,
+            "@gen": header.gen.value,
+            "@expires_at": write_time(expires_at),
+        }
         async with self._containers.call(MEMORY) as container:
             found = container.query_items(
-                sql.squeeze(sql.LIST_LONGER_LIVED), parameters=sql.named(parameters), partition_key=user.value
+                sql.squeeze(sql.LIST_LONGER_LIVED),
+                parameters=sql.named(parameters),
+                partition_key=user.value,
             )
             return [item["id"] async for item in found]
 
     async def _set_expiry(self, user: UserId, ids: Sequence[str], expires_at: datetime) -> None:
-        fields = {"expires_at": write_time(expires_at), "ttl": ttl_until(expires_at, self._clock.now())}
+        fields = {
+            "expires_at": write_time(expires_at),
+            "ttl": ttl_until(expires_at, self._clock.now()),
+        }
         batch: Batch = [("patch", (item_id, set_fields(fields)), {}) for item_id in ids]
         try:
             await self._containers.write_batch(MEMORY, user, batch)

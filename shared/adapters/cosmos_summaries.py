@@ -48,7 +48,9 @@ class CosmosSummaries:
             "attempts": 0,
             "parked": None,
         }
-        return await self._patch(user, header, fields | ({"due_at": None} if upto >= header.turn_count else {}))
+        return await self._patch(
+            user, header, fields | ({"due_at": None} if upto >= header.turn_count else {})
+        )
 
     async def postpone(self, user: UserId, header: Header, failure: Failure | None) -> bool:
         """Set when it is due again, or that it is parked."""
@@ -57,9 +59,13 @@ class CosmosSummaries:
         parked = None if failure.due_at else failure.reason
         return await self._patch(user, header, _waiting(failure.due_at, failure.attempts, parked))
 
-    async def await_vectors(self, user: UserId, header: Header, from_seq: int, due_at: datetime) -> bool:
+    async def await_vectors(
+        self, user: UserId, header: Header, from_seq: int, due_at: datetime
+    ) -> bool:
         """Set what is waited for, and when it is due."""
-        return await self._patch(user, header, {"vectors_from": from_seq, "due_at": write_time(due_at)})
+        return await self._patch(
+            user, header, {"vectors_from": from_seq, "due_at": write_time(due_at)}
+        )
 
     async def rest(self, user: UserId, header: Header) -> bool:
         """Set that nothing is due, nor waited for."""
@@ -79,7 +85,9 @@ class CosmosSummaries:
             return False
         return True
 
-    async def _scan(self, text: str, parameters: Mapping[str, Any]) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
+    async def _scan(
+        self, text: str, parameters: Mapping[str, Any]
+    ) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
         async with self._containers.call(MEMORY) as container:
             found = container.query_items(
                 sql.squeeze(text), parameters=sql.named(parameters), max_item_count=PAGE

@@ -22,7 +22,14 @@ from shared.domain.errors import Contended, StoreUnavailable
 from shared.domain.ids import Gen, SessionId, TurnId, UserId
 from shared.domain.turns import MAX_WINDOW_BYTES, MAX_WINDOW_TURNS, Header, Turn
 from shared.metering import current_meter
-from shared.ports.commits import AlreadyThere, CommitOutcome, Committed, Draft, HeaderMoved, OutcomeUnknown
+from shared.ports.commits import (
+    AlreadyThere,
+    CommitOutcome,
+    Committed,
+    Draft,
+    HeaderMoved,
+    OutcomeUnknown,
+)
 
 MAX_PAGE_BYTES = 1_048_576  # of turns in one answer; the rest is behind its next_link
 
@@ -51,7 +58,11 @@ class CosmosTranscript:
         condition = sql.unchanged_header(turn.gen, turn.seq - 1)
         batch: Batch = [
             ("create", (item,), {}),
-            ("patch", (header_id(turn.session_id), set_fields(header)), {"filter_predicate": condition}),
+            (
+                "patch",
+                (header_id(turn.session_id), set_fields(header)),
+                {"filter_predicate": condition},
+            ),
         ]
         try:
             await self._containers.write_batch(MEMORY, user, batch)
@@ -63,14 +74,20 @@ class CosmosTranscript:
             return OutcomeUnknown()
         return Committed()
 
-    async def read_turn(self, user: UserId, session: SessionId, gen: Gen, turn_id: TurnId) -> Turn | None:
+    async def read_turn(
+        self, user: UserId, session: SessionId, gen: Gen, turn_id: TurnId
+    ) -> Turn | None:
         """One turn by its id."""
         try:
             async with self._containers.call(MEMORY) as container:
                 item = await container.read_item(turn_item_id(session, gen, turn_id), user.value)
         except ItemMissing:
             return None
-        return turn_of(item) if (item["session_id"], item["turn_id"]) == (session.value, turn_id.value) else None
+        return (
+            turn_of(item)
+            if (item["session_id"], item["turn_id"]) == (session.value, turn_id.value)
+            else None
+        )
 
     async def read_tail(self, user: UserId, header: Header) -> Sequence[Turn]:
         """The newest turns up to the header's count, oldest first: at most 20 or about 64 KB."""
@@ -85,11 +102,15 @@ class CosmosTranscript:
         parameters = self._of_gen(user, session, gen) | {"@limit": limit, "@after": after_seq}
         return await self._read(user, sql.LIST_TURNS, parameters, MAX_PAGE_BYTES)
 
-    async def _read(self, user: UserId, text: str, parameters: dict[str, Any], enough_bytes: int) -> list[Turn]:
+    async def _read(
+        self, user: UserId, text: str, parameters: dict[str, Any], enough_bytes: int
+    ) -> list[Turn]:
         """Turns as a query finds them, until they are that many bytes."""
         turns: list[Turn] = []
         async with self._containers.call(MEMORY) as container:
-            found = container.query_items(sql.squeeze(text), parameters=sql.named(parameters), partition_key=user.value)
+            found = container.query_items(
+                sql.squeeze(text), parameters=sql.named(parameters), partition_key=user.value
+            )
             async for item in found:
                 turns.append(turn_of(item))
                 if sum(turn.size for turn in turns) >= enough_bytes:

@@ -44,9 +44,13 @@ class CosmosTurnIndex:
             }
         return await self._find(user, sql.READ_AROUND, given)
 
-    async def _find(self, user: UserId, text: str, parameters: Mapping[str, Any]) -> Sequence[FoundTurn]:
+    async def _find(
+        self, user: UserId, text: str, parameters: Mapping[str, Any]
+    ) -> Sequence[FoundTurn]:
         async with self._containers.call(MEMORY) as container:
-            found = container.query_items(sql.squeeze(text), parameters=sql.named(parameters), partition_key=user.value)
+            found = container.query_items(
+                sql.squeeze(text), parameters=sql.named(parameters), partition_key=user.value
+            )
             return [_found(item) async for item in found]
 
 

@@ -20,7 +20,9 @@ class CosmosUsage:
 
     async def add_up(self, user: UserId, epoch: int, since: datetime) -> Used:
         """The sums; of a large partition they come in parts, a page each, which add up. Old documents count as 0."""
-        parameters = sql.named({"@user_id": user.value, "@epoch": epoch, "@since": write_time(since)})
+        parameters = sql.named(
+            {"@user_id": user.value, "@epoch": epoch, "@since": write_time(since)}
+        )
         sums: defaultdict[str, float] = defaultdict(float)
         async with self._containers.call(MEMORY) as container:
             async for part in container.query_items(

@@ -7,7 +7,14 @@ from typing import Any
 from shared.adapters import cosmos_queries as sql
 from shared.adapters.cosmos_client import Batch, CosmosContainers
 from shared.adapters.cosmos_errors import ItemChanged, ItemMissing
-from shared.adapters.cosmos_items import read_time, set_fields, size_of, ttl_until, turn_item_id, vector_fields
+from shared.adapters.cosmos_items import (
+    read_time,
+    set_fields,
+    size_of,
+    ttl_until,
+    turn_item_id,
+    vector_fields,
+)
 from shared.adapters.cosmos_users import MEMORY
 from shared.domain.errors import Contended
 from shared.domain.ids import TurnId, UserId
@@ -27,7 +34,9 @@ class CosmosVectors:
         self._containers = containers
         self._clock = clock
 
-    async def find_unembedded(self, user: UserId, header: Header, model: str, after_seq: int) -> Sequence[Unembedded]:
+    async def find_unembedded(
+        self, user: UserId, header: Header, model: str, after_seq: int
+    ) -> Sequence[Unembedded]:
         """Turns whose text is searched, with the part of it that is embedded."""
         parameters = sql.named(
             {
@@ -45,7 +54,9 @@ class CosmosVectors:
             )
             return [_unembedded(item) async for item in found]
 
-    async def keep_vectors(self, user: UserId, header: Header, vectors: Mapping[Unembedded, Vector]) -> bool:
+    async def keep_vectors(
+        self, user: UserId, header: Header, vectors: Mapping[Unembedded, Vector]
+    ) -> bool:
         """One patch each: it fails where there is no turn, or one whose life was shortened.
 
         It says anew how long the turn has yet to live.
@@ -54,7 +65,10 @@ class CosmosVectors:
         batch: Batch = [
             (
                 "patch",
-                (turn_item_id(header.session_id, header.gen, turn.turn_id), _patch(turn, vector, now)),
+                (
+                    turn_item_id(header.session_id, header.gen, turn.turn_id),
+                    _patch(turn, vector, now),
+                ),
                 {"filter_predicate": sql.unchanged_expiry(turn.expires_at)},
             )
             for turn, vector in vectors.items()

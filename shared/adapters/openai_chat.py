@@ -56,7 +56,10 @@ class OpenAIChat:
         with self._observed(request) as call:
             with _translated_errors(request):
                 completion = await self._client.post(
-                    PATH, body=self._body(request), cast_to=object, options={"timeout": request.seconds}
+                    PATH,
+                    body=self._body(request),
+                    cast_to=object,
+                    options={"timeout": request.seconds},
                 )
             return _counted(call, read_completion(completion))
 
@@ -65,7 +68,10 @@ class OpenAIChat:
         collected = StreamedReply()
         with self._observed(request) as call, _translated_errors(request):
             async with asyncio.timeout(request.first_token_seconds) as patience:
-                body = self._body(request) | {"stream": True, "stream_options": {"include_usage": True}}
+                body = self._body(request) | {
+                    "stream": True,
+                    "stream_options": {"include_usage": True},
+                }
                 chunks = await self._client.post(
                     PATH,
                     body=body,
@@ -126,7 +132,8 @@ def _wire(message: Message) -> dict[str, Any]:
         wire["name"] = _nameable(message.name)
     if message.tool_calls:
         wire["tool_calls"] = [
-            call.model_dump() | {"function": call.function.model_dump() | {"name": _nameable(call.function.name)}}
+            call.model_dump()
+            | {"function": call.function.model_dump() | {"name": _nameable(call.function.name)}}
             for call in message.tool_calls
         ]
     return wire

@@ -12,7 +12,15 @@ from pydantic import BaseModel, ConfigDict
 
 AZURE_SCOPE = "https://cognitiveservices.azure.com/.default"
 # what the SDK raises, and what it lets through of answers that are none: no JSON, other JSON, or too deep for a parser
-UNUSABLE = (OpenAIError, HTTPError, AzureError, TimeoutError, ValueError, AttributeError, RecursionError)
+UNUSABLE = (
+    OpenAIError,
+    HTTPError,
+    AzureError,
+    TimeoutError,
+    ValueError,
+    AttributeError,
+    RecursionError,
+)
 
 
 class Lenient(BaseModel):

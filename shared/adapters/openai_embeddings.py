@@ -40,12 +40,23 @@ class OpenAIEmbeddings:
         meter = current_meter()
         meter.model_calls += 1
         given = [_beginning(text) for text in texts]
-        body = {"model": self._model, "input": given, "dimensions": DIMENSIONS, "encoding_format": "float"}
+        body = {
+            "model": self._model,
+            "input": given,
+            "dimensions": DIMENSIONS,
+            "encoding_format": "float",
+        }
         try:
-            with model_call(names.EMBEDDINGS, self._endpoint.provider, self._model, self._endpoint.server) as call:
+            with model_call(
+                names.EMBEDDINGS, self._endpoint.provider, self._model, self._endpoint.server
+            ) as call:
                 async with asyncio.timeout(CALL_SECONDS):
-                    answer = _Answer.model_validate(await self._client.post(PATH, body=body, cast_to=object))
-                vectors = [make_vector(self._model, one.embedding) for one in answer.in_order(len(texts))]
+                    answer = _Answer.model_validate(
+                        await self._client.post(PATH, body=body, cast_to=object)
+                    )
+                vectors = [
+                    make_vector(self._model, one.embedding) for one in answer.in_order(len(texts))
+                ]
                 call.count_given(answer.tokens)
         except UNUSABLE as failed:
             raise EmbedderUnavailable from failed

@@ -13,7 +13,9 @@ from shared.domain.turns import MAX_REPLY_BYTES, FunctionCall, TokenUsage, ToolC
 from shared.ports.model import ChatReply
 
 DEFAULT_RETRY_AFTER = 2.0
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # NUL cannot be stored, the others are sixfold in JSON
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f]"
+)  # NUL cannot be stored, the others are sixfold in JSON
 
 
 def read_completion(completion: object) -> ChatReply:
@@ -33,9 +35,12 @@ def _reply_of(completion: "_Completion") -> ChatReply:
         raise unavailable("The model sent an answer without choices")
     choice = completion.choices[0]
     calls = tuple(
-        _tool_call(call.id, call.function.name, call.function.arguments) for call in choice.message.tool_calls or ()
+        _tool_call(call.id, call.function.name, call.function.arguments)
+        for call in choice.message.tool_calls or ()
     )
-    return _checked(choice.message.content or "", calls, choice.finish_reason or "stop", completion.usage)
+    return _checked(
+        choice.message.content or "", calls, choice.finish_reason or "stop", completion.usage
+    )
 
 
 class _Function(Lenient):
@@ -129,16 +134,27 @@ def filtered() -> ContentFiltered:
     return ContentFiltered("The model's provider refused this message; the turn is kept as refused")
 
 
-def _checked(text: str, calls: tuple[ToolCall, ...], reason: str, usage: CompletionUsage | _Usage | None) -> ChatReply:
+def _checked(
+    text: str, calls: tuple[ToolCall, ...], reason: str, usage: CompletionUsage | _Usage | None
+) -> ChatReply:
     if reason == "content_filter":
         raise filtered()
     if not text and not calls:
         raise unavailable("The model sent an empty answer")
-    parts = [text, *(part for call in calls for part in (call.id, call.function.name, call.function.arguments))]
+    parts = [
+        text,
+        *(
+            part
+            for call in calls
+            for part in (call.id, call.function.name, call.function.arguments)
+        ),
+    ]
     if sum(len(part.encode(errors="replace")) for part in parts) > MAX_REPLY_BYTES:
         raise unavailable("The model sent more than a turn can hold")
     counted = (
-        TokenUsage(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens) if usage else None
+        TokenUsage(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
+        if usage
+        else None
     )
     return ChatReply(_storable(text), reason, calls, counted or TokenUsage())
 

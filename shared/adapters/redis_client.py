@@ -15,7 +15,9 @@ from redis.credentials import CredentialProvider
 from redis.exceptions import AuthenticationError, BusyLoadingError, ReadOnlyError
 
 REDIS_SCOPE = "https://redis.azure.com/.default"
-MAX_CONNECTIONS = 64  # of one worker; a request that finds none free waits half a second, then goes without Redis
+MAX_CONNECTIONS = (
+    64  # of one worker; a request that finds none free waits half a second, then goes without Redis
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,9 @@ def connect(server: RedisServer) -> Redis:
         socket_connect_timeout=0.5,
         socket_timeout=0.5,
         health_check_interval=30,
-        retry=Retry(NoBackoff(), 2),  # every script is harmless to repeat (F3); a third failure means: go without
+        retry=Retry(
+            NoBackoff(), 2
+        ),  # every script is harmless to repeat (F3); a third failure means: go without
         retry_on_error=[AuthenticationError, BusyLoadingError, ReadOnlyError],
         **where,
     )

@@ -16,12 +16,21 @@ from shared.domain.errors import InvalidId
 from shared.domain.ids import Gen, SessionId, TurnId, UserId, digest_of
 from shared.domain.turns import MAX_WINDOW_BYTES, MAX_WINDOW_TURNS, Turn
 from shared.metering import current_meter
-from shared.ports.cache import CachedSession, CacheUnavailable, LeaseConflict, LeaseHeld, LeaseRequest, OpenedTurn
+from shared.ports.cache import (
+    CachedSession,
+    CacheUnavailable,
+    LeaseConflict,
+    LeaseHeld,
+    LeaseRequest,
+    OpenedTurn,
+)
 from shared.telemetry.metrics import count_redis_away
 from shared.telemetry.spans import store_call
 
 CALL_SECONDS = 1.0  # one script with its one retry
-REST_SECONDS = 2.0  # after a failure Redis is left alone so long: a hung server must not slow down every turn
+REST_SECONDS = (
+    2.0  # after a failure Redis is left alone so long: a hung server must not slow down every turn
+)
 _turns = TypeAdapter(Turn)
 
 
@@ -41,7 +50,9 @@ class RedisSessions:
         self._release = self._script("release")
         self._resting_until = 0.0
 
-    async def open_turn(self, user: UserId, session: SessionId, request: LeaseRequest) -> OpenedTurn:
+    async def open_turn(
+        self, user: UserId, session: SessionId, request: LeaseRequest
+    ) -> OpenedTurn:
         """Take the turn's lease and read the window, in one round trip."""
         arguments: list[Any] = [
             request.turn_id.value,
@@ -58,9 +69,18 @@ class RedisSessions:
             return LeaseConflict()
         return _content(dict(zip(answer[1::2], answer[2::2], strict=True)))
 
-    async def close_turn(self, user: UserId, turn: Turn, owner: str, window: Sequence[Turn] | None) -> None:
+    async def close_turn(
+        self, user: UserId, turn: Turn, owner: str, window: Sequence[Turn] | None
+    ) -> None:
         """Append the committed turn, or put the whole window in its place, and drop the lease."""
-        arguments: list[Any] = [turn.gen.value, turn.seq, turn.turn_id.value, _dump(turn), owner, self._idle_ttl]
+        arguments: list[Any] = [
+            turn.gen.value,
+            turn.seq,
+            turn.turn_id.value,
+            _dump(turn),
+            owner,
+            self._idle_ttl,
+        ]
         arguments += [MAX_WINDOW_TURNS, MAX_WINDOW_BYTES, int(window is not None)]
         for earlier in window or ():
             arguments += [earlier.seq, _dump(earlier)]
@@ -69,7 +89,9 @@ class RedisSessions:
 
     async def release(self, user: UserId, session: SessionId, turn_id: TurnId, owner: str) -> None:
         """End the lease."""
-        async with self._call("EVALSHA", "release", even_resting=True):  # a lease left behind would be waited for
+        async with self._call(
+            "EVALSHA", "release", even_resting=True
+        ):  # a lease left behind would be waited for
             await self._release(keys=[_key(user, session)], args=[turn_id.value, owner])
 
     async def forget(self, user: UserId, session: SessionId) -> None:
@@ -100,7 +122,9 @@ class RedisSessions:
             with store_call(self.name, command, self._server, procedure=script):
                 async with asyncio.timeout(CALL_SECONDS):
                     yield
-        except ResponseError as refused:  # one hash is not as the scripts know it, or the server takes no writes now
+        except (
+            ResponseError
+        ) as refused:  # one hash is not as the scripts know it, or the server takes no writes now
             count_redis_away()
             raise CacheUnavailable from refused
         except (RedisError, OSError, TimeoutError) as failed:
@@ -123,7 +147,11 @@ def _content(fields: Mapping[bytes, bytes]) -> CachedSession:
     """What the hash holds; whatever does not read as turns of one gen is as good as nothing."""
     try:
         gen, count = Gen(fields[b"gen"].decode()), int(fields[b"n"])
-        turns = [_turns.validate_json(value.split(b"\n", 1)[1]) for name, value in fields.items() if name[:2] == b"t:"]
+        turns = [
+            _turns.validate_json(value.split(b"\n", 1)[1])
+            for name, value in fields.items()
+            if name[:2] == b"t:"
+        ]
     except (KeyError, ValueError, IndexError, InvalidId):
         return CachedSession(None, 0, ())
     return CachedSession(gen, count, tuple(sorted(turns, key=lambda turn: turn.seq)))

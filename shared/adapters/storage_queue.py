@@ -58,7 +58,10 @@ class StorageQueue:
         revived = 0
         while True:
             async with _call():
-                found = [one async for one in self._poison.receive_messages(max_messages=REVIVED_AT_A_TIME)]
+                found = [
+                    one
+                    async for one in self._poison.receive_messages(max_messages=REVIVED_AT_A_TIME)
+                ]
             if not found:
                 return revived
             for message in found:

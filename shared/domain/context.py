@@ -12,7 +12,9 @@ from shared.domain.turns import Message, Turn, TurnStatus
 
 MAX_HISTORY_MESSAGES = 20  # newest ones; the newest turn is whole even if it has more
 RECALL_FLOOR = 4  # of what memory may take, one part in so many is for what is recalled, however long the rest is
-SUMMARY_TOKENS = 1000  # of summaries, the session's own first; the first is whole whatever its script takes
+SUMMARY_TOKENS = (
+    1000  # of summaries, the session's own first; the first is whole whatever its script takes
+)
 BYTES_PER_TOKEN = 4  # an estimate; good to about a fifth for English
 SURELY_WITHIN = 0.5  # an estimate below this share of the budget needs no exact count
 Count = Callable[[str], int]
@@ -75,12 +77,17 @@ def build_prompt(
     entries = [*_preferences(known.preferences), *_summaries(summary, known.last_times)]
     data = [Message(role="user", content=entry.text or "", at=asked[0].at) for entry in entries]
     left = memory_tokens - sum(estimate_tokens(message.content) for message in data)
-    passages = fit_passages(known.recalled, max(left, memory_tokens // RECALL_FLOOR), _tokens_as_data)
+    passages = fit_passages(
+        known.recalled, max(left, memory_tokens // RECALL_FLOOR), _tokens_as_data
+    )
     entries.extend(
-        ContextEntry("history", id=turn.turn_id.value, why=f"turn {turn.seq} of this session") for turn in history
+        ContextEntry("history", id=turn.turn_id.value, why=f"turn {turn.seq} of this session")
+        for turn in history
     )
     entries.extend(_recalled(passages))
-    told = (message for turn in history for message in turn.messages if message.role != "system")  # stored text is data
+    told = (
+        message for turn in history for message in turn.messages if message.role != "system"
+    )  # stored text is data
     said = pair_tools((*told, *asked))
     if passages:
         block = render_data("recalled_turns", [passage.text for passage in passages])
@@ -122,7 +129,12 @@ def _summaries(summary: Summary | None, last_times: Sequence[LastTime]) -> Itera
         if left < 0 and (summary or last is not last_times[0]):
             return
         block = render_data("last_time", dict(last.wire()))
-        yield ContextEntry("last_time", text=block, id=last.session_id.value, why="one of the newest other sessions")
+        yield ContextEntry(
+            "last_time",
+            text=block,
+            id=last.session_id.value,
+            why="one of the newest other sessions",
+        )
 
 
 def render_data(tag: str, value: object) -> str:
@@ -140,7 +152,9 @@ def _tokens_as_data(text: str) -> int:
     return estimate_tokens(write_data(text))
 
 
-def select_history(window: Sequence[Turn], history_tokens: int, count: Count = estimate_tokens) -> tuple[Turn, ...]:
+def select_history(
+    window: Sequence[Turn], history_tokens: int, count: Count = estimate_tokens
+) -> tuple[Turn, ...]:
     """The newest whole turns within the budget and 20 messages, oldest first; the newest one always.
 
     Refused turns are left out: sent again they would be refused again.
@@ -152,7 +166,9 @@ def select_history(window: Sequence[Turn], history_tokens: int, count: Count = e
     return tuple(reversed(kept))
 
 
-def _newest_within(turns: Sequence[Turn], history_tokens: int, count: Count) -> tuple[list[Turn], int]:
+def _newest_within(
+    turns: Sequence[Turn], history_tokens: int, count: Count
+) -> tuple[list[Turn], int]:
     """The newest turns that fit, newest first, and what all that were looked at count."""
     kept: list[Turn] = []
     tokens = messages = 0

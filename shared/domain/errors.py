@@ -8,7 +8,9 @@ class KeepsakeError(Exception):
 
     code: ClassVar[str]
 
-    def __init__(self, message: str, *, target: str | None = None, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, target: str | None = None, retry_after: float | None = None
+    ) -> None:
         """Keep the message, the field it is about, and the seconds after which to try again."""
         super().__init__(message)
         self.message = message

@@ -11,19 +11,28 @@ from shared.domain.turns import Turn
 MAX_EXTRACT_CHARS = 700  # at most about 200 tokens, also where words are short
 MAX_SENTENCE_CHARS = 220  # a longer one is a pasted text
 MIN_WORDS = 3
-_BREAK = re.compile(r"(?<=[.!?\u2026])\s+|\n+")  # spaces around a line are stripped: \s*\n would take quadratic time
+_BREAK = re.compile(
+    r"(?<=[.!?\u2026])\s+|\n+"
+)  # spaces around a line are stripped: \s*\n would take quadratic time
 _WORD = re.compile(r"\w[\w'\u2019-]*")
-_FIRST_PERSON = re.compile(r"\b(i|i'm|i\u2019m|i've|i\u2019ve|i'd|i\u2019d|my|mine|me|we|our|us)\b", re.IGNORECASE)
+_FIRST_PERSON = re.compile(
+    r"\b(i|i'm|i\u2019m|i've|i\u2019ve|i'd|i\u2019d|my|mine|me|we|our|us)\b", re.IGNORECASE
+)
 _LASTING = re.compile(
     r"\b(always|never|prefer|prefers|favou?rite|allergic|remember|call me|name|birthday|born|live|work|job|married|"
     r"wife|husband|son|daughter|sister|brother|mother|father|dog|cat|moved?|vegetarian|vegan|own|drive|speak|hate|love|"
     r"like|dislike|plan|booked|need|must|deadline|every)\b",
     re.IGNORECASE,
 )
-_GOES_ON = re.compile(r"^(he|she|it|they|his|her|its|their)\b", re.IGNORECASE)  # of what the sentence before is about
-_REQUEST = re.compile(r"^(please|could|can|would|tell|explain|give|show|write|list|help)\b", re.IGNORECASE)
+_GOES_ON = re.compile(
+    r"^(he|she|it|they|his|her|its|their)\b", re.IGNORECASE
+)  # of what the sentence before is about
+_REQUEST = re.compile(
+    r"^(please|could|can|would|tell|explain|give|show|write|list|help)\b", re.IGNORECASE
+)
 _CHATTER = re.compile(
-    r"^(thanks?|thank you|ok|okay|great|sure|yes|no|hello|hi|hey|bye|good)\b[^.!]{0,24}[.!…]*$", re.IGNORECASE
+    r"^(thanks?|thank you|ok|okay|great|sure|yes|no|hello|hi|hey|bye|good)\b[^.!]{0,24}[.!…]*$",
+    re.IGNORECASE,
 )
 
 
@@ -45,7 +54,9 @@ def extract(earlier: str | None, turns: Sequence[Turn], room: int = MAX_EXTRACT_
     chosen: list[_Sentence] = []
     room = min(room, MAX_EXTRACT_CHARS)
     for sentence in sorted(_weigh(told), key=lambda one: (-one.worth, -one.place)):
-        if len(sentence.text) + 1 <= room and not any(_says_the_same(sentence, known) for known in chosen):
+        if len(sentence.text) + 1 <= room and not any(
+            _says_the_same(sentence, known) for known in chosen
+        ):
             chosen.append(sentence)
             room -= len(sentence.text) + 1
     return "\n".join(sentence.text for sentence in sorted(chosen, key=lambda one: one.place))
@@ -54,7 +65,11 @@ def extract(earlier: str | None, turns: Sequence[Turn], room: int = MAX_EXTRACT_
 def extract_title(turns: Sequence[Turn]) -> str | None:
     """The beginning of the first thing the user said."""
     first = next((text for turn in turns for text in _own_sentences(turn)), None)
-    return first if first is None or len(first) <= MAX_TITLE_CHARS else f"{first[: MAX_TITLE_CHARS - 1].rstrip()}…"
+    return (
+        first
+        if first is None or len(first) <= MAX_TITLE_CHARS
+        else f"{first[: MAX_TITLE_CHARS - 1].rstrip()}…"
+    )
 
 
 def split(text: str) -> list[str]:
@@ -63,7 +78,12 @@ def split(text: str) -> list[str]:
 
 
 def _own_sentences(turn: Turn) -> Iterable[str]:
-    return (text for message in turn.messages if message.role == "user" for text in split(message.content))
+    return (
+        text
+        for message in turn.messages
+        if message.role == "user"
+        for text in split(message.content)
+    )
 
 
 def _weigh(sentences: Sequence[str]) -> list[_Sentence]:
@@ -87,15 +107,24 @@ def _weigh(sentences: Sequence[str]) -> list[_Sentence]:
 
 def _is_statement(text: str, words: frozenset[str]) -> bool:
     asks = text.rstrip(" \"'”\u2019").endswith("?") or _REQUEST.match(text)
-    return len(words) >= MIN_WORDS and len(text) <= MAX_SENTENCE_CHARS and not asks and not _CHATTER.match(text)
+    return (
+        len(words) >= MIN_WORDS
+        and len(text) <= MAX_SENTENCE_CHARS
+        and not asks
+        and not _CHATTER.match(text)
+    )
 
 
 def _rules(text: str) -> float:
     names = sum(
-        1 for word in _WORD.findall(text)[1:] if word[0].isupper() and word not in {"I", "I'm", "I\u2019m", "I've"}
+        1
+        for word in _WORD.findall(text)[1:]
+        if word[0].isupper() and word not in {"I", "I'm", "I\u2019m", "I've"}
     )
     precise = min(2, names + sum(character.isdigit() for character in text) / 2)
-    return 2.0 * bool(_FIRST_PERSON.search(text)) + 1.5 * bool(_LASTING.search(text)) + 0.75 * precise
+    return (
+        2.0 * bool(_FIRST_PERSON.search(text)) + 1.5 * bool(_LASTING.search(text)) + 0.75 * precise
+    )
 
 
 def _says_the_same(one: _Sentence, other: _Sentence) -> bool:

@@ -9,11 +9,15 @@ from uuid import UUID, uuid5
 
 from shared.domain.errors import InvalidId
 
-MAX_ID_BYTES = 200  # Teams conversation ids run to about 150; Cosmos ids carry a digest, so this is for people
+MAX_ID_BYTES = (
+    200  # Teams conversation ids run to about 150; Cosmos ids carry a digest, so this is for people
+)
 _USER_ID = re.compile(r"[A-Za-z0-9._~@|-]{1,128}")
 _SESSIONS = UUID("8c1f1a52-7d0c-4a53-9a0b-3f6f0d0e5b1d")  # the names in it are turn ids
 _GEN = re.compile(r"[0-9a-f]{32}")
-_FORBIDDEN = frozenset("/\\?#\ufffd")  # four cut URLs and Cosmos ids; the last is what any broken UTF-8 is read as
+_FORBIDDEN = frozenset(
+    "/\\?#\ufffd"
+)  # four cut URLs and Cosmos ids; the last is what any broken UTF-8 is read as
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,9 @@ class UserId:
     def __post_init__(self) -> None:
         """Refuse what could not be a partition key everywhere."""
         if not _USER_ID.fullmatch(self.value):
-            raise InvalidId("A user id has 1 to 128 characters out of A-Z a-z 0-9 . _ ~ @ | -", target="user_id")
+            raise InvalidId(
+                "A user id has 1 to 128 characters out of A-Z a-z 0-9 . _ ~ @ | -", target="user_id"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from shared.domain.ranking import FoundTurn, Place, Ranked, best_first
 
 NEIGHBOURS = 1  # turns before and after one that was found
-MAX_SURROUNDED = 8  # of the turns that were found, the best, have theirs read: with more, nothing more fits
+MAX_SURROUNDED = (
+    8  # of the turns that were found, the best, have theirs read: with more, nothing more fits
+)
 Count = Callable[[str], int]
 
 

@@ -9,9 +9,13 @@ from pydantic import JsonValue
 from shared.domain.context import estimate_tokens, write_data
 from shared.domain.turns import Message, Turn, TurnStatus
 
-MAX_TOLD_CHARS = 2000  # of a message; more is a pasted document, of which beginning and end say most
+MAX_TOLD_CHARS = (
+    2000  # of a message; more is a pasted document, of which beginning and end say most
+)
 MAX_TOOL_CHARS = 300  # of a tool's result: what it answered is in the reply that follows
-MAX_TURN_TOLD_CHARS = 20_000  # a turn is told in one piece: its messages share this, or a model could not take it in
+MAX_TURN_TOLD_CHARS = (
+    20_000  # a turn is told in one piece: its messages share this, or a model could not take it in
+)
 TAIL_CHARS = 200  # of what is told of a long text, at most half of it
 CUT = " … "
 
@@ -50,7 +54,9 @@ def is_tellable(turn: Turn, now: datetime) -> bool:
 
 def told(turn: Turn) -> list[Mapping[str, JsonValue]]:
     """What a summariser is told of a turn: who said what, long texts and tools' results shortened."""
-    said = [message for message in turn.messages if message.role != "system" and message.content.strip()]
+    said = [
+        message for message in turn.messages if message.role != "system" and message.content.strip()
+    ]
     share = MAX_TURN_TOLD_CHARS // max(1, len(said))
     return [_line(message, share) for message in said]
 

@@ -39,19 +39,29 @@ class Preferences:
         """
         unknown = body.keys() - {"preferences", "memory_enabled"}
         if unknown:
-            raise InvalidRequest("Only preferences and memory_enabled can be set", target=min(unknown)[:64])
+            raise InvalidRequest(
+                "Only preferences and memory_enabled can be set", target=min(unknown)[:64]
+            )
         values, enabled = body.get("preferences", {}), body.get("memory_enabled", True)
         if not isinstance(values, dict):
             raise InvalidRequest("preferences is an object", target="preferences")
         if not isinstance(enabled, bool):
             raise InvalidRequest("memory_enabled is true or false", target="memory_enabled")
-        if len(json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()) > MAX_PREFERENCES_BYTES:
-            raise TooLarge(f"preferences may have {MAX_PREFERENCES_BYTES} bytes", target="preferences")
+        if (
+            len(json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode())
+            > MAX_PREFERENCES_BYTES
+        ):
+            raise TooLarge(
+                f"preferences may have {MAX_PREFERENCES_BYTES} bytes", target="preferences"
+            )
         return replace(self, preferences=values, memory_enabled=enabled, updated_at=now)
 
     def patched(self, patch: Mapping[str, JsonValue], now: datetime) -> "Preferences":
         """Preferences after a JSON merge patch (RFC 7396): null removes, objects merge, all else replaces."""
-        current: JsonValue = {"preferences": dict(self.preferences), "memory_enabled": self.memory_enabled}
+        current: JsonValue = {
+            "preferences": dict(self.preferences),
+            "memory_enabled": self.memory_enabled,
+        }
         merged = merge_patch(current, dict(patch))
         return self.replaced(merged if isinstance(merged, dict) else {}, now)
 

@@ -6,7 +6,9 @@ from datetime import datetime
 
 from shared.domain.ids import Gen, SessionId, TurnId
 
-RRF_CONSTANT = 2  # the usual 60 makes all ranks alike: then the weaker list counts as much as the better one
+RRF_CONSTANT = (
+    2  # the usual 60 makes all ranks alike: then the weaker list counts as much as the better one
+)
 WORDS_WEIGHT, MEANING_WEIGHT = 2.0, 1.0
 NEARBY_WEIGHT = 0.5  # of a turn's score, for those right before and after it
 MIN_SIMILARITY = 0.25  # below it texts have nothing to do with each other
@@ -61,7 +63,9 @@ class Ranked:
     def own(self) -> float:
         """Reciprocal ranks, weighed and added up."""
         score = WORDS_WEIGHT / (RRF_CONSTANT + self.words_rank) if self.words_rank else 0.0
-        return score + (MEANING_WEIGHT / (RRF_CONSTANT + self.meaning_rank) if self.meaning_rank else 0.0)
+        return score + (
+            MEANING_WEIGHT / (RRF_CONSTANT + self.meaning_rank) if self.meaning_rank else 0.0
+        )
 
     @property
     def score(self) -> float:
@@ -82,7 +86,11 @@ def rank(by_words: Sequence[FoundTurn], by_meaning: Sequence[FoundTurn]) -> tupl
     turns that it was compared with are the same by chance: of them only the best stays.
     """
     alike = [turn for turn in by_meaning if (turn.similarity or 0.0) >= MIN_SIMILARITY]
-    named = by_words if alike else _leave_out_chance(by_words, {turn.embedding_model for turn in by_meaning})
+    named = (
+        by_words
+        if alike
+        else _leave_out_chance(by_words, {turn.embedding_model for turn in by_meaning})
+    )
     ranked = {turn.place: Ranked(turn, words_rank=number) for number, turn in enumerate(named, 1)}
     for number, turn in enumerate(alike, 1):
         known = ranked.get(turn.place, Ranked(turn))
@@ -92,12 +100,16 @@ def rank(by_words: Sequence[FoundTurn], by_meaning: Sequence[FoundTurn]) -> tupl
 
 def best_first(ranked: Iterable[Ranked]) -> tuple[Ranked, ...]:
     """By score; of equal ones what was found comes before what stands beside it, and the newer before the older."""
-    return tuple(sorted(ranked, key=lambda one: (one.score, one.is_hit, one.turn.created_at), reverse=True))
+    return tuple(
+        sorted(ranked, key=lambda one: (one.score, one.is_hit, one.turn.created_at), reverse=True)
+    )
 
 
 def _leave_out_chance(by_words: Sequence[FoundTurn], compared: set[str | None]) -> list[FoundTurn]:
     return [
         turn
         for number, turn in enumerate(by_words)
-        if number < MAX_BY_CHANCE or turn.embedding_model is None or turn.embedding_model not in compared
+        if number < MAX_BY_CHANCE
+        or turn.embedding_model is None
+        or turn.embedding_model not in compared
     ]

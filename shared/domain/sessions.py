@@ -31,7 +31,15 @@ class SessionPatch:
 
 def session_etag(header: Header) -> str:
     """A digest of what a user sees of the session."""
-    seen = repr((header.gen.value, header.turn_count, header.consolidated_seq, header.title, header.strategy))
+    seen = repr(
+        (
+            header.gen.value,
+            header.turn_count,
+            header.consolidated_seq,
+            header.title,
+            header.strategy,
+        )
+    )
     return hashlib.sha256(f"{seen}{header.ttl_seconds}".encode()).hexdigest()[:32]
 
 

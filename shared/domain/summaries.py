@@ -45,7 +45,9 @@ class LastTime:
         return {"when": f"{self.at.day} {self.at:%B %Y}", "summary": self.text}
 
 
-def newest_times(times: Sequence[LastTime], now: datetime, *, apart_from: SessionId) -> tuple[LastTime, ...]:
+def newest_times(
+    times: Sequence[LastTime], now: datetime, *, apart_from: SessionId
+) -> tuple[LastTime, ...]:
     """The newest of another session that have not expired, newest first."""
     known = [one for one in unexpired(times, now) if one.session_id != apart_from]
     return tuple(sorted(known, key=lambda one: one.at, reverse=True)[:LAST_TIMES_SHOWN])

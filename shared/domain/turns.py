@@ -15,10 +15,14 @@ from shared.domain.ids import Gen, SessionId, TurnId
 from shared.domain.summaries import Summary
 
 MAX_MESSAGE_BYTES = 32_768  # a long page of text; ten of them are a turn
-MAX_TURN_BYTES = 262_144  # far below the 2 MB of a Cosmos item, so that no document can come near it
+MAX_TURN_BYTES = (
+    262_144  # far below the 2 MB of a Cosmos item, so that no document can come near it
+)
 MAX_WINDOW_TURNS = 20  # every turn reads the window
 MAX_WINDOW_BYTES = 65_536  # 20 turns of 3 KB; older ones stay in the transcript
-MAX_REPLY_BYTES = MAX_TURN_BYTES - 2 * MAX_MESSAGE_BYTES  # what a model may add to a turn, with room to escape
+MAX_REPLY_BYTES = (
+    MAX_TURN_BYTES - 2 * MAX_MESSAGE_BYTES
+)  # what a model may add to a turn, with room to escape
 
 MAX_ASKED_CHARS_SEARCHED = 4000  # a pasted document is found by its beginning
 REPLY_BEGINS = "\nassistant: "
@@ -57,7 +61,9 @@ class Message(_Frozen):
     @property
     def texts(self) -> tuple[str, ...]:
         """All that counts against a budget: content, names and tool calls."""
-        calls = (f"{call.id}{call.function.name}{call.function.arguments}" for call in self.tool_calls)
+        calls = (
+            f"{call.id}{call.function.name}{call.function.arguments}" for call in self.tool_calls
+        )
         return (self.content, self.name or "", self.tool_call_id or "", *calls)
 
     @property

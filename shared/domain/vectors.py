@@ -26,6 +26,8 @@ def make_vector(model: str, numbers: Sequence[float]) -> Vector:
     """
     length = math.hypot(*numbers)
     if not 0 < length < math.inf or len(numbers) > DIMENSIONS:
-        raise ValueError(f"A vector has 1 to {DIMENSIONS} numbers, not all of them 0 and none of them without end")
+        raise ValueError(
+            f"A vector has 1 to {DIMENSIONS} numbers, not all of them 0 and none of them without end"
+        )
     rest = (0.0,) * (DIMENSIONS - len(numbers))
     return Vector(model, (*(round(float(number) / length, DECIMALS) for number in numbers), *rest))

@@ -2,9 +2,13 @@
 
 import re
 
-MAX_WORDS = 10  # of a search: more would cost more than they find, since a question seldom has so many
+MAX_WORDS = (
+    10  # of a search: more would cost more than they find, since a question seldom has so many
+)
 MAX_WORD_CHARS = 64  # of each: what is longer is a pasted key, or a sentence without blanks, and begins like itself
-UNSPACED = "\u0e00"  # from here on stand the scripts that put no blanks between words, and some others
+UNSPACED = (
+    "\u0e00"  # from here on stand the scripts that put no blanks between words, and some others
+)
 LETTERS_PER_WORD = 2  # in those, about
 _WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
 _SAY_NOTHING = """

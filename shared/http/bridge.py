@@ -89,7 +89,9 @@ async def _stream(sent: Sent, part: Message, task: asyncio.Task[None]) -> AsyncI
         while part.get("more_body"):
             if part.get("body"):
                 yield part["body"]
-            await asyncio.sleep(0)  # a reader that left is noticed even if the next part is always there already
+            await asyncio.sleep(
+                0
+            )  # a reader that left is noticed even if the next part is always there already
             part = await _next(sent)
         if part.get("body"):
             yield part["body"]

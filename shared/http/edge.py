@@ -28,10 +28,14 @@ class Edge:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["x-ms-request-id"] = state["request_id"]
-                headers.setdefault("cache-control", "no-store")  # whose answer it is stands in headers caches ignore
+                headers.setdefault(
+                    "cache-control", "no-store"
+                )  # whose answer it is stands in headers caches ignore
             await send(message)
 
-        await self._app(scope, _capped(receive, Headers(scope=scope).get("content-length", "")), send_named)
+        await self._app(
+            scope, _capped(receive, Headers(scope=scope).get("content-length", "")), send_named
+        )
 
 
 def _capped(receive: Receive, announced: str) -> Receive:

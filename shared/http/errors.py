@@ -77,7 +77,9 @@ def install_error_handlers(api: FastAPI) -> None:
 
 def error_responses(*known: type[errors.KeepsakeError]) -> dict[int | str, dict[str, Any]]:
     """The documented error answers of a user's operation, by status; 400, 401 and 403 may happen to any."""
-    return document_errors(errors.InvalidRequest, errors.InvalidId, errors.PrincipalRequired, errors.Forbidden, *known)
+    return document_errors(
+        errors.InvalidRequest, errors.InvalidId, errors.PrincipalRequired, errors.Forbidden, *known
+    )
 
 
 def document_errors(*known: type[errors.KeepsakeError]) -> dict[int | str, dict[str, Any]]:
@@ -116,7 +118,12 @@ def render(status: int, error: Error, retry_after: float | None = None) -> JSONR
 
 def describe(failed: errors.KeepsakeError) -> Error:
     """What the envelope says of an error a caller can act on."""
-    return Error(code=failed.code, message=failed.message, target=failed.target, retry_after=failed.retry_after)
+    return Error(
+        code=failed.code,
+        message=failed.message,
+        target=failed.target,
+        retry_after=failed.retry_after,
+    )
 
 
 def describe_unexpected(failed: Exception, request_id: str) -> Error:
@@ -136,7 +143,9 @@ async def _on_invalid(_: Request, failed: Exception) -> JSONResponse:
     details = [_detail(error) for error in failed.errors()[:MAX_DETAILS]]
     first = next((detail for detail in details if detail.code == "too_large"), details[0])
     status = 413 if first.code == "too_large" else 400
-    return render(status, Error(code=first.code, message=first.message, target=first.target, details=details))
+    return render(
+        status, Error(code=first.code, message=first.message, target=first.target, details=details)
+    )
 
 
 async def _on_http(request: Request, failed: Exception) -> JSONResponse:
@@ -154,25 +163,37 @@ def _methods_of(request: Request) -> list[str]:
     """What the path answers to; the framework names the methods of the first of its routes only."""
     asked = [{**request.scope, "method": method} for method in METHODS]
     routes: list[BaseRoute] = request.app.routes
-    return [scope["method"] for scope in asked if any(route.matches(scope)[0] is Match.FULL for route in routes)]
+    return [
+        scope["method"]
+        for scope in asked
+        if any(route.matches(scope)[0] is Match.FULL for route in routes)
+    ]
 
 
 async def _on_unexpected(request: Request, failed: Exception) -> JSONResponse:
     request_id: str = request.state.request_id
     response = render(500, describe_unexpected(failed, request_id))
-    response.headers["x-ms-request-id"] = request_id  # this handler stands outside of what names the others
+    response.headers["x-ms-request-id"] = (
+        request_id  # this handler stands outside of what names the others
+    )
     return response
 
 
 def _detail(error: Any) -> ErrorDetail:
     location: Sequence[Any] = error["loc"]
     of_header = location[0] == "header"  # whose names are ours; a field's may be whatever was sent
-    named = (str(part) for part in location[1:] if of_header or isinstance(part, int) or str(part).isidentifier())
+    named = (
+        str(part)
+        for part in location[1:]
+        if of_header or isinstance(part, int) or str(part).isidentifier()
+    )
     target = ".".join(named)[:200]
     kind = str(error["type"])
     code = kind if kind in {"too_large", "invalid_id"} else "invalid_request"
     if kind == "missing" and len(location) == 1:
         return ErrorDetail(code=code, message="Send a JSON object as the body")
     if kind == "json_invalid":
-        return ErrorDetail(code="invalid_json", message=f"The body is not valid JSON: {error['ctx']['error']}")
+        return ErrorDetail(
+            code="invalid_json", message=f"The body is not valid JSON: {error['ctx']['error']}"
+        )
     return ErrorDetail(code=code, message=str(error["msg"]), target=target or None)

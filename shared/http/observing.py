@@ -38,7 +38,9 @@ class Observed:
                 seen.error = Headers(raw=message["headers"]).get("x-ms-error-code")
             await send(message)
 
-        with request_span(scope["method"], Headers(scope=scope).get("traceparent"), seen.began) as span:
+        with request_span(
+            scope["method"], Headers(scope=scope).get("traceparent"), seen.began
+        ) as span:
             try:
                 await self._app(scope, receive, send_seen)
             except CancelledError:

@@ -5,7 +5,10 @@ from typing import Any
 from shared.http.errors import describe_answer, error_schemas
 from shared.http.principal import USER_HEADER
 
-UNUSED_SCHEMAS = ("HTTPValidationError", "ValidationError")  # FastAPI's own error form; ours is ErrorEnvelope
+UNUSED_SCHEMAS = (
+    "HTTPValidationError",
+    "ValidationError",
+)  # FastAPI's own error form; ours is ErrorEnvelope
 SECURITY_SCHEMES = {
     "bearer": {
         "type": "http",
@@ -54,7 +57,9 @@ def complete(document: Document) -> None:
     components["headers"] = {
         name: {"description": text, "schema": {"type": "string"}} for name, text in HEADERS.items()
     }
-    schemas = {name: one for name, one in components["schemas"].items() if name not in UNUSED_SCHEMAS}
+    schemas = {
+        name: one for name, one in components["schemas"].items() if name not in UNUSED_SCHEMAS
+    }
     components["schemas"] = dict(sorted((schemas | error_schemas()).items()))
     for item in document["paths"].values():
         for operation in item.values():
@@ -67,7 +72,9 @@ def _complete_operation(operation: Document) -> None:
     _drop_default_422(responses)
     responses["500"] = describe_answer("internal_error")
     for status, response in responses.items():
-        response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in _headers(operation, status)}
+        response["headers"] = {
+            name: {"$ref": f"#/components/headers/{name}"} for name in _headers(operation, status)
+        }
 
 
 def _security(operation: Document) -> list[dict[str, list[str]]]:
@@ -79,10 +86,14 @@ def _security(operation: Document) -> list[dict[str, list[str]]]:
 def _headers(operation: Document, status: str) -> list[str]:
     if status < "400" or operation["operationId"] == "read_readiness":
         return ["x-ms-request-id"] + (["ETag"] if operation["operationId"] in WITH_ETAG else [])
-    return ["x-ms-request-id", "x-ms-error-code"] + (["Retry-After"] if status in {"409", "503"} else [])
+    return ["x-ms-request-id", "x-ms-error-code"] + (
+        ["Retry-After"] if status in {"409", "503"} else []
+    )
 
 
 def _drop_default_422(responses: Document) -> None:
-    schema = responses.get("422", {}).get("content", {}).get("application/json", {}).get("schema", {})
+    schema = (
+        responses.get("422", {}).get("content", {}).get("application/json", {}).get("schema", {})
+    )
     if schema.get("$ref", "").endswith("/HTTPValidationError"):
         del responses["422"]

@@ -15,12 +15,18 @@ Value = TypeVar("Value", str, int)
 
 MAX_PAGE = 100
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many at most")]
-Cursor = Annotated[str | None, Query(max_length=1000, description="From a next_link; do not make one")]
+Cursor = Annotated[
+    str | None, Query(max_length=1000, description="From a next_link; do not make one")
+]
 
 
 def write_cursor(place: Mapping[str, str | int]) -> str:
     """The cursor of a place."""
-    return base64.urlsafe_b64encode(json.dumps(dict(place), separators=(",", ":")).encode()).decode().rstrip("=")
+    return (
+        base64.urlsafe_b64encode(json.dumps(dict(place), separators=(",", ":")).encode())
+        .decode()
+        .rstrip("=")
+    )
 
 
 def read_cursor(cursor: str, names: Mapping[str, type[Value]]) -> dict[str, Value]:
@@ -35,7 +41,9 @@ def read_cursor(cursor: str, names: Mapping[str, type[Value]]) -> dict[str, Valu
         place = None
     if not isinstance(place, dict) or place.keys() != names.keys():
         raise InvalidRequest("The cursor is not from a next_link of this list", target="cursor")
-    if not all(type(place[name]) is kind and _is_exact(place[name]) for name, kind in names.items()):
+    if not all(
+        type(place[name]) is kind and _is_exact(place[name]) for name, kind in names.items()
+    ):
         raise InvalidRequest("The cursor is not from a next_link of this list", target="cursor")
     return place
 

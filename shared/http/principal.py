@@ -87,7 +87,9 @@ class KeyAuthenticator:
     async def authenticate(self, request: Request) -> Principal:
         """Take the header's word, but only from the Functions host: nobody else has looked at a key."""
         if not getattr(request.state, "invocation_id", None):
-            raise Forbidden("AUTH_MODE=key is served by the Functions host only, which checks the key")
+            raise Forbidden(
+                "AUTH_MODE=key is served by the Functions host only, which checks the key"
+            )
         return Principal(_named_user(request), actor="key")
 
 
@@ -120,10 +122,14 @@ class EntraAuthenticator:
         app = str(claims.get("azp", ""))
         roles = claims.get("roles", ())
         if app not in self._apps or not isinstance(roles, list) or ACT_ON_BEHALF not in roles:
-            raise Forbidden(f"This app may not act for users: it needs the role {ACT_ON_BEHALF} and to be allowed")
+            raise Forbidden(
+                f"This app may not act for users: it needs the role {ACT_ON_BEHALF} and to be allowed"
+            )
         named = _header_user(request)
         if named is None:
-            raise PrincipalRequired(f"An app says for which user it acts: send the header {USER_HEADER}")
+            raise PrincipalRequired(
+                f"An app says for which user it acts: send the header {USER_HEADER}"
+            )
         return Principal(_make_user(f"{claims['tid']}.{named.value}"), actor=app)
 
     async def _verify(self, token: str) -> dict[str, Any]:
@@ -148,7 +154,9 @@ def _named_user(request: Request) -> UserId:
 def _header_user(request: Request) -> UserId | None:
     given = request.headers.getlist(USER_HEADER)
     if len(given) > 1:
-        raise PrincipalRequired(f"Say once who the user is: the header {USER_HEADER} came twice", target=USER_HEADER)
+        raise PrincipalRequired(
+            f"Say once who the user is: the header {USER_HEADER} came twice", target=USER_HEADER
+        )
     return _make_user(given[0]) if given else None
 
 

@@ -17,16 +17,23 @@ from shared.telemetry.notes import current_notes
 
 PING_SECONDS = 15.0  # load balancers close what is idle for some minutes
 PING = b": ping\n\n"
-HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nobody between may hold events back
+HEADERS = {
+    "Cache-Control": "no-cache",
+    "X-Accel-Buffering": "no",
+}  # nobody between may hold events back
 
 
-def stream_events(stream: TurnStream, first: StreamEvent, meter: Meter, request_id: str) -> StreamingResponse:
+def stream_events(
+    stream: TurnStream, first: StreamEvent, meter: Meter, request_id: str
+) -> StreamingResponse:
     """The response whose body is the turn's events, as they happen."""
     body = _render(stream, first, meter, request_id)
     return StreamingResponse(body, media_type="text/event-stream", headers=HEADERS)
 
 
-async def _render(stream: TurnStream, first: StreamEvent, meter: Meter, request_id: str) -> AsyncIterator[bytes]:
+async def _render(
+    stream: TurnStream, first: StreamEvent, meter: Meter, request_id: str
+) -> AsyncIterator[bytes]:
     finished = False
     try:
         event = first
@@ -40,9 +47,15 @@ async def _render(stream: TurnStream, first: StreamEvent, meter: Meter, request_
             event = heard
     except Exception as failed:  # noqa: BLE001 - the status is sent; the reader learns it by an event
         finished = True
-        error = describe(failed) if isinstance(failed, KeepsakeError) else describe_unexpected(failed, request_id)
+        error = (
+            describe(failed)
+            if isinstance(failed, KeepsakeError)
+            else describe_unexpected(failed, request_id)
+        )
         current_notes().stream_ended = error.code
-        yield format_sse_event(event="error", data_str=json.dumps({"error": error.model_dump(exclude_none=True)}))
+        yield format_sse_event(
+            event="error", data_str=json.dumps({"error": error.model_dump(exclude_none=True)})
+        )
     finally:
         notes = current_notes()
         notes.stream_ended = notes.stream_ended or "left"
@@ -66,6 +79,8 @@ def _encode(event: StreamEvent, meter: Meter) -> bytes:
         case Delta(text):
             return format_sse_event(event="delta", data_str=json.dumps({"text": text}))
         case Finished(answer, replaced):
-            done = ChatAnswer.of(answer, meter).model_dump(mode="json", exclude_none=True) | {"replaced": replaced}
+            done = ChatAnswer.of(answer, meter).model_dump(mode="json", exclude_none=True) | {
+                "replaced": replaced
+            }
             return format_sse_event(event="done", data_str=json.dumps(done))
     assert_never(event)

@@ -10,7 +10,9 @@ from fastapi.routing import APIRoute
 
 from shared.domain.errors import InvalidRequest
 
-MAX_DEPTH = 32  # preferences and metadata are shallow; parsers of the stores behind us differ beyond this
+MAX_DEPTH = (
+    32  # preferences and metadata are shallow; parsers of the stores behind us differ beyond this
+)
 MAX_EXACT_INTEGER = 2**53  # Cosmos keeps numbers as doubles
 
 
@@ -46,7 +48,9 @@ class StrictRoute(APIRoute):
         inner = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
-            if self.body_field is not None and not _is_json(request.headers.get("content-type", "")):
+            if self.body_field is not None and not _is_json(
+                request.headers.get("content-type", "")
+            ):
                 message = "Send the body with the header content-type: application/json"
                 raise InvalidRequest(message, target="content-type")
             return await inner(_StrictRequest(request.scope, request.receive))
@@ -61,7 +65,9 @@ class _StrictRequest(Request):
 
 def _is_json(media_type: str) -> bool:
     name = media_type.partition(";")[0].strip().lower()
-    return name == "application/json" or (name.startswith("application/") and name.endswith("+json"))
+    return name == "application/json" or (
+        name.startswith("application/") and name.endswith("+json")
+    )
 
 
 def _refuse(why: str) -> NoReturn:

@@ -19,7 +19,9 @@ class TokenVerifier:
         self._authority = settings.entra_authority
         self._audience = settings.entra_audience
         self._tenants = frozenset(settings.entra_tenant_ids)
-        self._keys = jwt.PyJWKClient(f"{self._authority}/common/discovery/v2.0/keys", lifespan=KEYS_LIVE, timeout=3)
+        self._keys = jwt.PyJWKClient(
+            f"{self._authority}/common/discovery/v2.0/keys", lifespan=KEYS_LIVE, timeout=3
+        )
 
     def verify(self, token: str) -> dict[str, Any]:
         """The claims of a valid token.
@@ -40,9 +42,13 @@ class TokenVerifier:
                 options={"require": ["exp", "iss", "aud", "tid", "oid"]},
             )
         except jwt.PyJWKClientConnectionError as down:
-            raise StoreUnavailable("Entra ID's signing keys cannot be read; try again", retry_after=5) from down
+            raise StoreUnavailable(
+                "Entra ID's signing keys cannot be read; try again", retry_after=5
+            ) from down
         except jwt.PyJWTError as invalid:
-            raise PrincipalRequired("The token is not valid here; get a new one for this API") from invalid
+            raise PrincipalRequired(
+                "The token is not valid here; get a new one for this API"
+            ) from invalid
         return claims
 
     def _allowed_tenant(self, token: str) -> str:

@@ -49,7 +49,9 @@ OpenedTurn = CachedSession | LeaseHeld | LeaseConflict
 class SessionCache(Protocol):
     """The running session, one round trip away. It may be stale, empty or away; it only saves time."""
 
-    async def open_turn(self, user: UserId, session: SessionId, request: LeaseRequest) -> OpenedTurn:
+    async def open_turn(
+        self, user: UserId, session: SessionId, request: LeaseRequest
+    ) -> OpenedTurn:
         """Take the lease of a turn and read the session. Twice is harmless: it is the same owner's lease.
 
         Raises:
@@ -57,7 +59,9 @@ class SessionCache(Protocol):
         """
         ...
 
-    async def close_turn(self, user: UserId, turn: Turn, owner: str, window: Sequence[Turn] | None) -> None:
+    async def close_turn(
+        self, user: UserId, turn: Turn, owner: str, window: Sequence[Turn] | None
+    ) -> None:
         """Add a committed turn, or replace all by window and turn, and drop the lease.
 
         Twice is harmless: what is there, or ahead, stays. A session that was forgotten is not brought back.

@@ -51,15 +51,21 @@ class SessionStore(Protocol):
         """The header, or None; expired headers are not there."""
         ...
 
-    async def open_session(self, user: UserId, session: SessionId, agent_id: str | None, now: datetime) -> None:
+    async def open_session(
+        self, user: UserId, session: SessionId, agent_id: str | None, now: datetime
+    ) -> None:
         """Make an empty header unless there is one. Twice is harmless: the second create is refused by its id."""
         ...
 
-    async def list_headers(self, user: UserId, after: HeaderCursor | None, limit: int) -> Sequence[Header]:
+    async def list_headers(
+        self, user: UserId, after: HeaderCursor | None, limit: int
+    ) -> Sequence[Header]:
         """Sessions with at least one turn, newest first, of the user's current epoch."""
         ...
 
-    async def change_header(self, user: UserId, header: Header, change: HeaderChange) -> Header | None:
+    async def change_header(
+        self, user: UserId, header: Header, change: HeaderChange
+    ) -> Header | None:
         """Set the changeable fields if the header is still at this etag; None when it is not.
 
         Twice is harmless: the same values are set again.

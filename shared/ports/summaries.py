@@ -64,7 +64,9 @@ class SummaryStore(Protocol):
         """
         ...
 
-    async def await_vectors(self, user: UserId, header: Header, from_seq: int, due_at: datetime) -> bool:
+    async def await_vectors(
+        self, user: UserId, header: Header, from_seq: int, due_at: datetime
+    ) -> bool:
         """Say from which turn on vectors are missing, and when to try again; False as `keep`.
 
         Twice is harmless, as `keep`.

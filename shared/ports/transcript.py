@@ -24,7 +24,9 @@ class TranscriptStore(Protocol):
         """
         ...
 
-    async def read_turn(self, user: UserId, session: SessionId, gen: Gen, turn_id: TurnId) -> Turn | None:
+    async def read_turn(
+        self, user: UserId, session: SessionId, gen: Gen, turn_id: TurnId
+    ) -> Turn | None:
         """One turn by its id."""
         ...
 

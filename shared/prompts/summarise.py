@@ -3,7 +3,14 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, JsonValue, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    JsonValue,
+    StringConstraints,
+)
 
 from shared.domain.summaries import MAX_SUMMARY_CHARS, MAX_TITLE_CHARS
 
@@ -32,7 +39,9 @@ class SummaryAnswer(BaseModel):
         StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TITLE_CHARS),
         AfterValidator(_one_line),
     ]
-    summary: Annotated[_Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_SUMMARY_CHARS)]
+    summary: Annotated[
+        _Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_SUMMARY_CHARS)
+    ]
 
 
 def answer_schema() -> dict[str, JsonValue]:

@@ -10,7 +10,14 @@ from weakref import WeakValueDictionary
 from shared.domain.errors import SessionErased, StoreUnavailable, TurnConflict
 from shared.domain.ids import Gen, SessionId, UserId
 from shared.domain.turns import Header, Turn
-from shared.ports.commits import AlreadyThere, CommitOutcome, Committed, Draft, HeaderMoved, OutcomeUnknown
+from shared.ports.commits import (
+    AlreadyThere,
+    CommitOutcome,
+    Committed,
+    Draft,
+    HeaderMoved,
+    OutcomeUnknown,
+)
 from shared.ports.sessions import SessionStore
 from shared.ports.transcript import TranscriptStore
 from shared.telemetry.metrics import count_conflict
@@ -39,7 +46,9 @@ class Commits:
         """Take the stores; gates of sessions live as long as somebody waits at them."""
         self._sessions = sessions
         self._transcript = transcript
-        self._gates: WeakValueDictionary[tuple[UserId, SessionId, Gen], _Gate] = WeakValueDictionary()
+        self._gates: WeakValueDictionary[tuple[UserId, SessionId, Gen], _Gate] = (
+            WeakValueDictionary()
+        )
 
     async def commit(self, user: UserId, header: Header, draft: Draft) -> Settled:
         """Store the turn with the next free seq, however many others commit meanwhile.
@@ -54,14 +63,20 @@ class Commits:
         async with gate.lock:
             if gate.store_hangs:
                 raise _unknown()
-            header = gate.newest if gate.newest and gate.newest.turn_count > header.turn_count else header
+            header = (
+                gate.newest
+                if gate.newest and gate.newest.turn_count > header.turn_count
+                else header
+            )
             tries = 0
             while True:
                 placed = draft.at(header.turn_count + 1)
                 expires_at = max(drafted.expires_at, header.expires_at or drafted.expires_at)
                 match await self._commit_once(user, placed, expires_at):
                     case Committed():
-                        gate.newest = replace(header, turn_count=placed.turn.seq, expires_at=expires_at)
+                        gate.newest = replace(
+                            header, turn_count=placed.turn.seq, expires_at=expires_at
+                        )
                         return Settled(placed.turn, replayed=False)
                     case AlreadyThere():
                         return await self._find_committed(user, drafted)
@@ -74,7 +89,9 @@ class Commits:
                 tries += 1
                 await asyncio.sleep(random.uniform(0, min(MAX_JITTER, 0.005 * 2**tries)))  # noqa: S311 - jitter
 
-    async def _commit_once(self, user: UserId, placed: Draft, expires_at: datetime) -> CommitOutcome:
+    async def _commit_once(
+        self, user: UserId, placed: Draft, expires_at: datetime
+    ) -> CommitOutcome:
         try:
             async with asyncio.timeout(STORE_SECONDS):
                 outcome = await self._transcript.commit_turn(user, placed, expires_at)
@@ -116,16 +133,22 @@ def replay(stored: Turn, body_hash: str) -> Settled:
 
 def conflict() -> TurnConflict:
     """One turn id is one body."""
-    return TurnConflict("This turn_id was sent before with another body; use a new turn_id", target="turn_id")
+    return TurnConflict(
+        "This turn_id was sent before with another body; use a new turn_id", target="turn_id"
+    )
 
 
 def _unknown() -> StoreUnavailable:
-    return StoreUnavailable("The turn may or may not be stored; send the same request again", retry_after=1)
+    return StoreUnavailable(
+        "The turn may or may not be stored; send the same request again", retry_after=1
+    )
 
 
 def erased() -> SessionErased:
     """The session of this turn is no more."""
-    return SessionErased("The session was erased meanwhile and nothing is stored; send again to begin a new one")
+    return SessionErased(
+        "The session was erased meanwhile and nothing is stored; send again to begin a new one"
+    )
 
 
 class _Gate:

@@ -32,7 +32,9 @@ RUN_SECONDS = 60.0  # of one session in one run; what is left is queued again
 TURNS_AT_A_TIME = 100
 WRITE_TRIES = 5
 MAX_ATTEMPTS = 5
-VECTORS_DELAY = timedelta(hours=1)  # until the embedding model is asked again; meanwhile words find what was said
+VECTORS_DELAY = timedelta(
+    hours=1
+)  # until the embedding model is asked again; meanwhile words find what was said
 FIRST_DELAY = timedelta(minutes=5)  # after a failure; three times as long after each further one
 
 
@@ -104,7 +106,9 @@ class Consolidation:
         except Exception as failed:  # noqa: BLE001 - a session that always fails must not come back for ever (F24)
             log_failure("consolidation_failed", failed)
             if not last_delivery:
-                await self._fail(job, failed.code if isinstance(failed, KeepsakeError) else type(failed).__name__)
+                await self._fail(
+                    job, failed.code if isinstance(failed, KeepsakeError) else type(failed).__name__
+                )
             return
         if not done:
             await self._jobs.put(job)
@@ -116,8 +120,13 @@ class Consolidation:
                 return await self._consolidate_all(user, header)
         except TimeoutError as late:
             behind = header.consolidated_seq < header.turn_count
-            if behind and (await self._reread(user, header)).consolidated_seq == header.consolidated_seq:
-                raise ModelUnavailable("Summarising took too long; send again", retry_after=2) from late
+            if (
+                behind
+                and (await self._reread(user, header)).consolidated_seq == header.consolidated_seq
+            ):
+                raise ModelUnavailable(
+                    "Summarising took too long; send again", retry_after=2
+                ) from late
             return False
 
     async def _consolidate_all(self, user: UserId, header: Header) -> bool:
@@ -157,7 +166,9 @@ class Consolidation:
     async def _consolidate_piece(self, user: UserId, header: Header, upto: int) -> Header:
         """Summarise what comes next and commit it; the header afterwards."""
         after, gen = header.consolidated_seq, header.gen
-        turns = await self._transcript.list_turns(user, header.session_id, gen, after, TURNS_AT_A_TIME)
+        turns = await self._transcript.list_turns(
+            user, header.session_id, gen, after, TURNS_AT_A_TIME
+        )
         piece = self._summariser.cut(turns, upto)
         summary = await self._summariser.summarise(header.summary, piece, after + 1)
         for _ in range(WRITE_TRIES):
@@ -170,7 +181,10 @@ class Consolidation:
             header = await self._reread(user, header)
             if header.consolidated_seq != after:
                 return header  # somebody else did it: theirs stands, ours is thrown away
-        raise Busy("The session is written to faster than it can be consolidated; send again", retry_after=1)
+        raise Busy(
+            "The session is written to faster than it can be consolidated; send again",
+            retry_after=1,
+        )
 
     async def _fail(self, job: ConsolidationJob, reason: str) -> None:
         """Write a failure down: due again later and later, after five in a row parked."""
@@ -179,7 +193,11 @@ class Consolidation:
             if header is None or header.consolidated_seq >= header.turn_count:
                 return
             attempts = header.attempts + 1
-            again = self._clock.now() + FIRST_DELAY * 3 ** (attempts - 1) if attempts < MAX_ATTEMPTS else None
+            again = (
+                self._clock.now() + FIRST_DELAY * 3 ** (attempts - 1)
+                if attempts < MAX_ATTEMPTS
+                else None
+            )
             if await self._summaries.postpone(job.user, header, Failure(again, attempts, reason)):
                 if again is None:
                     count_parked(reason)

@@ -46,7 +46,9 @@ class Contexts:
         said = question.said(now)
         above = [Message(role="system", content=text, at=now) for text in system]
         wanted = question.memory_tokens and opened.preferences.memory_enabled
-        with self._recall.searching(user, (question.message or "") if wanted else "", asked_text(said)) as search:
+        with self._recall.searching(
+            user, (question.message or "") if wanted else "", asked_text(said)
+        ) as search:
             yield Gathering(question, opened, above, said, search, self._tokens)
 
 
@@ -76,7 +78,9 @@ class Gathering:
         Raises:
             InvalidRequest: it is about a tool's result that no call asked for.
         """
-        history = select_history(self._opened.window, self._question.history_tokens, self._tokens.count)
+        history = select_history(
+            self._opened.window, self._question.history_tokens, self._tokens.count
+        )
         recalled = await self._search.finish(self._opened.header, history)
         prompt = build_prompt(
             system=self._system,

@@ -33,7 +33,9 @@ PROMPT = "chat.v1"
 TURN_SECONDS = 60.0  # the whole of a turn
 STREAM_SECONDS = 180.0  # the whole of a turn that is read as it is written
 FIRST_TOKEN_SECONDS = 15.0  # of a stream
-CONSOLIDATED_EVERY = 10  # turns of a session that goes on: what leaves the history is in its summary by then
+CONSOLIDATED_EVERY = (
+    10  # turns of a session that goes on: what leaves the history is in its summary by then
+)
 RENEW_AFTER = timedelta(days=1)  # preferences live on with use, written at most daily
 
 
@@ -75,7 +77,9 @@ class Conversation:
         task = self._start(self._ask(user, question))
         done, _ = await asyncio.wait({task}, timeout=patience)
         if not done:
-            raise TurnInProgress("The turn goes on; send it again to collect its answer", retry_after=1)
+            raise TurnInProgress(
+                "The turn goes on; send it again to collect its answer", retry_after=1
+            )
         return await task
 
     def stream(self, user: UserId, question: Question) -> TurnStream:
@@ -96,7 +100,9 @@ class Conversation:
         """
         if stored_size(messages) > MAX_TURN_BYTES:
             raise TooLarge(f"A turn may have {MAX_TURN_BYTES} bytes of messages", target="messages")
-        async with _deadline(TURN_SECONDS):  # an import sends many at once, and they queue as chat turns do
+        async with _deadline(
+            TURN_SECONDS
+        ):  # an import sends many at once, and they queue as chat turns do
             opened = await self._protocol.open(user, asked, self._clock.now())
             if isinstance(opened, Settled):
                 return _counted(opened)
@@ -130,7 +136,9 @@ class Conversation:
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # for those who no longer wait
+        task.add_done_callback(
+            lambda done: done.cancelled() or done.exception()
+        )  # for those who no longer wait
         return task
 
     async def _take(self, user: UserId, question: Question, seconds: float, hear: Hear) -> Answer:
@@ -145,7 +153,9 @@ class Conversation:
                 system = [text for text in (read_prompt(PROMPT), question.instructions) if text]
                 async with self._protocol.holding(user, asked):
                     with self._contexts.gathering(user, question, opened, system) as gathering:
-                        return await self._take_opened(user, question, asked, opened, gathering, hear, timings)
+                        return await self._take_opened(
+                            user, question, asked, opened, gathering, hear, timings
+                        )
 
     async def _take_opened(
         self,
@@ -161,11 +171,15 @@ class Conversation:
             given = await gathering.finish()
         time_retrieval(timings.seconds, cold=opened.cold)
         left = asked.seconds - STORE_SECONDS - timings.seconds
-        request = ChatRequest(given.prompt.messages, question.tools, question.model, FIRST_TOKEN_SECONDS, left)
+        request = ChatRequest(
+            given.prompt.messages, question.tools, question.model, FIRST_TOKEN_SECONDS, left
+        )
         with timings.stage("model"):
             heard = await hear_in_time(hear, request, given.prompt.context)
         with timings.stage("commit"):
-            committing = self._commit(user, asked, opened, gathering.said, heard, gathering.vector())
+            committing = self._commit(
+                user, asked, opened, gathering.said, heard, gathering.vector()
+            )
             settled, _ = await asyncio.gather(committing, self._renew(user, opened))
         if settled.replayed:
             return _answer(settled, (), timings)
@@ -195,7 +209,9 @@ class Conversation:
         renewed = self._clock.now() + self._retention.turns
         expires_at = opened.preferences_expire_at
         if expires_at and renewed - expires_at > RENEW_AFTER:
-            with suppress(StoreUnavailable, Busy):  # the next turn renews them; this one must not fail for it
+            with suppress(
+                StoreUnavailable, Busy
+            ):  # the next turn renews them; this one must not fail for it
                 await self._preferences.renew(user, renewed)
 
 
@@ -205,7 +221,9 @@ async def _deadline(seconds: float) -> AsyncIterator[None]:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError as late:
-        raise Busy("The turn could not be stored in time; send the same request again", retry_after=1) from late
+        raise Busy(
+            "The turn could not be stored in time; send the same request again", retry_after=1
+        ) from late
 
 
 def _counted(settled: Settled) -> Settled:
@@ -217,5 +235,7 @@ def _counted(settled: Settled) -> Settled:
 def _answer(settled: Settled, context: Sequence[ContextEntry], timings: Timings) -> Answer:
     turn = _counted(settled).turn
     if turn.status is TurnStatus.REFUSED:
-        raise ContentFiltered("The model's provider refused this message; the turn is kept as refused")
+        raise ContentFiltered(
+            "The model's provider refused this message; the turn is kept as refused"
+        )
     return Answer(turn, settled.replayed, context, settled.degraded, timings.stages)

@@ -16,7 +16,9 @@ from shared.services.last_times import LastTimes
 from shared.telemetry import log_failure, names
 from shared.telemetry.spans import memory_span
 
-GRAVE_REST = timedelta(minutes=5)  # longer than any request or late message of the gen can live (182 s)
+GRAVE_REST = timedelta(
+    minutes=5
+)  # longer than any request or late message of the gen can live (182 s)
 WRITE_TRIES = 5
 DUE_AT_A_TIME = 8  # sweeps running side by side in one timer run
 
@@ -25,7 +27,12 @@ class Deletions:
     """Deletes sessions: what a user asks for, and what is left of it for the timer."""
 
     def __init__(
-        self, sessions: SessionStore, graves: SessionGraves, cache: SessionCache, last_times: LastTimes, clock: Clock
+        self,
+        sessions: SessionStore,
+        graves: SessionGraves,
+        cache: SessionCache,
+        last_times: LastTimes,
+        clock: Clock,
     ) -> None:
         """Take the stores that have something of a session."""
         self._sessions = sessions
@@ -51,7 +58,9 @@ class Deletions:
         due = await self._graves.find_due(self._clock.now())
         turnstile = asyncio.Semaphore(DUE_AT_A_TIME)
         closing = (self._close(grave, turnstile) for grave in due)
-        failed = [one for one in await asyncio.gather(*closing, return_exceptions=True) if one is not None]
+        failed = [
+            one for one in await asyncio.gather(*closing, return_exceptions=True) if one is not None
+        ]
         for error in failed:
             log_failure("grave_not_swept", error)  # it stays due: the next run tries again
         return len(due) - len(failed)
@@ -77,7 +86,9 @@ class Deletions:
                 return
             check_etag(again, if_match)
             header = again
-        raise StoreUnavailable("The session is written to faster than it can be deleted; send again", retry_after=1)
+        raise StoreUnavailable(
+            "The session is written to faster than it can be deleted; send again", retry_after=1
+        )
 
     async def _close(self, grave: Grave, turnstile: asyncio.Semaphore) -> None:
         async with turnstile:
@@ -94,4 +105,6 @@ class Deletions:
         try:
             await self._cache.forget(user, session)
         except CacheUnavailable as away:
-            raise StoreUnavailable("A copy in the session cache cannot be reached yet; send again") from away
+            raise StoreUnavailable(
+                "A copy in the session cache cannot be reached yet; send again"
+            ) from away

@@ -49,12 +49,19 @@ def draft_turn(
 
 
 def _turn(
-    asked: Asked, opened: Opened, said: Sequence[Message], heard: Heard, now: datetime, expires_at: datetime
+    asked: Asked,
+    opened: Opened,
+    said: Sequence[Message],
+    heard: Heard,
+    now: datetime,
+    expires_at: datetime,
 ) -> Turn:
     messages, reply = tuple(said), heard.reply
     is_found = opened.preferences.memory_enabled and heard.status is not TurnStatus.REFUSED
     if reply:
-        messages += (Message(role="assistant", content=reply.text, tool_calls=reply.tool_calls, at=now),)
+        messages += (
+            Message(role="assistant", content=reply.text, tool_calls=reply.tool_calls, at=now),
+        )
     return Turn(
         session_id=asked.session,
         gen=opened.header.gen,

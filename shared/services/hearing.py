@@ -36,13 +36,17 @@ async def hear_in_time(hear: Hear, request: ChatRequest, context: Sequence[Conte
     except ContentFiltered:
         return Heard(None, TurnStatus.REFUSED)
     except TimeoutError as late:
-        raise ModelUnavailable("The model took too long; send the same request again", retry_after=2) from late
+        raise ModelUnavailable(
+            "The model took too long; send the same request again", retry_after=2
+        ) from late
 
 
 class Retelling:
     """Tells a reader what the model says while it says it."""
 
-    def __init__(self, model: ChatModel, stream: TurnStream, session: SessionId, turn_id: TurnId) -> None:
+    def __init__(
+        self, model: ChatModel, stream: TurnStream, session: SessionId, turn_id: TurnId
+    ) -> None:
         """Begin with nothing told of this turn."""
         self._model = model
         self._stream = stream
@@ -65,7 +69,9 @@ class Retelling:
                 self._pieces.append(part)
                 await self._stream.send(Delta(part))
         if not self._pieces:
-            raise ModelUnavailable("Nobody waited for the answer, and none had come; send the same request again")
+            raise ModelUnavailable(
+                "Nobody waited for the answer, and none had come; send the same request again"
+            )
         return Heard(ChatReply("".join(self._pieces), "interrupted"), TurnStatus.INTERRUPTED)
 
     async def finish(self, answer: Answer) -> None:

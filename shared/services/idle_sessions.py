@@ -11,14 +11,18 @@ from shared.ports.summaries import DueSession, ParkedSession, SummaryStore
 from shared.telemetry import log_event
 
 RUN_SECONDS = 240.0  # of one run of the timer, which comes every five minutes
-MAX_WAITING = 5000  # jobs on the queue: whoever works on them has enough, and would get every one twice
+MAX_WAITING = (
+    5000  # jobs on the queue: whoever works on them has enough, and would get every one twice
+)
 SENDERS = 32
 
 
 class IdleSessions:
     """Asks Cosmos DB what is due and puts it on the queue. Twice, or by two timers, is harmless: jobs are."""
 
-    def __init__(self, sessions: SessionStore, summaries: SummaryStore, jobs: JobQueue, clock: Clock) -> None:
+    def __init__(
+        self, sessions: SessionStore, summaries: SummaryStore, jobs: JobQueue, clock: Clock
+    ) -> None:
         """Take the ports."""
         self._sessions = sessions
         self._summaries = summaries
@@ -64,7 +68,11 @@ class IdleSessions:
         revived = await self._jobs.revive()
         for parked in await self.list_parked():
             header = await self._sessions.read_header(parked.job.user, parked.job.session)
-            if header and header.parked and await self._summaries.postpone(parked.job.user, header, None):
+            if (
+                header
+                and header.parked
+                and await self._summaries.postpone(parked.job.user, header, None)
+            ):
                 revived += 1
         return revived
 
@@ -79,4 +87,9 @@ class IdleSessions:
 
 
 def _report(queued: int, waiting: int, now: datetime, oldest: datetime) -> None:
-    log_event("due_sessions", queued=queued, waiting=waiting, oldest_seconds=round((now - oldest).total_seconds()))
+    log_event(
+        "due_sessions",
+        queued=queued,
+        waiting=waiting,
+        oldest_seconds=round((now - oldest).total_seconds()),
+    )

@@ -26,7 +26,11 @@ class LastTimes:
     """
 
     def __init__(
-        self, preferences: PreferenceStore, sessions: SessionStore, clock: Clock, retention: timedelta
+        self,
+        preferences: PreferenceStore,
+        sessions: SessionStore,
+        clock: Clock,
+        retention: timedelta,
     ) -> None:
         """Take the stores and how long preferences live without use."""
         self._preferences = preferences
@@ -68,11 +72,15 @@ class LastTimes:
                 return
         raise _lost_races()
 
-    async def _write(self, user: UserId, stored: StoredPreferences, epoch: int, times: tuple[LastTime, ...]) -> bool:
+    async def _write(
+        self, user: UserId, stored: StoredPreferences, epoch: int, times: tuple[LastTime, ...]
+    ) -> bool:
         """Write on the version that was read; a lost race is followed by a pause, in which others get through."""
         preferences = stored.preferences if stored.epoch == epoch else Preferences()
         expires_at = self._clock.now() + self._retention
-        changed = replace(stored, preferences=preferences, epoch=epoch, expires_at=expires_at, last_times=times)
+        changed = replace(
+            stored, preferences=preferences, epoch=epoch, expires_at=expires_at, last_times=times
+        )
         if await self._preferences.write(user, changed):
             return True
         await asyncio.sleep(random.uniform(0, PAUSE_SECONDS))  # noqa: S311 - no secret

@@ -30,11 +30,15 @@ class MissingVectors:
             return True
         lost = 0
         for _ in range(BATCHES):
-            missing = await self._store.find_unembedded(user, header, self._embedder.model, after_seq)
+            missing = await self._store.find_unembedded(
+                user, header, self._embedder.model, after_seq
+            )
             if not missing:
                 return True
             vectors = await self._embedder.embed([turn.text for turn in missing])
-            lost += not await self._store.keep_vectors(user, header, dict(zip(missing, vectors, strict=True)))
+            lost += not await self._store.keep_vectors(
+                user, header, dict(zip(missing, vectors, strict=True))
+            )
             if lost == LOST_BATCHES:
                 raise Contended("Turns are changed faster than they get their vectors")
         return False

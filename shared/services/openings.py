@@ -81,6 +81,8 @@ class Reading:
             cold=cold,
             preferences=stored.preferences if fresh else Preferences(),
             preferences_expire_at=stored.expires_at if fresh else None,
-            last_times=newest_times(stored.last_times, self.now, apart_from=header.session_id) if fresh else (),
+            last_times=newest_times(stored.last_times, self.now, apart_from=header.session_id)
+            if fresh
+            else (),
             degraded=() if self.cached else (CACHE_AWAY,),
         )

@@ -20,7 +20,9 @@ WRITE_TRIES = 5
 class UserPreferences:
     """One object per user, written under the version that was read, so that no write is lost."""
 
-    def __init__(self, store: PreferenceStore, users: UserStore, clock: Clock, retention: timedelta) -> None:
+    def __init__(
+        self, store: PreferenceStore, users: UserStore, clock: Clock, retention: timedelta
+    ) -> None:
         """Take the ports and how long preferences live without use."""
         self._store = store
         self._users = users
@@ -32,7 +34,9 @@ class UserPreferences:
         stored, _ = await self._read_current(user)
         return stored.preferences
 
-    async def replace(self, user: UserId, body: Mapping[str, JsonValue], if_match: str | None) -> Preferences:
+    async def replace(
+        self, user: UserId, body: Mapping[str, JsonValue], if_match: str | None
+    ) -> Preferences:
         """Set the whole object. Twice is harmless: it is the same object.
 
         Raises:
@@ -40,7 +44,9 @@ class UserPreferences:
         """
         return await self._write(user, if_match, lambda current, now: current.replaced(body, now))
 
-    async def merge(self, user: UserId, patch: Mapping[str, JsonValue], if_match: str | None) -> Preferences:
+    async def merge(
+        self, user: UserId, patch: Mapping[str, JsonValue], if_match: str | None
+    ) -> Preferences:
         """Apply a JSON merge patch to what is stored at that moment. Twice is harmless: merging is idempotent.
 
         Raises:
@@ -68,7 +74,10 @@ class UserPreferences:
         return await self._store.delete(user, stored.version or "")
 
     async def _write(
-        self, user: UserId, if_match: str | None, change: Callable[[Preferences, datetime], Preferences]
+        self,
+        user: UserId,
+        if_match: str | None,
+        change: Callable[[Preferences, datetime], Preferences],
     ) -> Preferences:
         for _ in range(WRITE_TRIES):
             stored, epoch = await self._read_current(user)
@@ -77,7 +86,9 @@ class UserPreferences:
             if changed.etag == stored.preferences.etag:
                 return stored.preferences  # a repeat after a lost answer: what it asks for is so
             _check_etag(stored.preferences, if_match)
-            written = replace(stored, preferences=changed, epoch=epoch, expires_at=now + self._retention)
+            written = replace(
+                stored, preferences=changed, epoch=epoch, expires_at=now + self._retention
+            )
             if await self._store.write(user, written):
                 return changed
         raise _lost_races()

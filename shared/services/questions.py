@@ -50,5 +50,12 @@ class Question:
 
     def said(self, at: datetime) -> list[Message]:
         """The messages of this turn so far."""
-        results = [Message(role="tool", content=r.content, tool_call_id=r.tool_call_id, at=at) for r in self.results]
-        return results if self.message is None else [*results, Message(role="user", content=self.message, at=at)]
+        results = [
+            Message(role="tool", content=r.content, tool_call_id=r.tool_call_id, at=at)
+            for r in self.results
+        ]
+        return (
+            results
+            if self.message is None
+            else [*results, Message(role="user", content=self.message, at=at)]
+        )

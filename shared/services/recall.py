@@ -96,7 +96,11 @@ class Search:
     def vector(self) -> Vector | None:
         """The vector of the message as it is stored, if it is there by now."""
         done = self._embedding
-        return done.result()[1] if done and done.done() and not done.cancelled() and not done.exception() else None
+        return (
+            done.result()[1]
+            if done and done.done() and not done.cancelled() and not done.exception()
+            else None
+        )
 
     def give_up(self) -> None:
         """Stop what still runs. Twice is harmless."""
@@ -111,7 +115,9 @@ class Search:
         parts = [part for part in (by_words, by_meaning) if part]
         await asyncio.wait(parts)  # each ends by itself when its time is over
         degraded = dict.fromkeys(_flag(failed) for part in parts if (failed := part.exception()))
-        hits = [hit for hit in rank(_found(by_words), _found(by_meaning)) if hit.turn.place not in known]
+        hits = [
+            hit for hit in rank(_found(by_words), _found(by_meaning)) if hit.turn.place not in known
+        ]
         usable = [hit for hit in hits if self._is_usable(hit.turn, header)]
         try:
             async with asyncio.timeout_at(self._ends_at):
@@ -121,7 +127,9 @@ class Search:
 
     def _start(self, work: Coroutine[None, None, Result]) -> asyncio.Task[Result]:
         task = asyncio.create_task(work)
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # for those that nobody asks for
+        task.add_done_callback(
+            lambda done: done.cancelled() or done.exception()
+        )  # for those that nobody asks for
         self._running.append(task)
         return task
 
@@ -132,7 +140,9 @@ class Search:
         async with asyncio.timeout_at(self._ends_at), self._means.let_in:
             return await self._means.index.find_by_words(self._user, self._words)
 
-    async def _find_by_meaning(self, embedding: asyncio.Task[Sequence[Vector]]) -> Sequence[FoundTurn]:
+    async def _find_by_meaning(
+        self, embedding: asyncio.Task[Sequence[Vector]]
+    ) -> Sequence[FoundTurn]:
         try:
             async with asyncio.timeout(EMBEDDING_SECONDS):
                 vectors = await asyncio.shield(embedding)
@@ -141,11 +151,17 @@ class Search:
         async with asyncio.timeout_at(self._ends_at), self._means.let_in:
             return await self._means.index.find_by_meaning(self._user, vectors[0])
 
-    async def _surround(self, hits: Sequence[Ranked], header: Header, known: set[Place]) -> Sequence[Ranked]:
+    async def _surround(
+        self, hits: Sequence[Ranked], header: Header, known: set[Place]
+    ) -> Sequence[Ranked]:
         if not hits:
             return ()
-        beside = await self._means.index.read_around(self._user, [hit.turn.place for hit in hits[:MAX_SURROUNDED]])
-        return surround(hits, [t for t in beside if t.place not in known and self._is_usable(t, header)])
+        beside = await self._means.index.read_around(
+            self._user, [hit.turn.place for hit in hits[:MAX_SURROUNDED]]
+        )
+        return surround(
+            hits, [t for t in beside if t.place not in known and self._is_usable(t, header)]
+        )
 
     def _is_usable(self, turn: FoundTurn, header: Header) -> bool:
         return turn.epoch == header.epoch and turn.expires_at > self._means.clock.now()

@@ -19,7 +19,9 @@ WRITE_TRIES = 5
 class SessionData:
     """Values by name. They go with their session, or earlier, at their own time."""
 
-    def __init__(self, sessions: SessionStore, values: SessionValues, clock: Clock, retention: timedelta) -> None:
+    def __init__(
+        self, sessions: SessionStore, values: SessionValues, clock: Clock, retention: timedelta
+    ) -> None:
         """Take the stores and how long a value lives that says nothing of it."""
         self._sessions = sessions
         self._values = values
@@ -39,7 +41,12 @@ class SessionData:
         return value
 
     async def write(
-        self, user: UserId, session: SessionId, name: DataName, value: JsonValue, ttl_seconds: int | None
+        self,
+        user: UserId,
+        session: SessionId,
+        name: DataName,
+        value: JsonValue,
+        ttl_seconds: int | None,
     ) -> SessionValue:
         """Set the value; a session that has not begun yet begins. Twice is harmless: it is set again.
 
@@ -47,12 +54,19 @@ class SessionData:
             TooLarge: the value passes 128 KB.
             Conflict: the session was deleted over and over meanwhile.
         """
-        if len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()) > MAX_VALUE_BYTES:
+        if (
+            len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+            > MAX_VALUE_BYTES
+        ):
             raise TooLarge(f"A value may have {MAX_VALUE_BYTES} bytes", target="value")
         for _ in range(WRITE_TRIES):
             header = await self._read_or_begin(user, session)
             now = self._clock.now()
-            lifetime = min(timedelta(seconds=ttl_seconds), self._retention) if ttl_seconds else self._retention
+            lifetime = (
+                min(timedelta(seconds=ttl_seconds), self._retention)
+                if ttl_seconds
+                else self._retention
+            )
             expires_at = now + lifetime
             if header and header.turn_count and header.expires_at:
                 expires_at = min(expires_at, header.expires_at)  # it goes with its session

@@ -20,7 +20,11 @@ class Sessions:
     """What a user may do with sessions; all of it is confined to the user's own partition."""
 
     def __init__(
-        self, store: SessionStore, transcript: TranscriptStore, users: UserStore, last_times: LastTimes
+        self,
+        store: SessionStore,
+        transcript: TranscriptStore,
+        users: UserStore,
+        last_times: LastTimes,
     ) -> None:
         """Take the ports, and what other sessions are told."""
         self._store = store
@@ -58,7 +62,9 @@ class Sessions:
         turns = await self._transcript.list_turns(user, session, header.gen, after_seq, limit)
         return turns, bool(turns) and turns[-1].seq < header.turn_count
 
-    async def update(self, user: UserId, session: SessionId, patch: SessionPatch, if_match: str | None) -> Header:
+    async def update(
+        self, user: UserId, session: SessionId, patch: SessionPatch, if_match: str | None
+    ) -> Header:
         """Apply a merge patch to title, strategy and time to live. Twice is harmless: the same values are set.
 
         Raises:
@@ -68,7 +74,9 @@ class Sessions:
             header = await self.read(user, session)
             changed = patch.apply(header)
             if changed == header:
-                await self._shorten(user, header)  # a repeat after a lost answer: it may have been cut short there
+                await self._shorten(
+                    user, header
+                )  # a repeat after a lost answer: it may have been cut short there
                 return header
             check_etag(header, if_match)
             change = HeaderChange(changed.title, changed.strategy, changed.ttl_seconds)

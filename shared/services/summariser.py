@@ -41,7 +41,9 @@ class Summariser:
         """As much of these turns, up to this seq, as is summarised at once."""
         return cut_piece(turns, self._clock.now(), upto=upto, tokens=self._piece_tokens)
 
-    async def summarise(self, earlier: Summary | None, piece: Piece, from_seq: int) -> Summary | None:
+    async def summarise(
+        self, earlier: Summary | None, piece: Piece, from_seq: int
+    ) -> Summary | None:
         """The summary of everything up to the piece's end; the earlier one if there is nothing to tell.
 
         Extractive without a model, and where the model's provider refuses what was said (F16).
@@ -57,16 +59,23 @@ class Summariser:
             except ContentFiltered:
                 pass
             else:
-                return _summary(earlier, piece, from_seq, answer.summary, answer.title, extractive=False)
+                return _summary(
+                    earlier, piece, from_seq, answer.summary, answer.title, extractive=False
+                )
         text = _extract(earlier, piece)
         title = (earlier.title if earlier else None) or extract_title(piece.turns)
         return _summary(earlier, piece, from_seq, text, title, extractive=True)
 
-    async def _ask(self, model: SummaryModel, earlier: Summary | None, piece: Piece) -> SummaryAnswer:
+    async def _ask(
+        self, model: SummaryModel, earlier: Summary | None, piece: Piece
+    ) -> SummaryAnswer:
         turns: list[JsonValue] = [
-            {"seq": turn.seq, "messages": [dict(line) for line in told(turn)]} for turn in piece.turns
+            {"seq": turn.seq, "messages": [dict(line) for line in told(turn)]}
+            for turn in piece.turns
         ]
-        block = render_data("conversation", {"notes": earlier.text if earlier else None, "turns": turns})
+        block = render_data(
+            "conversation", {"notes": earlier.text if earlier else None, "turns": turns}
+        )
         now = self._clock.now()
         request = ChatRequest(
             messages=(
@@ -92,7 +101,11 @@ class Summariser:
         now = self._clock.now()
         again: Sequence[Message] = (
             Message(role="assistant", content=unfit[:MAX_QUOTED_CHARS], at=now),
-            Message(role="user", content=f"That does not fit: {_faults(why)}. Send the JSON object again.", at=now),
+            Message(
+                role="user",
+                content=f"That does not fit: {_faults(why)}. Send the JSON object again.",
+                at=now,
+            ),
         )
         reply = await _reply(chat, replace(request, messages=(*request.messages, *again)))
         try:
@@ -105,7 +118,9 @@ async def _reply(chat: ChatModel, request: ChatRequest) -> ChatReply:
     try:
         return await chat.reply(request)
     except InvalidRequest as refused:  # nobody's who calls us: the request is of our making
-        raise ModelUnavailable("The model takes no such transcript; choose another SUMMARY_MODEL") from refused
+        raise ModelUnavailable(
+            "The model takes no such transcript; choose another SUMMARY_MODEL"
+        ) from refused
 
 
 def _extract(earlier: Summary | None, piece: Piece) -> str:
@@ -117,7 +132,13 @@ def _extract(earlier: Summary | None, piece: Piece) -> str:
 
 
 def _summary(
-    earlier: Summary | None, piece: Piece, from_seq: int, text: str, title: str | None, *, extractive: bool
+    earlier: Summary | None,
+    piece: Piece,
+    from_seq: int,
+    text: str,
+    title: str | None,
+    *,
+    extractive: bool,
 ) -> Summary | None:
     """With its range, for as long as the newest turn it tells of lives; without a text it is the earlier one's."""
     if not text and earlier is None:

@@ -28,8 +28,12 @@ from shared.services.commits import Commits, Settled, conflict, erased, replay, 
 from shared.services.openings import CACHE_AWAY, Asked, Opened, Reading
 from shared.telemetry.spans import append_span
 
-TAIL_READS = 3  # a tail that does not reach the header's count is read again, then the turn goes without
-OPEN_SECONDS = 3.0  # to read what a turn begins with, counted from when it is let in: seldom over 0.1
+TAIL_READS = (
+    3  # a tail that does not reach the header's count is read again, then the turn goes without
+)
+OPEN_SECONDS = (
+    3.0  # to read what a turn begins with, counted from when it is let in: seldom over 0.1
+)
 MAX_OPENING = 16  # turns of a worker that read at once; a burst of more queues here, and none of it runs out of time
 WAIT_SECONDS = 8.0  # a duplicate waits so long for the request that works on its turn
 MIN_POLL, MAX_POLL = 0.1, 1.0  # seconds between two looks at the lease, ever longer
@@ -41,7 +45,11 @@ class TurnProtocol:
     """Opens and commits turns. Everything durable it does may be done twice."""
 
     def __init__(
-        self, sessions: SessionStore, transcript: TranscriptStore, preferences: PreferenceStore, cache: SessionCache
+        self,
+        sessions: SessionStore,
+        transcript: TranscriptStore,
+        preferences: PreferenceStore,
+        cache: SessionCache,
     ) -> None:
         """Take the stores."""
         self._sessions = sessions
@@ -70,7 +78,9 @@ class TurnProtocol:
                     raise conflict()
                 if not isinstance(read.cached, LeaseHeld):
                     return await self._read_window(user, asked, read)
-                mine = await self._transcript.read_turn(user, asked.session, read.header.gen, asked.turn_id)
+                mine = await self._transcript.read_turn(
+                    user, asked.session, read.header.gen, asked.turn_id
+                )
             if mine:
                 return replay(mine, asked.body_hash)
             give_up_at = give_up_at or min(answer_by, loop.time() + WAIT_SECONDS)
@@ -155,7 +165,9 @@ class TurnProtocol:
         return replace(opened, degraded=(*opened.degraded, WINDOW_SHORT))  # ADR 7
 
     async def _open_cached(self, user: UserId, asked: Asked) -> OpenedTurn | None:
-        request = LeaseRequest(asked.turn_id, asked.owner, asked.body_hash, asked.seconds + LEASE_MARGIN)
+        request = LeaseRequest(
+            asked.turn_id, asked.owner, asked.body_hash, asked.seconds + LEASE_MARGIN
+        )
         try:
             return await self._cache.open_turn(user, asked.session, request)
         except CacheUnavailable:
@@ -170,7 +182,9 @@ class TurnProtocol:
                 if not isinstance(await self._open_cached(user, asked), LeaseHeld):
                     return
 
-    async def _close(self, user: UserId, asked: Asked, turn: Turn, window: Sequence[Turn] | None) -> bool:
+    async def _close(
+        self, user: UserId, asked: Asked, turn: Turn, window: Sequence[Turn] | None
+    ) -> bool:
         """Whether the cache took it; if not, the next turn is cold."""
         try:
             await self._cache.close_turn(user, turn, asked.owner, window)
@@ -192,4 +206,6 @@ async def _bounded() -> AsyncIterator[None]:
         async with asyncio.timeout(OPEN_SECONDS):
             yield
     except TimeoutError as late:
-        raise StoreUnavailable("Cosmos DB is too slow to begin a turn; send the same request again") from late
+        raise StoreUnavailable(
+            "Cosmos DB is too slow to begin a turn; send the same request again"
+        ) from late

@@ -56,7 +56,9 @@ class Export:
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
 
         exporters = _exporters(destinations)
-        resource = Resource({"service.name": destinations.service}).merge(OTELResourceDetector().detect())
+        resource = Resource({"service.name": destinations.service}).merge(
+            OTELResourceDetector().detect()
+        )
         self.tracers = TracerProvider(_sampler(destinations), resource, shutdown_on_exit=False)
         self.meters = MeterProvider(_readers(exporters), resource=resource, shutdown_on_exit=False)
         self.loggers = LoggerProvider(resource=resource, shutdown_on_exit=False)
@@ -129,7 +131,9 @@ class LineExport(logging.Handler):
 
         self._logger.emit(
             timestamp=int(record.created * 1e9),
-            severity_number=SeverityNumber.ERROR if record.levelno >= logging.ERROR else SeverityNumber.INFO,
+            severity_number=SeverityNumber.ERROR
+            if record.levelno >= logging.ERROR
+            else SeverityNumber.INFO,
             severity_text=record.levelname,
             body=record.getMessage(),
             attributes={key: value for key, value in vars(record).items() if key not in PLAIN},

@@ -8,7 +8,18 @@ import traceback
 
 log = logging.getLogger("keepsake")
 Field = str | float | bool | None
-TALKATIVE = ("azure", "fastapi", "httpx", "httpx2", "httpcore", "httpcore2", "msal", "openai", "redis", "urllib3")
+TALKATIVE = (
+    "azure",
+    "fastapi",
+    "httpx",
+    "httpx2",
+    "httpcore",
+    "httpcore2",
+    "msal",
+    "openai",
+    "redis",
+    "urllib3",
+)
 _digest_key = os.urandom(32)
 
 
@@ -34,7 +45,9 @@ def log_event(event: str, **fields: Field) -> None:
 def log_failure(event: str, error: BaseException, **fields: Field) -> None:
     """Log a failure by its type and the places it passed: its message may quote content and is left out."""
     frames = traceback.extract_tb(error.__traceback__)
-    path = " < ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" for frame in reversed(frames[-6:]))
+    path = " < ".join(
+        f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" for frame in reversed(frames[-6:])
+    )
     _log(logging.ERROR, event, fields | {"error": type(error).__name__, "at": path})
 
 

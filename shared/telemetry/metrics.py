@@ -27,20 +27,36 @@ _retrievals = _meter.create_histogram(
     explicit_bucket_boundaries_advisory=names.RETRIEVAL_BUCKETS,
 )
 _appended = _meter.create_counter(names.TURNS_APPENDED, unit="{turn}", description="Turns stored")
-_replayed = _meter.create_counter(names.TURNS_REPLAYED, unit="{turn}", description="Turns found stored already")
-_interrupted = _meter.create_counter(names.TURNS_INTERRUPTED, unit="{turn}", description="Turns whose reader left")
-_degraded = _meter.create_counter(names.TURNS_DEGRADED, unit="{turn}", description="Turns that did without, by reason")
-_summarised = _meter.create_counter(names.TURNS_SUMMARISED, unit="{turn}", description="Turns gone into a summary")
-_parked = _meter.create_counter(names.SESSIONS_PARKED, unit="{session}", description="Sessions given up, by reason")
-_conflicts = _meter.create_counter(names.STORE_CONFLICTS, unit="{race}", description="Commits lost to another turn's")
+_replayed = _meter.create_counter(
+    names.TURNS_REPLAYED, unit="{turn}", description="Turns found stored already"
+)
+_interrupted = _meter.create_counter(
+    names.TURNS_INTERRUPTED, unit="{turn}", description="Turns whose reader left"
+)
+_degraded = _meter.create_counter(
+    names.TURNS_DEGRADED, unit="{turn}", description="Turns that did without, by reason"
+)
+_summarised = _meter.create_counter(
+    names.TURNS_SUMMARISED, unit="{turn}", description="Turns gone into a summary"
+)
+_parked = _meter.create_counter(
+    names.SESSIONS_PARKED, unit="{session}", description="Sessions given up, by reason"
+)
+_conflicts = _meter.create_counter(
+    names.STORE_CONFLICTS, unit="{race}", description="Commits lost to another turn's"
+)
 _relevance = _meter.create_histogram(
     names.RELEVANCE,
     unit="1",
     description="Cosine similarity of what was recalled, and given to the model, to what was asked",
     explicit_bucket_boundaries_advisory=names.RELEVANCE_BUCKETS,
 )
-_charge = _meter.create_counter(names.REQUEST_CHARGE, unit="{request_unit}", description="Cosmos DB request units")
-_redis_away = _meter.create_counter(names.REDIS_UNAVAILABLE, unit="{call}", description="Redis calls without answer")
+_charge = _meter.create_counter(
+    names.REQUEST_CHARGE, unit="{request_unit}", description="Cosmos DB request units"
+)
+_redis_away = _meter.create_counter(
+    names.REDIS_UNAVAILABLE, unit="{call}", description="Redis calls without answer"
+)
 
 
 def record_model_seconds(seconds: float, of: Mapping[str, str]) -> None:

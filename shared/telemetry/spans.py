@@ -32,7 +32,11 @@ class ModelCall:
 
     def __init__(self, operation: str, provider: str, model: str, server: str) -> None:
         """Start its span and its clock."""
-        self._of = {names.OPERATION_NAME: operation, names.PROVIDER_NAME: provider, names.REQUEST_MODEL: model}
+        self._of = {
+            names.OPERATION_NAME: operation,
+            names.PROVIDER_NAME: provider,
+            names.REQUEST_MODEL: model,
+        }
         self._of[names.SERVER_ADDRESS] = server
         self._span = _tracer.start_span(operation, kind=SpanKind.CLIENT, attributes=self._of)
         self._start = time.perf_counter()
@@ -78,13 +82,25 @@ def model_call(operation: str, provider: str, model: str, server: str) -> Iterat
 
 @contextmanager
 def store_call(
-    system: str, operation: str, server: str, *, collection: str | None = None, procedure: str | None = None
+    system: str,
+    operation: str,
+    server: str,
+    *,
+    collection: str | None = None,
+    procedure: str | None = None,
 ) -> Iterator[Span]:
     """Observe one call of a store, by what it does and on what; never by a key, an id or a parameter."""
     told = {names.DB_COLLECTION: collection, names.DB_PROCEDURE: procedure}
     target = {name: value for name, value in told.items() if value}
-    attributes = {names.DB_SYSTEM: system, names.DB_OPERATION: operation, names.SERVER_ADDRESS: server, **target}
-    span = _tracer.start_span(" ".join((operation, *target.values())), kind=SpanKind.CLIENT, attributes=attributes)
+    attributes = {
+        names.DB_SYSTEM: system,
+        names.DB_OPERATION: operation,
+        names.SERVER_ADDRESS: server,
+        **target,
+    }
+    span = _tracer.start_span(
+        " ".join((operation, *target.values())), kind=SpanKind.CLIENT, attributes=attributes
+    )
     try:
         yield span
     except BaseException as failed:
@@ -131,12 +147,16 @@ def request_span(method: str, traceparent: str | None, began: int) -> Iterator[S
     It began so many nanoseconds after 1970.
     """
     attributes = {names.HTTP_METHOD: method}
-    span = _tracer.start_span("request", _parent(traceparent), SpanKind.SERVER, attributes, start_time=began)
+    span = _tracer.start_span(
+        "request", _parent(traceparent), SpanKind.SERVER, attributes, start_time=began
+    )
     with trace.use_span(span, end_on_exit=True, **_QUIETLY):
         yield span
 
 
-def name_request(span: Span, operation: str, route: str | None, status: int, error: str | None) -> None:
+def name_request(
+    span: Span, operation: str, route: str | None, status: int, error: str | None
+) -> None:
     """Say which operation a request was, and how it ended; `error` is a failure of ours."""
     if not span.is_recording():
         return
@@ -166,7 +186,9 @@ def _parent(traceparent: str | None) -> Context | None:
 
 
 def _kind_of(error: BaseException) -> str:
-    return "cancelled" if isinstance(error, CancelledError | GeneratorExit) else type(error).__name__
+    return (
+        "cancelled" if isinstance(error, CancelledError | GeneratorExit) else type(error).__name__
+    )
 
 
 def _mark_failed(span: Span, kind: str) -> None:

@@ -10,7 +10,10 @@ from shared.adapters import cosmos_queries
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SHARED = sorted((ROOT / "shared").rglob("*.py"))
-ACROSS_USERS = ["cosmos_graves.py:find_due", "cosmos_summaries.py:_scan"]  # the timers' scans, without a partition
+ACROSS_USERS = [
+    "cosmos_graves.py:find_due",
+    "cosmos_summaries.py:_scan",
+]  # the timers' scans, without a partition
 MAKES_USER_IDS = {
     "shared/http/principal.py",  # a verified principal
     "shared/adapters/cosmos_graves.py",  # what one wrote, read back by a timer's scan
@@ -25,7 +28,11 @@ def calls(path: Path) -> Iterator[tuple[str, ast.Call, str]]:
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             for node in ast.walk(function):
                 if isinstance(node, ast.Call):
-                    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                    name = (
+                        node.func.attr
+                        if isinstance(node.func, ast.Attribute)
+                        else getattr(node.func, "id", "")
+                    )
                     yield name, node, function.name
 
 
@@ -35,18 +42,30 @@ def test_every_query_stays_in_one_partition_f33() -> None:
         f"{path.name}:{function}"
         for path in SHARED
         for name, call, function in calls(path)
-        if name == "query_items" and "partition_key" not in {keyword.arg for keyword in call.keywords}
+        if name == "query_items"
+        and "partition_key" not in {keyword.arg for keyword in call.keywords}
     ]
     assert unbound == ACROSS_USERS
 
 
 def test_every_query_names_its_user_f33() -> None:
     """The second fence: the text itself, but for the constants named ACROSS_USERS."""
-    values = {name: value for name, value in vars(cosmos_queries).items() if not name.startswith("__")}
-    texts = {name: value.values() if isinstance(value, dict) else [value] for name, value in values.items()}
-    queries = {name: some for name, some in texts.items() if all("SELECT" in str(text) for text in some)}
+    values = {
+        name: value for name, value in vars(cosmos_queries).items() if not name.startswith("__")
+    }
+    texts = {
+        name: value.values() if isinstance(value, dict) else [value]
+        for name, value in values.items()
+    }
+    queries = {
+        name: some for name, some in texts.items() if all("SELECT" in str(text) for text in some)
+    }
     assert len(queries) > 10
-    unfenced = {name for name, some in queries.items() if not all("c.user_id = @user_id" in text for text in some)}
+    unfenced = {
+        name
+        for name, some in queries.items()
+        if not all("c.user_id = @user_id" in text for text in some)
+    }
     assert unfenced == {
         "FIND_DUE_GRAVES_ACROSS_USERS",
         "FIND_DUE_SESSIONS_ACROSS_USERS",
@@ -69,18 +88,29 @@ def test_queries_are_constants_f35() -> None:
 
 def test_user_ids_are_made_in_one_place_f33() -> None:
     """A UserId comes from a verified principal; the timers' scans read back what one wrote."""
-    makers = {path.relative_to(ROOT).as_posix() for path in SHARED for name, _, _ in calls(path) if name == "UserId"}
+    makers = {
+        path.relative_to(ROOT).as_posix()
+        for path in SHARED
+        for name, _, _ in calls(path)
+        if name == "UserId"
+    }
     assert makers == MAKES_USER_IDS
 
 
 def test_one_module_reads_the_environment_f41() -> None:
     """Settings come from shared/settings.py, which leaves the reading to pydantic-settings."""
-    readers = [path.name for path in SHARED if "os.environ" in path.read_text() or "getenv" in path.read_text()]
+    readers = [
+        path.name
+        for path in SHARED
+        if "os.environ" in path.read_text() or "getenv" in path.read_text()
+    ]
     importers = [path.name for path in SHARED if "pydantic_settings" in path.read_text()]
     assert (readers, importers) == ([], ["settings.py"])
 
 
-@pytest.mark.parametrize("name", ["time.sleep(", "requests.", "urllib.request", "asyncio.run(", "input("])
+@pytest.mark.parametrize(
+    "name", ["time.sleep(", "requests.", "urllib.request", "asyncio.run(", "input("]
+)
 def test_nothing_blocks_the_event_loop(name: str) -> None:
     """No blocking call stands in the deployed code."""
     assert [path.name for path in SHARED if name in path.read_text()] == []

@@ -50,11 +50,17 @@ async def test_a_consolidation_that_died_with_its_model_call_is_done_again_f22(
         await _say(keepsake, "s")
         model.fail_next(503)
         with pytest.raises(KeepsakeError):
-            await (await keepsake.composition.services()).consolidation.consolidate(ADA, SessionId("s"))
+            await (await keepsake.composition.services()).consolidation.consolidate(
+                ADA, SessionId("s")
+            )
         before = await keepsake.get("/sessions/s")
         await _run(keepsake, "s")
         after = await keepsake.get("/sessions/s")
-    assert (before["consolidated_seq"], "summary" in before, after["consolidated_seq"]) == (0, False, TURNS)
+    assert (before["consolidated_seq"], "summary" in before, after["consolidated_seq"]) == (
+        0,
+        False,
+        TURNS,
+    )
 
 
 async def _say(keepsake: Keepsake, session: str) -> None:
@@ -82,7 +88,9 @@ async def _struck(
     await _say(healthy, session)
     life = Countdown(at, applied=applied)
 
-    async with running(cosmos, model, wrap=lambda inner: transport(inner, life), **PIECE) as disturbed:
+    async with running(
+        cosmos, model, wrap=lambda inner: transport(inner, life), **PIECE
+    ) as disturbed:
         try:
             await _run(disturbed, session)
         except (ProcessDied, KeepsakeError):
@@ -92,11 +100,19 @@ async def _struck(
 
 async def _outcome(keepsake: Keepsake, cosmos: LocalCosmos, session: str) -> dict[str, Any]:
     """What is left of a consolidation: the header's share, what other sessions are told, and that no turn is gone."""
-    header = next(row for row in cosmos.rows("memory") if row["kind"] == "session" and row["session_id"] == session)
+    header = next(
+        row
+        for row in cosmos.rows("memory")
+        if row["kind"] == "session" and row["session_id"] == session
+    )
     beside: dict[str, Any] = cosmos.rows("preferences")[0]
     told = [one["text"] for one in beside["last_times"] if one["session_id"] == session]
     kept: dict[str, Any] = {
-        name: header.get(name) for name in ("consolidated_seq", "summary", "due_at", "attempts", "parked")
+        name: header.get(name)
+        for name in ("consolidated_seq", "summary", "due_at", "attempts", "parked")
     }
     del kept["summary"]["expires_at"]  # that of its newest turn, which was said at another time
-    return kept | {"told": told, "turns": [turn["turn_id"] for turn in await keepsake.transcript(session)]}
+    return kept | {
+        "told": told,
+        "turns": [turn["turn_id"] for turn in await keepsake.transcript(session)],
+    }

@@ -25,7 +25,10 @@ async def told(keepsake: Keepsake, model: ModelServer, session: str = "now") -> 
     """The summaries of other sessions that the model is given in this one."""
     await keepsake.chat("Hello", session_id=session)
     blocks = [m["content"] for m in model.requests[-1]["messages"] if "<last_time>" in m["content"]]
-    return [json.loads(block.split("<last_time>")[1].split("</last_time>")[0])["summary"] for block in blocks]
+    return [
+        json.loads(block.split("<last_time>")[1].split("</last_time>")[0])["summary"]
+        for block in blocks
+    ]
 
 
 async def summarised(keepsake: Keepsake, cosmos: LocalCosmos, session: str, message: str) -> None:
@@ -36,25 +39,40 @@ async def summarised(keepsake: Keepsake, cosmos: LocalCosmos, session: str, mess
     cosmos.clock.advance(60)
 
 
-async def test_the_newest_three_are_told(keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer) -> None:
+async def test_the_newest_three_are_told(
+    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer
+) -> None:
     """Newest first; older ones stay findable in the list of sessions."""
     for n in range(5):
         await summarised(keepsake, cosmos, f"s{n}", f"My number is {n}.")
     assert await told(keepsake, model) == ["My number is 4.", "My number is 3.", "My number is 2."]
-    assert await told(keepsake, model, "s4") == ["My number is 3.", "My number is 2.", "My number is 1."]
+    assert await told(keepsake, model, "s4") == [
+        "My number is 3.",
+        "My number is 2.",
+        "My number is 1.",
+    ]
 
 
-async def test_they_keep_within_their_budget(keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer) -> None:
+async def test_they_keep_within_their_budget(
+    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer
+) -> None:
     """A thousand tokens of summaries, whatever there is."""
     for n in range(3):
         await summarised(keepsake, cosmos, f"s{n}", f"My number is {n}{'0' * 1500}.")
     assert [len(text) for text in await told(keepsake, model)] == [1515, 1515]
 
 
-async def test_the_newest_is_told_in_any_script(keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer) -> None:
+async def test_the_newest_is_told_in_any_script(
+    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer
+) -> None:
     """A summary as long as it may be is told, also where a character takes three bytes; after it only what fits."""
     for n in range(2):
-        model.script.extend([Behaviour(), Behaviour(text=json.dumps({"title": "猫", "summary": f"{n}" + "猫" * 1599}))])
+        model.script.extend(
+            [
+                Behaviour(),
+                Behaviour(text=json.dumps({"title": "猫", "summary": f"{n}" + "猫" * 1599})),
+            ]
+        )
         await summarised(keepsake, cosmos, f"s{n}", "我的猫叫米娜。")
     assert [text[0] for text in await told(keepsake, model)] == ["1"]
 
@@ -65,10 +83,15 @@ async def test_a_warm_turn_reads_no_more_for_it(keepsake: Keepsake, cosmos: Loca
     before = (await keepsake.chat("Hello", session_id="now")).json()["usage"]
     await summarised(keepsake, cosmos, "other", "My cat is called Mina.")
     after = (await keepsake.chat("Hello", session_id="now")).json()["usage"]
-    assert (after["cosmos_calls"], after["redis_calls"]) == (before["cosmos_calls"], before["redis_calls"])
+    assert (after["cosmos_calls"], after["redis_calls"]) == (
+        before["cosmos_calls"],
+        before["redis_calls"],
+    )
 
 
-async def test_a_forgotten_session_is_not_told(keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer) -> None:
+async def test_a_forgotten_session_is_not_told(
+    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer
+) -> None:
     """With the session goes what others were told of it."""
     await summarised(keepsake, cosmos, "s", "My cat is called Mina.")
     async with keepsake.client() as client:
@@ -77,7 +100,9 @@ async def test_a_forgotten_session_is_not_told(keepsake: Keepsake, cosmos: Local
     assert "Mina" not in str(cosmos.rows("preferences"))
 
 
-async def test_an_erased_user_is_not_told(keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer) -> None:
+async def test_an_erased_user_is_not_told(
+    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer
+) -> None:
     """Nothing from before an erase is given after it."""
     await summarised(keepsake, cosmos, "s", "My cat is called Mina.")
     await bump_epoch(cosmos, "ada")
@@ -89,7 +114,9 @@ async def test_what_was_erased_is_not_carried_over(keepsake: Keepsake, cosmos: L
     await summarised(keepsake, cosmos, "s", "My cat is called Mina.")
     await bump_epoch(cosmos, "ada")
     await summarised(keepsake, cosmos, "new", "I live in Oslo.")
-    await (await keepsake.composition.services()).consolidation.run(ConsolidationJob(ADA, SessionId("s")))
+    await (await keepsake.composition.services()).consolidation.run(
+        ConsolidationJob(ADA, SessionId("s"))
+    )
     beside = str(cosmos.rows("preferences"))
     assert ("Oslo" in beside, "Mina" in beside) == (True, False)
 
@@ -104,10 +131,16 @@ async def test_an_old_session_that_is_summarised_late_displaces_no_newer_one(
         await summarised(keepsake, cosmos, f"s{n}", f"My number is {n}.")
     async with keepsake.client() as client:
         await client.post("/sessions/late/consolidate")
-    assert await told(keepsake, model, "s3") == ["My number is 2.", "My number is 1.", "My number is 0."]
+    assert await told(keepsake, model, "s3") == [
+        "My number is 2.",
+        "My number is 1.",
+        "My number is 0.",
+    ]
 
 
-async def test_with_memory_off_nothing_is_told(keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer) -> None:
+async def test_with_memory_off_nothing_is_told(
+    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer
+) -> None:
     """Who wants nothing remembered is told of nothing remembered."""
     await summarised(keepsake, cosmos, "s", "My cat is called Mina.")
     async with keepsake.client() as client:
@@ -117,16 +150,27 @@ async def test_with_memory_off_nothing_is_told(keepsake: Keepsake, cosmos: Local
 
 @pytest.mark.parametrize(
     ("method", "body"),
-    [("PUT", {"preferences": {"tone": "short"}}), ("PATCH", {"preferences": {"tone": "short"}}), ("DELETE", None)],
+    [
+        ("PUT", {"preferences": {"tone": "short"}}),
+        ("PATCH", {"preferences": {"tone": "short"}}),
+        ("DELETE", None),
+    ],
 )
 async def test_preferences_and_last_times_do_not_disturb_each_other(
-    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer, method: str, body: dict[str, Any] | None
+    keepsake: Keepsake,
+    cosmos: LocalCosmos,
+    model: ModelServer,
+    method: str,
+    body: dict[str, Any] | None,
 ) -> None:
     """Setting or forgetting preferences leaves summaries alone, and the other way round."""
     await summarised(keepsake, cosmos, "s", "My cat is called Mina.")
     async with keepsake.client() as client:
         empty = await client.get("/preferences")
-        assert (empty.json(), empty.headers["etag"]) == ({"preferences": {}, "memory_enabled": True}, '"0"')
+        assert (empty.json(), empty.headers["etag"]) == (
+            {"preferences": {}, "memory_enabled": True},
+            '"0"',
+        )
         assert (await client.request(method, "/preferences", json=body)).status_code < 300
         kept = (await client.get("/preferences")).json()["preferences"]
     assert await told(keepsake, model) == ["My cat is called Mina."]
@@ -164,7 +208,9 @@ async def test_a_shorter_life_of_a_session_holds_for_what_others_are_told(
     assert await told(keepsake, model) == []
 
 
-async def test_what_expired_is_not_kept_beside_the_preferences(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+async def test_what_expired_is_not_kept_beside_the_preferences(
+    keepsake: Keepsake, cosmos: LocalCosmos
+) -> None:
     """The next summary takes its place, though there would be room for both."""
     await summarised(keepsake, cosmos, "s", "My cat is called Mina.")
     async with keepsake.client() as client:
@@ -181,7 +227,9 @@ async def test_a_turn_rewritten_on_day_eighty_is_gone_on_day_ninety(
     await keepsake.chat("My cat is called Mina.")
     cosmos.clock.advance(80 * DAY)
     async with keepsake.client() as client:
-        await client.patch("/sessions/s", json={"ttl_seconds": 89 * DAY})  # rewrites header and turns
+        await client.patch(
+            "/sessions/s", json={"ttl_seconds": 89 * DAY}
+        )  # rewrites header and turns
     cosmos.clock.advance(8 * DAY)
     assert len(live_rows("turn")) == 1
     cosmos.clock.advance(2 * DAY)
@@ -203,11 +251,15 @@ async def test_a_session_that_lives_on_outlives_its_summary(
     assert await told(keepsake, model) == []
 
 
-async def test_twenty_sessions_are_summarised_at_once(cosmos: LocalCosmos, model: ModelServer) -> None:
+async def test_twenty_sessions_are_summarised_at_once(
+    cosmos: LocalCosmos, model: ModelServer
+) -> None:
     """A user who talked in many at a time: none loses races with the others until it gives up."""
     async with running(cosmos, model, summariser="extractive") as app, app.client() as client:
         names = [f"s{number}" for number in range(20)]
         for name in names:
             await app.chat("My cat is called Mina.", session_id=name)
-        answers = await asyncio.gather(*(client.post(f"/sessions/{name}/consolidate") for name in names))
+        answers = await asyncio.gather(
+            *(client.post(f"/sessions/{name}/consolidate") for name in names)
+        )
     assert {answer.status_code for answer in answers} == {200}

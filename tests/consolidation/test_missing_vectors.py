@@ -55,12 +55,16 @@ class EndlessTurns:
         """Nothing is kept yet."""
         self.kept = 0
 
-    async def find_unembedded(self, user: UserId, header: Header, model: str, after_seq: int) -> Sequence[Unembedded]:
+    async def find_unembedded(
+        self, user: UserId, header: Header, model: str, after_seq: int
+    ) -> Sequence[Unembedded]:
         """One more."""
         del user, header, model, after_seq
         return [Unembedded(TurnId(f"t{self.kept}"), "text", NOON, None)]
 
-    async def keep_vectors(self, user: UserId, header: Header, vectors: Mapping[Unembedded, Vector]) -> bool:
+    async def keep_vectors(
+        self, user: UserId, header: Header, vectors: Mapping[Unembedded, Vector]
+    ) -> bool:
         """Count it."""
         del user, header
         self.kept += len(vectors)
@@ -87,14 +91,22 @@ async def embedding(keepsake: Keepsake, model: ModelServer) -> AsyncIterator[Non
     assert await task in {200, 409}
 
 
-async def test_a_recorded_turn_gets_its_vector_f23(keepsake: Keepsake, cosmos_rows: Rows, model: ModelServer) -> None:
+async def test_a_recorded_turn_gets_its_vector_f23(
+    keepsake: Keepsake, cosmos_rows: Rows, model: ModelServer
+) -> None:
     """Of what was asked, without the reply: as a turn that was answered here."""
     await record(keepsake, 1)
     before = cosmos_rows("turn")[0]
     assert await consolidate(keepsake) == 200
     after = cosmos_rows("turn")[0]
-    assert ("embedding" in before, len(after["embedding"]), after["embedding_model"]) == (False, 512, "scripted")
-    assert model.embedding_requests[0]["input"] == [before["text"].removesuffix("\nassistant: I see")]
+    assert ("embedding" in before, len(after["embedding"]), after["embedding_model"]) == (
+        False,
+        512,
+        "scripted",
+    )
+    assert model.embedding_requests[0]["input"] == [
+        before["text"].removesuffix("\nassistant: I see")
+    ]
     said = [name for name in before if not name.startswith("_") and name not in {"ttl", "usage"}]
     assert [after[name] for name in said] == [before[name] for name in said]
 
@@ -138,7 +150,10 @@ async def test_each_turn_gets_its_own_vector_f23(keepsake: Keepsake, cosmos_rows
         await record(keepsake, number, text)
     assert await consolidate(keepsake) == 200
     asked = {row["turn_id"]: row["text"].split("\n")[0] for row in cosmos_rows("turn")}
-    wanted = {turn: make_vector("scripted", compose_vector(text, 512)).numbers for turn, text in asked.items()}
+    wanted = {
+        turn: make_vector("scripted", compose_vector(text, 512)).numbers
+        for turn, text in asked.items()
+    }
     assert {row["turn_id"]: tuple(row["embedding"]) for row in cosmos_rows("turn")} == wanted
 
 
@@ -149,7 +164,9 @@ async def test_more_than_a_run_has_time_for_is_left_to_the_next_f23() -> None:
     assert store.kept == BATCHES
 
 
-async def test_many_go_in_batches_f23(keepsake: Keepsake, cosmos_rows: Rows, model: ModelServer) -> None:
+async def test_many_go_in_batches_f23(
+    keepsake: Keepsake, cosmos_rows: Rows, model: ModelServer
+) -> None:
     """Thirty-two texts a call, until all have theirs; a second run has nothing to do."""
     for number in range(70):
         await record(keepsake, number, f"{BIKE} {number}")
@@ -169,7 +186,11 @@ async def test_without_the_model_they_are_due_again_in_an_hour_f23(
     cosmos.clock.advance(IDLE)
     await keepsake.tick()
     header = cosmos_rows("session")[0]
-    assert (header["consolidated_seq"], header["due_at"] is not None, header["parked"]) == (1, True, None)
+    assert (header["consolidated_seq"], header["due_at"] is not None, header["parked"]) == (
+        1,
+        True,
+        None,
+    )
     found = (await keepsake.chat("bicycle", session_id="other")).json()["context"]
     assert "recalled_turns" in [entry["section"] for entry in found]
     cosmos.clock.advance(3601)
@@ -248,7 +269,9 @@ async def test_what_was_switched_off_gets_no_vector(
     assert model.embedding_requests == []
 
 
-async def test_a_changed_model_converges_f47(cosmos: LocalCosmos, model: ModelServer, cosmos_rows: Rows) -> None:
+async def test_a_changed_model_converges_f47(
+    cosmos: LocalCosmos, model: ModelServer, cosmos_rows: Rows
+) -> None:
     """Consolidated again, a session's turns have vectors of the model of today."""
     async with running(cosmos, model, embedding_model="old") as app:
         await app.chat(BIKE)

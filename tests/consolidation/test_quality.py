@@ -95,7 +95,12 @@ async def conversation(keepsake: Keepsake, turns: int, facts: Sequence[tuple[str
             talk = chance.choice(SMALL_TALK)
             message = f"{talk} {places[n][0]}" if n in places else talk
             answer = "Certainly. " + "Here is a longer explanation of it. " * 10
-            turn = {"messages": [{"role": "user", "content": message}, {"role": "assistant", "content": answer}]}
+            turn = {
+                "messages": [
+                    {"role": "user", "content": message},
+                    {"role": "assistant", "content": answer},
+                ]
+            }
             assert (await client.put(f"/sessions/s/turns/t{n}", json=turn)).status_code == 201
             await keepsake.work()
         assert (await client.post("/sessions/s/consolidate")).status_code == 200
@@ -123,6 +128,8 @@ async def test_planted_facts_are_left_in_the_summary(
     tokens.load()
     left = sum(word in text for _, word in facts)
     with capsys.disabled():
-        print(f"\n{request.node.callspec.id}: {left} of {len(facts)} facts in {tokens.count(text)} tokens")  # noqa: T201
+        print(  # noqa: T201
+            f"\n{request.node.callspec.id}: {left} of {len(facts)} facts in {tokens.count(text)} tokens"
+        )
     assert left >= bar
     assert tokens.count(text) <= 200

@@ -32,10 +32,14 @@ async def say(keepsake: Keepsake, n: int, session: str = "s") -> None:
 
 async def run(keepsake: Keepsake) -> None:
     """What the queue function does."""
-    await (await keepsake.composition.services()).consolidation.run(ConsolidationJob(ADA, SessionId("s")))
+    await (await keepsake.composition.services()).consolidation.run(
+        ConsolidationJob(ADA, SessionId("s"))
+    )
 
 
-async def while_consolidating(cosmos: LocalCosmos, model: ModelServer, happening: Happening, check: Happening) -> int:
+async def while_consolidating(
+    cosmos: LocalCosmos, model: ModelServer, happening: Happening, check: Happening
+) -> int:
     """Let it happen before request k, for every k; check each time; how many there were."""
     k = 1
     while True:
@@ -79,7 +83,9 @@ async def test_a_turn_in_the_middle_is_in_the_summary_or_after_it_f20(
     assert await while_consolidating(cosmos, model, lambda other: say(other, TURNS), check) >= 9
 
 
-async def test_two_consolidations_at_once_make_one_summary_f21(cosmos: LocalCosmos, model: ModelServer) -> None:
+async def test_two_consolidations_at_once_make_one_summary_f21(
+    cosmos: LocalCosmos, model: ModelServer
+) -> None:
     """Whichever comes first wins; the other's result is thrown away."""
 
     async def check(keepsake: Keepsake) -> None:
@@ -89,7 +95,9 @@ async def test_two_consolidations_at_once_make_one_summary_f21(cosmos: LocalCosm
     assert await while_consolidating(cosmos, model, run, check) >= 9
 
 
-async def test_what_was_consolidated_meanwhile_stands_f21(cosmos: LocalCosmos, model: ModelServer) -> None:
+async def test_what_was_consolidated_meanwhile_stands_f21(
+    cosmos: LocalCosmos, model: ModelServer
+) -> None:
     """A summary by other means, made at any moment before the last write, is the one that is kept."""
     kept: list[bool] = []
 
@@ -125,7 +133,9 @@ async def test_a_session_deleted_in_the_middle_leaves_nothing(
     assert await while_consolidating(cosmos, model, delete, check) >= 9
 
 
-async def test_a_session_begun_anew_in_the_middle_has_no_old_summary(cosmos: LocalCosmos, model: ModelServer) -> None:
+async def test_a_session_begun_anew_in_the_middle_has_no_old_summary(
+    cosmos: LocalCosmos, model: ModelServer
+) -> None:
     """Its new incarnation is another session: nothing of the old one is kept in it."""
 
     async def begin_anew(keepsake: Keepsake) -> None:
@@ -156,7 +166,9 @@ async def test_memory_switched_off_before_is_respected(
     await keepsake.chat("I live in Oslo.")
     cosmos.clock.advance(IDLE)
     await keepsake.tick()
-    assert (await keepsake.get("/sessions/s"))["summary"]["text"] == "My cat is called Mina. I live in Oslo."
+    assert (await keepsake.get("/sessions/s"))["summary"][
+        "text"
+    ] == "My cat is called Mina. I live in Oslo."
 
 
 async def test_what_is_off_the_record_is_in_no_summary(
@@ -171,11 +183,16 @@ async def test_what_is_off_the_record_is_in_no_summary(
     cosmos.clock.advance(IDLE)
     await keepsake.tick()
     session = await keepsake.get("/sessions/s")
-    assert (session["summary"]["text"], session["consolidated_seq"]) == ("My cat is called Mina.", 2)
+    assert (session["summary"]["text"], session["consolidated_seq"]) == (
+        "My cat is called Mina.",
+        2,
+    )
     assert "42" not in str(model.requests[-1])
 
 
-async def test_preferences_from_before_an_erase_switch_nothing_off(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+async def test_preferences_from_before_an_erase_switch_nothing_off(
+    keepsake: Keepsake, cosmos: LocalCosmos
+) -> None:
     """A user who is erased begins with memory on, and is summarised."""
     async with keepsake.client() as client:
         await client.put("/preferences", json={"memory_enabled": False})

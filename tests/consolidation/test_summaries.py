@@ -19,11 +19,17 @@ IDLE = 31 * 60
 
 def block(request: dict[str, Any], tag: str) -> str | None:
     """What stands between the tags in the user-role messages of a request to the model."""
-    texts = [m["content"] for m in request["messages"] if m["role"] == "user" and f"<{tag}>" in m["content"]]
+    texts = [
+        m["content"]
+        for m in request["messages"]
+        if m["role"] == "user" and f"<{tag}>" in m["content"]
+    ]
     return texts[0].split(f"<{tag}>")[1].split(f"</{tag}>")[0].strip() if texts else None
 
 
-async def test_a_session_that_rests_gets_a_summary(keepsake: Keepsake, cosmos: LocalCosmos, live_rows: Rows) -> None:
+async def test_a_session_that_rests_gets_a_summary(
+    keepsake: Keepsake, cosmos: LocalCosmos, live_rows: Rows
+) -> None:
     """Half an hour after its last turn the timer finds it; then it has a summary of all turns and is due no more."""
     await keepsake.chat("My cat is called Mina.")
     await keepsake.chat("I live in Oslo.")
@@ -52,12 +58,16 @@ async def test_the_next_session_is_told_of_the_last(
     answer = (await keepsake.chat("Hello again", session_id="today")).json()
     told = json.loads(block(model.requests[-1], "last_time") or "{}")
     assert told["summary"] == "My cat is called Mina."
-    assert [(entry["section"], entry.get("id")) for entry in answer["context"]] == [("last_time", "yesterday")]
+    assert [(entry["section"], entry.get("id")) for entry in answer["context"]] == [
+        ("last_time", "yesterday")
+    ]
     await keepsake.chat("And now?", session_id="yesterday")
     assert block(model.requests[-1], "last_time") is None
 
 
-async def test_nobody_else_is_told(keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer) -> None:
+async def test_nobody_else_is_told(
+    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer
+) -> None:
     """A user's last time is not another's."""
     await keepsake.chat("My cat is called Mina.")
     cosmos.clock.advance(IDLE)
@@ -76,7 +86,11 @@ async def test_a_fact_of_forty_turns_ago_is_given(cosmos: LocalCosmos, model: Mo
         await keepsake.chat("What is my cat called?", memory={"recall": False})
     last = model.requests[-1]
     assert "Mina" in (block(last, "session_summary") or "")
-    said = [m["content"] for m in last["messages"] if m["role"] == "user" and "<session_summary>" not in m["content"]]
+    said = [
+        m["content"]
+        for m in last["messages"]
+        if m["role"] == "user" and "<session_summary>" not in m["content"]
+    ]
     assert not [text for text in said if "Mina" in text]
 
 
@@ -92,7 +106,9 @@ async def test_while_all_turns_are_given_the_summary_is_not(
     assert "My cat is called Mina." in json.dumps(model.requests[-1])
 
 
-async def test_consolidating_now_answers_with_the_result(keepsake: Keepsake, model: ModelServer) -> None:
+async def test_consolidating_now_answers_with_the_result(
+    keepsake: Keepsake, model: ModelServer
+) -> None:
     """POST summarises at once what is new, and nothing twice."""
     await keepsake.chat("My cat is called Mina.")
     async with keepsake.client() as client:
@@ -105,17 +121,24 @@ async def test_consolidating_now_answers_with_the_result(keepsake: Keepsake, mod
     assert (first.status_code, missing.status_code) == (200, 404)
 
 
-async def test_without_a_model_a_summary_is_made_of_sentences(cosmos: LocalCosmos, model: ModelServer) -> None:
+async def test_without_a_model_a_summary_is_made_of_sentences(
+    cosmos: LocalCosmos, model: ModelServer
+) -> None:
     """SUMMARISER=extractive: words the user said, and it says so."""
     async with running(cosmos, model, summariser="extractive") as keepsake:
         await keepsake.chat("Hello there! My cat is called Mina. What do cats eat?")
         async with keepsake.client() as client:
             session = (await client.post("/sessions/s/consolidate")).json()
-    assert (session["summary"]["text"], session["summary"]["extractive"]) == ("My cat is called Mina.", True)
+    assert (session["summary"]["text"], session["summary"]["extractive"]) == (
+        "My cat is called Mina.",
+        True,
+    )
     assert len(model.requests) == 1
 
 
-async def test_what_the_provider_refuses_is_summarised_without_it_f16(keepsake: Keepsake, model: ModelServer) -> None:
+async def test_what_the_provider_refuses_is_summarised_without_it_f16(
+    keepsake: Keepsake, model: ModelServer
+) -> None:
     """After a content filter the summary is extractive, at once and for good."""
     await keepsake.chat("My cat is called Mina.")
     model.script.append(REFUSAL)
@@ -149,7 +172,11 @@ async def test_what_a_model_noted_is_kept_whole_beside_sentences_of_what_is_refu
         await keepsake.chat("Thanks!")
         model.script.append(Behaviour(text=json.dumps({"title": "Bees", "summary": notes})))
         await client.post("/sessions/s/consolidate")
-        for said in ("My sister lives in Oslo.", "My brother lives in Bergen.", f"I live {'far ' * 50}away."):
+        for said in (
+            "My sister lives in Oslo.",
+            "My brother lives in Bergen.",
+            f"I live {'far ' * 50}away.",
+        ):
             await keepsake.chat(said)
             model.script.append(REFUSAL)
             texts.append((await client.post("/sessions/s/consolidate")).json()["summary"]["text"])
@@ -157,7 +184,9 @@ async def test_what_a_model_noted_is_kept_whole_beside_sentences_of_what_is_refu
     assert texts[1] == texts[2] == f"{texts[0]}\nMy brother lives in Bergen."
 
 
-async def test_a_summary_is_asked_of_its_own_model_by_its_schema(cosmos: LocalCosmos, model: ModelServer) -> None:
+async def test_a_summary_is_asked_of_its_own_model_by_its_schema(
+    cosmos: LocalCosmos, model: ModelServer
+) -> None:
     """SUMMARY_MODEL, and nothing but title and summary in the answer; no tools."""
     async with running(cosmos, model, summary_model="small") as keepsake:
         await keepsake.chat("My cat is called Mina.")

@@ -34,13 +34,16 @@ async def due(cosmos: LocalCosmos, count: int, users: int) -> None:
     for number in range(users):
         user = UserId(f"user-{number}")
         headers = (
-            empty_header(user, SessionId(f"s{n}"), Gen(f"{n:032x}"), 0, None, said) for n in range(count // users)
+            empty_header(user, SessionId(f"s{n}"), Gen(f"{n:032x}"), 0, None, said)
+            for n in range(count // users)
         )
         rest = {"turn_count": 1, "due_at": write_time(said + timedelta(minutes=30)), "ttl": 86_400}
         await create_items(cosmos, user.value, [header | rest for header in headers])
 
 
-async def test_all_due_sessions_are_queued_page_by_page(cosmos: LocalCosmos, model: ModelServer) -> None:
+async def test_all_due_sessions_are_queued_page_by_page(
+    cosmos: LocalCosmos, model: ModelServer
+) -> None:
     """More than a page of them, of many users: each once, and nothing is written."""
     watched = Watched()
     await due(cosmos, 2400, users=12)
@@ -54,7 +57,11 @@ async def test_all_due_sessions_are_queued_page_by_page(cosmos: LocalCosmos, mod
 
 @pytest.mark.parametrize(("waiting", "queued"), [(MAX_WAITING, 2), (MAX_WAITING + 1, 0)])
 async def test_a_full_queue_is_left_alone(
-    cosmos: LocalCosmos, model: ModelServer, caplog: pytest.LogCaptureFixture, waiting: int, queued: int
+    cosmos: LocalCosmos,
+    model: ModelServer,
+    caplog: pytest.LogCaptureFixture,
+    waiting: int,
+    queued: int,
 ) -> None:
     """Nothing is queued while the queue holds more than 5,000; how late the oldest is is told all the same."""
     await due(cosmos, 2, users=1)
@@ -64,7 +71,9 @@ async def test_a_full_queue_is_left_alone(
         services = await keepsake.composition.services()
         with caplog.at_level(logging.INFO):
             assert await services.idle_sessions.queue_due() == queued
-    assert re.search(f"due_sessions queued={queued} waiting={waiting} oldest_seconds=18[0-9]{{2}}\n", caplog.text)
+    assert re.search(
+        f"due_sessions queued={queued} waiting={waiting} oldest_seconds=18[0-9]{{2}}\n", caplog.text
+    )
 
 
 async def test_what_a_run_has_no_time_for_is_left_to_the_next(
@@ -80,7 +89,9 @@ async def test_what_a_run_has_no_time_for_is_left_to_the_next(
         assert await services.idle_sessions.queue_due() == 2
 
 
-async def test_sessions_that_are_not_due_are_left_alone(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+async def test_sessions_that_are_not_due_are_left_alone(
+    keepsake: Keepsake, cosmos: LocalCosmos
+) -> None:
     """Not before they rested, not with memory off, not twice when they were summarised, not when they are deleted."""
     services = await keepsake.composition.services()
     await keepsake.chat("My cat is called Mina.", session_id="done")
@@ -97,7 +108,9 @@ async def test_sessions_that_are_not_due_are_left_alone(keepsake: Keepsake, cosm
 
 
 @pytest.mark.parametrize("minutes", [1, 120])
-async def test_the_idle_time_is_a_setting(cosmos: LocalCosmos, model: ModelServer, minutes: int) -> None:
+async def test_the_idle_time_is_a_setting(
+    cosmos: LocalCosmos, model: ModelServer, minutes: int
+) -> None:
     """IDLE_MINUTES after the last turn, not earlier."""
     async with running(cosmos, model, idle_minutes=minutes) as keepsake:
         services = await keepsake.composition.services()
@@ -109,7 +122,9 @@ async def test_the_idle_time_is_a_setting(cosmos: LocalCosmos, model: ModelServe
 
 
 @pytest.mark.parametrize("skip", [0, 1, 2])
-async def test_a_scan_that_breaks_off_is_begun_anew_f21(cosmos: LocalCosmos, model: ModelServer, skip: int) -> None:
+async def test_a_scan_that_breaks_off_is_begun_anew_f21(
+    cosmos: LocalCosmos, model: ModelServer, skip: int
+) -> None:
     """Cosmos DB away at any page: what is queued is queued, the next tick finds everything."""
     await due(cosmos, 2400, users=3)
     async with running(cosmos, model) as keepsake:
@@ -126,7 +141,9 @@ async def test_a_queue_that_is_away_costs_no_turn(
 ) -> None:
     """A tenth turn is stored and answered all the same; the timer's run fails, and is seen to."""
     caplog.set_level(logging.INFO)
-    async with running(cosmos, model, queue_endpoint="http://127.0.0.1:9/none", queue_key="bm9uZQ==") as keepsake:
+    async with running(
+        cosmos, model, queue_endpoint="http://127.0.0.1:9/none", queue_key="bm9uZQ=="
+    ) as keepsake:
         answers: list[Any] = [await keepsake.chat(f"Message {n}") for n in range(10)]
         with pytest.raises(QueueUnavailable):
             await keepsake.tick()

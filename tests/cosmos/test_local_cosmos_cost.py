@@ -22,7 +22,10 @@ async def busy(memory: ContainerProxy) -> ContainerProxy:
     """Store twenty items for each of ten users."""
     for user in range(10):
         operations: list[Any] = [
-            ("create", ({"id": f"{number:02}", "user_id": f"u{user}", "kind": "turn", "seq": number},))
+            (
+                "create",
+                ({"id": f"{number:02}", "user_id": f"u{user}", "kind": "turn", "seq": number},),
+            )
             for number in range(20)
         ]
         await memory.execute_item_batch(operations, f"u{user}")
@@ -42,15 +45,21 @@ async def test_a_query_reads_its_partition_only(cosmos: LocalCosmos, busy: Conta
     assert await rows_read(cosmos, busy, "SELECT * FROM c", partition_key="u3") == 20
 
 
-async def test_a_filter_is_decided_before_parsing(cosmos: LocalCosmos, busy: ContainerProxy) -> None:
+async def test_a_filter_is_decided_before_parsing(
+    cosmos: LocalCosmos, busy: ContainerProxy
+) -> None:
     """Rows that SQLite can rule out are not read."""
     query = "SELECT * FROM c WHERE c.user_id = 'u3' AND c.kind = 'turn' AND c.seq > 17"
     assert await rows_read(cosmos, busy, query, partition_key="u3") <= 3
 
 
-async def test_an_unordered_page_stops_when_it_is_full(cosmos: LocalCosmos, busy: ContainerProxy) -> None:
+async def test_an_unordered_page_stops_when_it_is_full(
+    cosmos: LocalCosmos, busy: ContainerProxy
+) -> None:
     """A page of three reads one more row, to know that there is more."""
-    assert await rows_read(cosmos, busy, "SELECT * FROM c", partition_key="u3", max_item_count=3) == 4
+    assert (
+        await rows_read(cosmos, busy, "SELECT * FROM c", partition_key="u3", max_item_count=3) == 4
+    )
 
 
 async def test_a_point_read_scans_nothing(cosmos: LocalCosmos, busy: ContainerProxy) -> None:
@@ -64,16 +73,26 @@ async def test_a_point_read_scans_nothing(cosmos: LocalCosmos, busy: ContainerPr
 def test_a_scan_goes_by_an_index(cosmos: LocalCosmos, area: Area) -> None:
     """SQLite searches; it never walks through the whole table."""
     condition, values = area.condition()
-    plan = cosmos.storage.connection.execute(f"EXPLAIN QUERY PLAN SELECT * FROM items WHERE {condition}", values)  # noqa: S608
+    plan = cosmos.storage.connection.execute(
+        f"EXPLAIN QUERY PLAN SELECT * FROM items WHERE {condition}",
+        values,  # noqa: S608
+    )
     assert all("SEARCH items USING" in row[3] for row in plan)
 
 
-async def test_a_vector_query_reads_what_it_returns(cosmos: LocalCosmos, memory: ContainerProxy) -> None:
+async def test_a_vector_query_reads_what_it_returns(
+    cosmos: LocalCosmos, memory: ContainerProxy
+) -> None:
     """The matrix is built once; then only what changed is added, and only the nearest documents are read."""
     for number in range(30):
-        await memory.create_item({"id": str(number), "user_id": "a", "embedding": [1.0, number, *[0.0] * 510]})
+        await memory.create_item(
+            {"id": str(number), "user_id": "a", "embedding": [1.0, number, *[0.0] * 510]}
+        )
     query = "SELECT TOP 3 c.id FROM c ORDER BY VectorDistance(c.embedding, @v)"
-    options: dict[str, Any] = {"partition_key": "a", "parameters": [{"name": "@v", "value": [1.0] * 512}]}
+    options: dict[str, Any] = {
+        "partition_key": "a",
+        "parameters": [{"name": "@v", "value": [1.0] * 512}],
+    }
     assert await rows_read(cosmos, memory, query, **options) == 3
     assert cosmos.storage.rows_indexed == 30
     await memory.delete_item("3", "a")

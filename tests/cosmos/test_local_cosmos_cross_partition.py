@@ -25,16 +25,28 @@ def a_vector(*numbers: float) -> list[float]:
 async def crowd(memory: ContainerProxy) -> ContainerProxy:
     """Store two items for each of twelve users, spread over all ranges."""
     for number, user in enumerate(USERS):
-        text = "apple pie" if number % 3 == 0 else "apple" if number % 3 == 1 else "nothing of the kind"
+        text = (
+            "apple pie"
+            if number % 3 == 0
+            else "apple"
+            if number % 3 == 1
+            else "nothing of the kind"
+        )
         vector = a_vector(number + 1, 12 - number)
-        await memory.create_item({"id": "x", "user_id": user, "n": number, "text": text, "embedding": vector})
-        await memory.create_item({"id": "y", "user_id": user, "n": number + 100, "even": number % 2 == 0})
+        await memory.create_item(
+            {"id": "x", "user_id": user, "n": number, "text": text, "embedding": vector}
+        )
+        await memory.create_item(
+            {"id": "y", "user_id": user, "n": number + 100, "even": number % 2 == 0}
+        )
     return memory
 
 
 async def select(container: ContainerProxy, query: str, **parameters: object) -> list[Any]:
     """Query everywhere."""
-    given: list[dict[str, object]] = [{"name": f"@{name}", "value": value} for name, value in parameters.items()]
+    given: list[dict[str, object]] = [
+        {"name": f"@{name}", "value": value} for name, value in parameters.items()
+    ]
     return [item async for item in container.query_items(query, parameters=given)]
 
 
@@ -94,7 +106,9 @@ async def test_windows_hold_over_all_ranges(crowd: ContainerProxy, query: str, w
 async def test_a_plain_filter_needs_no_plan(cosmos: LocalCosmos, crowd: ContainerProxy) -> None:
     """Filters and projections are answered by the gateway itself, page by page."""
     watch = Watch(cosmos)
-    pages = crowd.query_items("SELECT c.user_id FROM c WHERE c.n >= 100", max_item_count=5).by_page()
+    pages = crowd.query_items(
+        "SELECT c.user_id FROM c WHERE c.n >= 100", max_item_count=5
+    ).by_page()
     sizes = [len([item async for item in page]) async for page in pages]
     assert sizes == [5, 5, 2]
     assert watch.count("query_plan") == 0
@@ -111,7 +125,11 @@ async def test_groups_by_the_partition_key_are_whole(crowd: ContainerProxy) -> N
 
 @pytest.mark.parametrize(
     "query",
-    ["SELECT COUNT(1) AS n FROM c", "SELECT VALUE {'n': COUNT(1)} FROM c", "SELECT * FROM c ORDER BY c.id, c.n"],
+    [
+        "SELECT COUNT(1) AS n FROM c",
+        "SELECT VALUE {'n': COUNT(1)} FROM c",
+        "SELECT * FROM c ORDER BY c.id, c.n",
+    ],
 )
 async def test_what_cannot_be_merged_is_400(crowd: ContainerProxy, query: str) -> None:
     """Aggregates only as SELECT VALUE, and no order without its index."""
@@ -129,7 +147,9 @@ async def test_the_nearest_of_all_ranges(crowd: ContainerProxy) -> None:
 
 async def test_the_best_text_of_all_ranges(crowd: ContainerProxy) -> None:
     """Scores use statistics the SDK gathers from all ranges first."""
-    query = "SELECT TOP 4 VALUE c.n FROM c WHERE c.id = 'x' ORDER BY RANK FullTextScore(c.text, 'pie')"
+    query = (
+        "SELECT TOP 4 VALUE c.n FROM c WHERE c.id = 'x' ORDER BY RANK FullTextScore(c.text, 'pie')"
+    )
     found = await select(crowd, query)
     assert set(found) == {0, 3, 6, 9}
 
@@ -148,7 +168,10 @@ async def test_the_feed_shows_each_change_once(crowd: ContainerProxy) -> None:
     def keep(headers: Any, _: Any) -> None:
         seen.update(headers)
 
-    first = [item async for item in crowd.query_items_change_feed(start_time="Beginning", response_hook=keep)]
+    first = [
+        item
+        async for item in crowd.query_items_change_feed(start_time="Beginning", response_hook=keep)
+    ]
     assert len(first) == 24
     await crowd.upsert_item({"id": "x", "user_id": USERS[0], "n": 1})
     await crowd.create_item({"id": "z", "user_id": USERS[5]})
@@ -160,7 +183,12 @@ async def test_the_feed_shows_each_change_once(crowd: ContainerProxy) -> None:
 
 async def test_the_feed_of_one_partition(crowd: ContainerProxy) -> None:
     """A partition's feed has nothing of the others."""
-    found = [item async for item in crowd.query_items_change_feed(start_time="Beginning", partition_key=USERS[3])]
+    found = [
+        item
+        async for item in crowd.query_items_change_feed(
+            start_time="Beginning", partition_key=USERS[3]
+        )
+    ]
     assert [item["user_id"] for item in found] == [USERS[3]] * 2
 
 

@@ -18,7 +18,10 @@ def test_every_function_is_in_the_document() -> None:
     """The table of functions is complete and names nothing else."""
     table = TEXT.partition("\nFunctions:")[2].partition("## Approximate")[0]
     public = {name for name in SEARCHES if not name.startswith("_")}
-    assert set(re.findall(r"`([A-Z0-9_]+)`", table)) == FUNCTIONS.keys() | MOMENTS | public | AGGREGATES
+    assert (
+        set(re.findall(r"`([A-Z0-9_]+)`", table))
+        == FUNCTIONS.keys() | MOMENTS | public | AGGREGATES
+    )
 
 
 def test_every_fault_is_in_the_document() -> None:

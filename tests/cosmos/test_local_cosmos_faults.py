@@ -15,7 +15,9 @@ pytestmark = pytest.mark.anyio
 ITEM = {"id": "1", "user_id": "a"}
 
 
-async def test_throttling_is_waited_out_by_the_sdk(cosmos: LocalCosmos, memory: ContainerProxy) -> None:
+async def test_throttling_is_waited_out_by_the_sdk(
+    cosmos: LocalCosmos, memory: ContainerProxy
+) -> None:
     """Two 429 with a hint cost two short waits and nothing else."""
     cosmos.faults.add(Fault(status=429, kind="create", retry_after_ms=1, times=2))
     await memory.create_item(ITEM)
@@ -24,10 +26,16 @@ async def test_throttling_is_waited_out_by_the_sdk(cosmos: LocalCosmos, memory: 
 
 async def test_endless_throttling_reaches_the_caller(cosmos: LocalCosmos) -> None:
     """When the SDK gives up, the caller has status, substatus and hint."""
-    client = CosmosClient(LOCAL_ENDPOINT, LOCAL_KEY, transport=cosmos.transport(), retry_throttle_total=1)
+    client = CosmosClient(
+        LOCAL_ENDPOINT, LOCAL_KEY, transport=cosmos.transport(), retry_throttle_total=1
+    )
     cosmos.faults.add(Fault(status=429, kind="create", retry_after_ms=1, times=99))
     with pytest.raises(exceptions.CosmosHttpResponseError) as throttled:
-        await client.get_database_client("agent-memory").get_container_client("memory").create_item(ITEM)
+        await (
+            client.get_database_client("agent-memory")
+            .get_container_client("memory")
+            .create_item(ITEM)
+        )
     await client.close()
     assert (throttled.value.status_code, throttled.value.sub_status) == (429, 3200)
     assert throttled.value.headers["x-ms-retry-after-ms"] == "1"
@@ -35,7 +43,9 @@ async def test_endless_throttling_reaches_the_caller(cosmos: LocalCosmos) -> Non
 
 
 @pytest.mark.parametrize("status", [408, 410, 449, 500, 503])
-async def test_an_error_was_not_applied(cosmos: LocalCosmos, memory: ContainerProxy, status: int) -> None:
+async def test_an_error_was_not_applied(
+    cosmos: LocalCosmos, memory: ContainerProxy, status: int
+) -> None:
     """A write answered with an error has not been done."""
     cosmos.faults.add(Fault(status=status, kind="create", times=99))
     with pytest.raises(exceptions.CosmosHttpResponseError) as failed:
@@ -45,7 +55,9 @@ async def test_an_error_was_not_applied(cosmos: LocalCosmos, memory: ContainerPr
 
 
 @pytest.mark.parametrize("status", [408, 503])
-async def test_an_applied_error_was_applied(cosmos: LocalCosmos, memory: ContainerProxy, status: int) -> None:
+async def test_an_applied_error_was_applied(
+    cosmos: LocalCosmos, memory: ContainerProxy, status: int
+) -> None:
     """With `applied`, the write is done and the caller is told otherwise."""
     cosmos.faults.add(Fault(status=status, kind="create", applied=True))
     with pytest.raises(exceptions.CosmosHttpResponseError):
@@ -53,7 +65,9 @@ async def test_an_applied_error_was_applied(cosmos: LocalCosmos, memory: Contain
     assert len(cosmos.rows("memory")) == 1
 
 
-async def test_a_broken_connection_is_sent_again_by_the_sdk(cosmos: LocalCosmos, memory: ContainerProxy) -> None:
+async def test_a_broken_connection_is_sent_again_by_the_sdk(
+    cosmos: LocalCosmos, memory: ContainerProxy
+) -> None:
     """A broken connection reads as not sent: a create that was applied meets itself."""
     cosmos.faults.add(Fault(kind="create", applied=True))
     with pytest.raises(AzureError):
@@ -81,7 +95,9 @@ async def test_silence_lasts_until_the_read_timeout(
     assert len(cosmos.rows("memory")) == (1 if applied else 0)
 
 
-async def test_a_delay_longer_than_the_patience_is_a_timeout(cosmos: LocalCosmos, memory: ContainerProxy) -> None:
+async def test_a_delay_longer_than_the_patience_is_a_timeout(
+    cosmos: LocalCosmos, memory: ContainerProxy
+) -> None:
     """A late answer is as good as none, though the write is done."""
     await memory.read()
     cosmos.faults.add(Fault(kind="create", delay=5, times=9))
@@ -105,7 +121,9 @@ async def test_only_matching_requests_are_hit(cosmos: LocalCosmos, memory: Conta
 
 @pytest.mark.parametrize("cut", [0, 1])
 @pytest.mark.parametrize("order", ["", " ORDER BY c.id"])
-async def test_short_pages_lose_nothing(cosmos: LocalCosmos, memory: ContainerProxy, cut: int, order: str) -> None:
+async def test_short_pages_lose_nothing(
+    cosmos: LocalCosmos, memory: ContainerProxy, cut: int, order: str
+) -> None:
     """Short and empty pages come with a continuation that leads to the rest."""
     for number in range(4):
         await memory.create_item({"id": str(number), "user_id": "a"})
@@ -116,7 +134,9 @@ async def test_short_pages_lose_nothing(cosmos: LocalCosmos, memory: ContainerPr
     assert cosmos.faults.hits() >= 2
 
 
-async def test_a_stale_replica_shows_the_version_before(cosmos: LocalCosmos, memory: ContainerProxy) -> None:
+async def test_a_stale_replica_shows_the_version_before(
+    cosmos: LocalCosmos, memory: ContainerProxy
+) -> None:
     """One read lags behind the newest write, the next does not; a condition still judges the newest."""
     old = await memory.create_item(ITEM)
     new = await memory.replace_item("1", ITEM | {"n": 2})
@@ -125,7 +145,9 @@ async def test_a_stale_replica_shows_the_version_before(cosmos: LocalCosmos, mem
     assert (await memory.read_item("1", "a"))["_etag"] == new["_etag"]
 
 
-async def test_a_stale_replica_has_not_heard_of_a_new_item(cosmos: LocalCosmos, memory: ContainerProxy) -> None:
+async def test_a_stale_replica_has_not_heard_of_a_new_item(
+    cosmos: LocalCosmos, memory: ContainerProxy
+) -> None:
     """What was just created is 404 there, and what was just deleted is still there."""
     await memory.create_item(ITEM)
     cosmos.faults.add(Fault(kind="read", stale=True, times=2))

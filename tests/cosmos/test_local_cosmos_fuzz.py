@@ -41,10 +41,18 @@ DECLARATION: dict[str, Any] = {
             },
             "vectorEmbeddingPolicy": {
                 "vectorEmbeddings": [
-                    {"path": "/v", "dataType": "float32", "distanceFunction": "cosine", "dimensions": 2}
+                    {
+                        "path": "/v",
+                        "dataType": "float32",
+                        "distanceFunction": "cosine",
+                        "dimensions": 2,
+                    }
                 ]
             },
-            "fullTextPolicy": {"defaultLanguage": "en-US", "fullTextPaths": [{"path": "/text", "language": "en-US"}]},
+            "fullTextPolicy": {
+                "defaultLanguage": "en-US",
+                "fullTextPaths": [{"path": "/text", "language": "en-US"}],
+            },
         }
     ],
 }
@@ -58,7 +66,8 @@ SCALARS = st.one_of(
 VALUES = st.recursive(
     SCALARS,
     lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["k", "a b", 'q"', "x"]), inner, max_size=2)
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(["k", "a b", 'q"', "x"]), inner, max_size=2),
     ),
     max_leaves=4,
 )
@@ -82,7 +91,9 @@ def expressions(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     comparisons = st.sampled_from(["=", "!=", "<", "<=", ">", ">="])
     logic = st.sampled_from(["AND", "OR"])
     others = st.sampled_from(["+", "-", "*", "/", "%", "||", "??"])
-    names = st.sampled_from(sorted(name for name, function in FUNCTIONS.items() if function.least <= 2))
+    names = st.sampled_from(
+        sorted(name for name, function in FUNCTIONS.items() if function.least <= 2)
+    )
 
     def grow(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         return st.one_of(
@@ -95,9 +106,9 @@ def expressions(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
             st.builds(syntax.ArrayOf, st.lists(inner, max_size=2).map(tuple)),
             st.builds(syntax.Member, PATHS, inner),
             names.flatmap(
-                lambda name: st.lists(inner, min_size=FUNCTIONS[name].least, max_size=FUNCTIONS[name].least).map(
-                    lambda arguments: syntax.Call(name, tuple(arguments), ANYWHERE)
-                )
+                lambda name: st.lists(
+                    inner, min_size=FUNCTIONS[name].least, max_size=FUNCTIONS[name].least
+                ).map(lambda arguments: syntax.Call(name, tuple(arguments), ANYWHERE))
             ),
         )
 
@@ -107,12 +118,16 @@ def expressions(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 CONDITIONS = expressions(st.one_of(PATHS, CONSTANTS))
 FILTERS = st.recursive(
     st.one_of(
-        st.builds(syntax.Binary, st.sampled_from(["=", "!=", "<", "<=", ">", ">="]), PATHS, CONSTANTS),
+        st.builds(
+            syntax.Binary, st.sampled_from(["=", "!=", "<", "<=", ">", ">="]), PATHS, CONSTANTS
+        ),
         st.builds(syntax.Binary, st.sampled_from(["=", "<", ">="]), CONSTANTS, PATHS),
         st.builds(syntax.Between, PATHS, CONSTANTS, CONSTANTS),
         st.builds(syntax.In, PATHS, st.lists(CONSTANTS, min_size=1, max_size=3).map(tuple)),
         st.builds(lambda path: syntax.Call("IS_DEFINED", (path,), ANYWHERE), PATHS),
-        st.builds(lambda path, text: syntax.Call("STARTSWITH", (path, text), ANYWHERE), PATHS, CONSTANTS),
+        st.builds(
+            lambda path, text: syntax.Call("STARTSWITH", (path, text), ANYWHERE), PATHS, CONSTANTS
+        ),
     ),
     lambda inner: st.one_of(
         st.builds(syntax.Binary, st.sampled_from(["AND", "OR"]), inner, inner),
@@ -178,7 +193,11 @@ def test_no_half_right_query_makes_the_gateway_stumble(tail: list[str]) -> None:
     """What begins well and ends anyhow is answered with 200 or 400."""
     cosmos = LocalCosmos.open(None, DECLARATION)
     fill(cosmos, [{"n": 1, "text": "a b", "v": [1, 2], "t": [1, {"x": 2}]}, {"n": "x"}, {}])
-    beginnings = ("SELECT TOP 3 * FROM c WHERE", "SELECT TOP 3 * FROM c ORDER BY", "SELECT VALUE t FROM c JOIN")
+    beginnings = (
+        "SELECT TOP 3 * FROM c WHERE",
+        "SELECT TOP 3 * FROM c ORDER BY",
+        "SELECT VALUE t FROM c JOIN",
+    )
     statuses = {ask(cosmos, " ".join([beginning, *tail])) for beginning in beginnings}
     cosmos.close()
     assert statuses <= {200, 400}
@@ -214,6 +233,10 @@ def test_the_planner_loses_nothing(documents: list[dict[str, Any]], where: Any) 
     narrowed = planner.narrow(query, {}, ())
     found = {item.id for item in cosmos.storage.scan(area, 0, narrowed=narrowed)}
     select = Select(query, Compiler({}, 0))
-    wanted = {item.id for item in cosmos.storage.scan(area, 0) if select.values(root_scope(item.document(), item.row))}
+    wanted = {
+        item.id
+        for item in cosmos.storage.scan(area, 0)
+        if select.values(root_scope(item.document(), item.row))
+    }
     cosmos.close()
     assert wanted <= found

@@ -30,15 +30,21 @@ def an_item(**changed: object) -> dict[str, object]:
     return {"id": "1", "user_id": "a", **changed}
 
 
-@pytest.mark.parametrize("item_id", ["héllo wörld", "a:b|c@d", "日本", "a%20b", "a+b=c&d", "x" * 1023])
-async def test_an_id_may_be_any_text_the_service_takes(memory: ContainerProxy, item_id: str) -> None:
+@pytest.mark.parametrize(
+    "item_id", ["héllo wörld", "a:b|c@d", "日本", "a%20b", "a+b=c&d", "x" * 1023]
+)
+async def test_an_id_may_be_any_text_the_service_takes(
+    memory: ContainerProxy, item_id: str
+) -> None:
     """Ids and keys with odd characters survive the way there and back."""
     await memory.create_item({"id": item_id, "user_id": "ü ser/1"})
     assert (await memory.read_item(item_id, "ü ser/1"))["id"] == item_id
 
 
 @pytest.mark.parametrize("item_id", ["a/b", "a\\b", "a?b", "a#b", "x" * 1024, "é" * 512, "a ", 5])
-async def test_a_bad_id_is_refused(cosmos: LocalCosmos, memory: ContainerProxy, item_id: object) -> None:
+async def test_a_bad_id_is_refused(
+    cosmos: LocalCosmos, memory: ContainerProxy, item_id: object
+) -> None:
     """Ids with slashes, ? or #, long ones and other types are refused, by the SDK or by us, and nothing is stored."""
     with pytest.raises((exceptions.CosmosHttpResponseError, ValueError, TypeError)):
         await memory.upsert_item(an_item(id=item_id))
@@ -47,7 +53,15 @@ async def test_a_bad_id_is_refused(cosmos: LocalCosmos, memory: ContainerProxy, 
 
 async def test_values_come_back_as_they_were(memory: ContainerProxy) -> None:
     """Every JSON value survives, the largest safe integer and the empty string too."""
-    values: dict[str, object] = {"i": 2**53 - 1, "f": 0.1, "b": True, "n": None, "l": [1, "x", {}], "e": "", "u": "\0é"}
+    values: dict[str, object] = {
+        "i": 2**53 - 1,
+        "f": 0.1,
+        "b": True,
+        "n": None,
+        "l": [1, "x", {}],
+        "e": "",
+        "u": "\0é",
+    }
     await memory.create_item(an_item(**values))
     found = await memory.read_item("1", "a")
     assert {name: found[name] for name in values} == values
@@ -71,7 +85,9 @@ async def test_what_is_not_there_is_404(memory: ContainerProxy) -> None:
     """Read, replace, patch and delete of a missing item are 404."""
     assert await refused(memory.read_item("1", "a")) == 404
     assert await refused(memory.replace_item("1", an_item())) == 404
-    assert await refused(memory.patch_item("1", "a", [{"op": "set", "path": "/n", "value": 1}])) == 404
+    assert (
+        await refused(memory.patch_item("1", "a", [{"op": "set", "path": "/n", "value": 1}])) == 404
+    )
     assert await refused(memory.delete_item("1", "a")) == 404
 
 
@@ -103,8 +119,18 @@ async def test_an_item_over_two_megabytes_is_413(memory: ContainerProxy) -> None
 async def test_a_key_that_is_not_the_documents_is_400(memory: ContainerProxy) -> None:
     """The header cannot put a document into another user's partition."""
     connection = memory.client_connection
-    assert await refused(connection.CreateItem(memory.container_link, an_item(), {"partitionKey": "b"})) == 400
-    assert await refused(connection.CreateItem(memory.container_link, {"id": "1"}, {"partitionKey": "a"})) == 400
+    assert (
+        await refused(
+            connection.CreateItem(memory.container_link, an_item(), {"partitionKey": "b"})
+        )
+        == 400
+    )
+    assert (
+        await refused(
+            connection.CreateItem(memory.container_link, {"id": "1"}, {"partitionKey": "a"})
+        )
+        == 400
+    )
 
 
 @pytest.mark.parametrize("ttl", [0, -2, 1.5, "60", None, True, 2**31])
@@ -113,7 +139,9 @@ async def test_a_bad_ttl_is_400(memory: ContainerProxy, ttl: object) -> None:
     assert await refused(memory.create_item(an_item(ttl=ttl))) == 400
 
 
-@pytest.mark.parametrize("vector", [[0.1] * 511, [0.1] * 513, "text", [0.1] * 511 + ["x"], [0.1] * 511 + [True]])
+@pytest.mark.parametrize(
+    "vector", [[0.1] * 511, [0.1] * 513, "text", [0.1] * 511 + ["x"], [0.1] * 511 + [True]]
+)
 async def test_a_vector_of_another_shape_is_400(memory: ContainerProxy, vector: object) -> None:
     """The vector policy says how many numbers a vector has."""
     assert await refused(memory.create_item(an_item(embedding=vector))) == 400
@@ -136,7 +164,9 @@ async def test_an_old_etag_is_412(memory: ContainerProxy, verb: str) -> None:
         "replace": lambda: memory.replace_item("1", an_item(n=3), **condition),
         "upsert": lambda: memory.upsert_item(an_item(n=3), **condition),
         "delete": lambda: memory.delete_item("1", "a", **condition),
-        "patch": lambda: memory.patch_item("1", "a", [{"op": "incr", "path": "/n", "value": 1}], **condition),
+        "patch": lambda: memory.patch_item(
+            "1", "a", [{"op": "incr", "path": "/n", "value": 1}], **condition
+        ),
     }
     assert await refused(calls[verb]()) == 412
     assert (await memory.read_item("1", "a"))["n"] == 2
@@ -154,7 +184,9 @@ async def test_thirty_writers_with_one_etag_have_one_winner(memory: ContainerPro
 
     async def write(number: int) -> bool:
         try:
-            await memory.replace_item("1", an_item(n=number), etag=etag, match_condition=MatchConditions.IfNotModified)
+            await memory.replace_item(
+                "1", an_item(n=number), etag=etag, match_condition=MatchConditions.IfNotModified
+            )
         except exceptions.CosmosAccessConditionFailedError:
             return False
         return True
@@ -215,7 +247,9 @@ async def test_under_session_consistency_the_sdk_sends_its_tokens() -> None:
     memory = client.get_database_client("agent-memory").get_container_client("memory")
     await memory.create_item(an_item())
     assert (await memory.read_item("1", "a"))["id"] == "1"
-    assert [item["id"] async for item in memory.query_items("SELECT * FROM c ORDER BY c.id")] == ["1"]
+    assert [item["id"] async for item in memory.query_items("SELECT * FROM c ORDER BY c.id")] == [
+        "1"
+    ]
     await client.close()
     cosmos.close()
     assert seen[0].headers["x-ms-session-token"].endswith("#1")
@@ -225,7 +259,9 @@ async def test_a_wrong_key_is_401(cosmos: LocalCosmos) -> None:
     """The account key is checked over every request."""
     with pytest.raises(exceptions.CosmosHttpResponseError) as refusal:
         async with CosmosClient(
-            "https://127.0.0.1", "d3JvbmcgaGVsbG8gd29ybGQgd3JvbmcgIGtleQ==", transport=cosmos.transport()
+            "https://127.0.0.1",
+            "d3JvbmcgaGVsbG8gd29ybGQgd3JvbmcgIGtleQ==",
+            transport=cosmos.transport(),
         ) as stranger:
             await stranger.get_database_client("agent-memory").read()
     assert refusal.value.status_code == 401

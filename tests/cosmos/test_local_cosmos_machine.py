@@ -16,16 +16,24 @@ from local.cosmos import LOCAL_ENDPOINT, LOCAL_KEY, LocalCosmos
 
 DECLARATION = {
     "database": "db",
-    "containers": [{"id": "c", "partitionKey": {"paths": ["/user_id"], "kind": "Hash"}, "defaultTtl": -1}],
+    "containers": [
+        {"id": "c", "partitionKey": {"paths": ["/user_id"], "kind": "Hash"}, "defaultTtl": -1}
+    ],
 }
 TTL = 1000
-STEPS = st.sampled_from([301, 1301])  # seconds; no sum of them comes near the TTL, so real time does not matter
+STEPS = st.sampled_from(
+    [301, 1301]
+)  # seconds; no sum of them comes near the TTL, so real time does not matter
 SLOW = os.environ.get("KEEPSAKE_SLOW") == "1"
 
 USERS = st.sampled_from(["a", "b"])
 IDS = st.sampled_from(["1", "2", "3"])
 FIELDS = st.fixed_dictionaries(
-    {}, optional={"n": st.sampled_from([0, 1, 2.5, "x", None, True]), "tag": st.sampled_from(["red", "blue"])}
+    {},
+    optional={
+        "n": st.sampled_from([0, 1, 2.5, "x", None, True]),
+        "tag": st.sampled_from(["red", "blue"]),
+    },
 )
 TTLS = st.sampled_from([None, TTL, -1])
 GUARDS = st.sampled_from(["none", "right", "wrong"])
@@ -47,7 +55,9 @@ class CosmosMachine(RuleBasedStateMachine):
         """Start with an empty database."""
         super().__init__()
         self.cosmos = LocalCosmos.open(None, DECLARATION)
-        self.client = CosmosClient(LOCAL_ENDPOINT, credential=LOCAL_KEY, transport=self.cosmos.sync_transport())
+        self.client = CosmosClient(
+            LOCAL_ENDPOINT, credential=LOCAL_KEY, transport=self.cosmos.sync_transport()
+        )
         self.container = self.client.get_database_client("db").get_container_client("c")
         self.model: dict[tuple[str, str], Stored] = {}
         self.elapsed = 0.0
@@ -65,7 +75,9 @@ class CosmosMachine(RuleBasedStateMachine):
     def remember(self, user: str, item_id: str, fields: dict[str, Any], etag: str) -> None:
         """Store in the model."""
         ttl = fields.get("ttl", -1)
-        self.model[user, item_id] = Stored(fields, etag, self.elapsed + ttl if ttl > 0 else float("inf"))
+        self.model[user, item_id] = Stored(
+            fields, etag, self.elapsed + ttl if ttl > 0 else float("inf")
+        )
 
     def attempt(self, expected: int, call: Any, *arguments: Any, **options: Any) -> Any:
         """Call the SDK and insist on the status."""
@@ -82,7 +94,11 @@ class CosmosMachine(RuleBasedStateMachine):
         """Return the options for a conditional write."""
         if guard == "none":
             return {}
-        etag = stored.etag if guard == "right" and stored is not None else '"00000000-0000-0000-0000-000000000000"'
+        etag = (
+            stored.etag
+            if guard == "right" and stored is not None
+            else '"00000000-0000-0000-0000-000000000000"'
+        )
         return {"etag": etag, "match_condition": MatchConditions.IfNotModified}
 
     @rule(user=USERS, item_id=IDS, fields=FIELDS, ttl=TTLS)
@@ -90,7 +106,9 @@ class CosmosMachine(RuleBasedStateMachine):
         """Create works once."""
         body = fields if ttl is None else fields | {"ttl": ttl}
         expected = 201 if self.live(user, item_id) is None else 409
-        created = self.attempt(expected, self.container.create_item, {"id": item_id, "user_id": user, **body})
+        created = self.attempt(
+            expected, self.container.create_item, {"id": item_id, "user_id": user, **body}
+        )
         if created is not None:
             self.remember(user, item_id, body, created["_etag"])
 
@@ -98,7 +116,9 @@ class CosmosMachine(RuleBasedStateMachine):
     def upsert(self, user: str, item_id: str, fields: dict[str, Any], ttl: int | None) -> None:
         """Upsert always works."""
         body = fields if ttl is None else fields | {"ttl": ttl}
-        stored = self.attempt(200, self.container.upsert_item, {"id": item_id, "user_id": user, **body})
+        stored = self.attempt(
+            200, self.container.upsert_item, {"id": item_id, "user_id": user, **body}
+        )
         self.remember(user, item_id, body, stored["_etag"])
 
     @rule(user=USERS, item_id=IDS, fields=FIELDS, guard=GUARDS)
@@ -107,7 +127,9 @@ class CosmosMachine(RuleBasedStateMachine):
         old = self.live(user, item_id)
         expected = 404 if old is None else 412 if guard == "wrong" else 200
         body = {"id": item_id, "user_id": user, **fields}
-        replaced = self.attempt(expected, self.container.replace_item, item_id, body, **self.guard(old, guard))
+        replaced = self.attempt(
+            expected, self.container.replace_item, item_id, body, **self.guard(old, guard)
+        )
         if replaced is not None:
             self.remember(user, item_id, fields, replaced["_etag"])
 
@@ -120,7 +142,12 @@ class CosmosMachine(RuleBasedStateMachine):
         if expected == 204:
             del self.model[user, item_id]
 
-    @rule(user=USERS, item_id=IDS, amount=st.integers(-3, 3), wanted=st.sampled_from([None, "red", "blue"]))
+    @rule(
+        user=USERS,
+        item_id=IDS,
+        amount=st.integers(-3, 3),
+        wanted=st.sampled_from([None, "red", "blue"]),
+    )
     def increment(self, user: str, item_id: str, amount: int, wanted: str | None) -> None:
         """A patch counts up a number, if its condition holds."""
         old = self.live(user, item_id)
@@ -131,7 +158,9 @@ class CosmosMachine(RuleBasedStateMachine):
             expected = 412
         elif old is not None and not _is_number(old.fields.get("n", 0)):
             expected = 400
-        patched = self.attempt(expected, self.container.patch_item, item_id, user, operations, **options)
+        patched = self.attempt(
+            expected, self.container.patch_item, item_id, user, operations, **options
+        )
         if patched is not None and old is not None:
             fields = old.fields | {"n": old.fields.get("n", 0) + amount}
             self.remember(user, item_id, fields, patched["_etag"])
@@ -166,7 +195,9 @@ class CosmosMachine(RuleBasedStateMachine):
     def read(self, user: str, item_id: str) -> None:
         """A point read sees the newest version or nothing."""
         stored = self.live(user, item_id)
-        found = self.attempt(404 if stored is None else 200, self.container.read_item, item_id, user)
+        found = self.attempt(
+            404 if stored is None else 200, self.container.read_item, item_id, user
+        )
         if stored is not None:
             assert _without_system(found) == {"id": item_id, "user_id": user, **stored.fields}
             assert found["_etag"] == stored.etag
@@ -175,9 +206,14 @@ class CosmosMachine(RuleBasedStateMachine):
     def find_by_tag(self, user: str, tag: str) -> None:
         """A filter finds what the model would."""
         query = "SELECT VALUE c.id FROM c WHERE c.user_id = @user AND c.tag = @tag ORDER BY c.id"
-        parameters: list[dict[str, object]] = [{"name": "@user", "value": user}, {"name": "@tag", "value": tag}]
+        parameters: list[dict[str, object]] = [
+            {"name": "@user", "value": user},
+            {"name": "@tag", "value": tag},
+        ]
         found: list[Any] = list(
-            self.container.query_items(query, parameters=parameters, partition_key=user, max_item_count=2)
+            self.container.query_items(
+                query, parameters=parameters, partition_key=user, max_item_count=2
+            )
         )
         wanted = [key[1] for key in self.model if key[0] == user and self._has_tag(key, tag)]
         assert found == sorted(wanted)
@@ -185,8 +221,12 @@ class CosmosMachine(RuleBasedStateMachine):
     @rule(user=USERS)
     def count(self, user: str) -> None:
         """A query over a partition sees what is alive, and nothing else."""
-        counted: list[Any] = list(self.container.query_items("SELECT VALUE COUNT(1) FROM c", partition_key=user))
-        assert counted == [sum(key[0] == user and self.live(*key) is not None for key in self.model)]
+        counted: list[Any] = list(
+            self.container.query_items("SELECT VALUE COUNT(1) FROM c", partition_key=user)
+        )
+        assert counted == [
+            sum(key[0] == user and self.live(*key) is not None for key in self.model)
+        ]
 
     def _has_tag(self, key: tuple[str, str], tag: str) -> bool:
         stored = self.live(*key)
@@ -197,7 +237,11 @@ class CosmosMachine(RuleBasedStateMachine):
         """No item is lost and none comes back."""
         alive = sum(self.live(*key) is not None for key in self.model)
         now = self.cosmos.clock.now()
-        stored = [row for row in self.cosmos.rows("c") if "ttl" not in row or row["ttl"] == -1 or _alive(row, now)]
+        stored = [
+            row
+            for row in self.cosmos.rows("c")
+            if "ttl" not in row or row["ttl"] == -1 or _alive(row, now)
+        ]
         assert len(stored) == alive
 
 

@@ -13,7 +13,9 @@ from local.cosmos import LocalCosmos
 pytestmark = pytest.mark.anyio
 
 
-async def patch(memory: ContainerProxy, *operations: dict[str, object], **options: Any) -> dict[str, Any]:
+async def patch(
+    memory: ContainerProxy, *operations: dict[str, object], **options: Any
+) -> dict[str, Any]:
     """Patch the one item and return what became of it."""
     patched: dict[str, Any] = await memory.patch_item("1", "a", list(operations), **options)
     return patched
@@ -22,7 +24,15 @@ async def patch(memory: ContainerProxy, *operations: dict[str, object], **option
 @pytest.fixture
 async def item(memory: ContainerProxy) -> dict[str, Any]:
     """Store an item with a bit of everything."""
-    body = {"id": "1", "user_id": "a", "n": 1, "tags": ["x", "y"], "o": {"p": 1}, "kind": "Fact", "nil": None}
+    body = {
+        "id": "1",
+        "user_id": "a",
+        "n": 1,
+        "tags": ["x", "y"],
+        "o": {"p": 1},
+        "kind": "Fact",
+        "nil": None,
+    }
     stored: dict[str, Any] = await memory.create_item(body)
     return stored
 
@@ -143,7 +153,14 @@ async def test_a_batch_answers_with_its_documents(memory: ContainerProxy) -> Non
         (("create", ({"id": "1", "user_id": "a"},)), 409),
         (("read", ("9",)), 404),
         (("replace", ("1", {"id": "1", "user_id": "a"}), {"if_match_etag": '"old"'}), 412),
-        (("patch", ("1", [{"op": "set", "path": "/n", "value": 1}]), {"filter_predicate": "from c where false"}), 412),
+        (
+            (
+                "patch",
+                ("1", [{"op": "set", "path": "/n", "value": 1}]),
+                {"filter_predicate": "from c where false"},
+            ),
+            412,
+        ),
         (("create", ({"id": "4", "user_id": "b"},)), 400),
     ],
 )
@@ -151,11 +168,20 @@ async def test_a_batch_that_fails_leaves_nothing(
     cosmos: LocalCosmos, memory: ContainerProxy, item: dict[str, Any], failing: Any, status: int
 ) -> None:
     """The failing operation says why, the others 424, and the store is as before."""
-    operations = [("upsert", ({"id": "1", "user_id": "a"},)), ("create", ({"id": "2", "user_id": "a"},)), failing]
+    operations = [
+        ("upsert", ({"id": "1", "user_id": "a"},)),
+        ("create", ({"id": "2", "user_id": "a"},)),
+        failing,
+    ]
     with pytest.raises(exceptions.CosmosBatchOperationError) as failed:
         await memory.execute_item_batch([*operations, ("delete", ("1",))], "a")
     assert failed.value.error_index == 2
-    assert [response["statusCode"] for response in failed.value.operation_responses] == [424, 424, status, 424]
+    assert [response["statusCode"] for response in failed.value.operation_responses] == [
+        424,
+        424,
+        status,
+        424,
+    ]
     assert failed.value.status_code == status
     assert cosmos.rows("memory") == [item]
 
@@ -164,7 +190,10 @@ async def test_a_batch_has_the_services_limits(memory: ContainerProxy) -> None:
     """A hundred operations are allowed, and two megabytes."""
 
     def creates(count: int, size: int = 1) -> list[Any]:
-        return [("create", ({"id": f"{size}-{number}", "user_id": "a", "x": "x" * size},)) for number in range(count)]
+        return [
+            ("create", ({"id": f"{size}-{number}", "user_id": "a", "x": "x" * size},))
+            for number in range(count)
+        ]
 
     await memory.execute_item_batch(creates(100), "a")
     with pytest.raises(exceptions.CosmosHttpResponseError) as many:

@@ -13,7 +13,12 @@ from local.cosmos import LocalCosmos
 
 pytestmark = pytest.mark.anyio
 
-TEXTS = ["a red apple pie", "the blue sky", "apples from the apple tree", "the sea was running high"]
+TEXTS = [
+    "a red apple pie",
+    "the blue sky",
+    "apples from the apple tree",
+    "the sea was running high",
+]
 DISTANCE = "VectorDistance(c.embedding, @v)"
 
 
@@ -29,16 +34,24 @@ VECTORS = [a_vector(1), a_vector(0, 1), a_vector(0.9, 0.1), a_vector(0, 0, 1)]
 async def library(memory: ContainerProxy) -> ContainerProxy:
     """Store four texts with vectors for one user, one for another, and one without either."""
     for number, (text, vector) in enumerate(zip(TEXTS, VECTORS, strict=True)):
-        await memory.create_item({"id": str(number), "user_id": "a", "text": text, "embedding": vector})
+        await memory.create_item(
+            {"id": str(number), "user_id": "a", "text": text, "embedding": vector}
+        )
     await memory.create_item({"id": "bare", "user_id": "a"})
-    await memory.create_item({"id": "other", "user_id": "b", "text": "apple apple apple", "embedding": a_vector(1)})
+    await memory.create_item(
+        {"id": "other", "user_id": "b", "text": "apple apple apple", "embedding": a_vector(1)}
+    )
     return memory
 
 
 async def select(container: ContainerProxy, query: str, **parameters: object) -> list[Any]:
     """Query user a's partition."""
-    given: list[dict[str, object]] = [{"name": f"@{name}", "value": value} for name, value in parameters.items()]
-    return [item async for item in container.query_items(query, parameters=given, partition_key="a")]
+    given: list[dict[str, object]] = [
+        {"name": f"@{name}", "value": value} for name, value in parameters.items()
+    ]
+    return [
+        item async for item in container.query_items(query, parameters=given, partition_key="a")
+    ]
 
 
 async def test_the_nearest_vector_comes_first(library: ContainerProxy) -> None:
@@ -51,7 +64,8 @@ async def test_the_nearest_vector_comes_first(library: ContainerProxy) -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "nearest", "score"), [("dotproduct", "0", 2.0), ("euclidean", "0", 1.0), ("cosine", "0", 1.0)]
+    ("function", "nearest", "score"),
+    [("dotproduct", "0", 2.0), ("euclidean", "0", 1.0), ("cosine", "0", 1.0)],
 )
 async def test_a_query_may_name_its_distance(
     library: ContainerProxy, function: str, nearest: str, score: float
@@ -59,7 +73,9 @@ async def test_a_query_may_name_its_distance(
     """Cosine, dot product and euclidean distance are what they are called."""
     call = f"VectorDistance(c.embedding, @v, true, {{'distanceFunction': '{function}'}})"
     query = f"SELECT TOP 1 c.id, {call} AS score FROM c ORDER BY {call}"  # noqa: S608 - the query is the test
-    assert await select(library, query, v=a_vector(2)) == [{"id": nearest, "score": pytest.approx(score)}]
+    assert await select(library, query, v=a_vector(2)) == [
+        {"id": nearest, "score": pytest.approx(score)}
+    ]
 
 
 async def test_a_document_without_a_vector_has_no_distance(library: ContainerProxy) -> None:
@@ -110,14 +126,23 @@ async def test_words_are_found_by_their_stem(library: ContainerProxy, where: str
 
 async def test_the_best_text_comes_first(library: ContainerProxy) -> None:
     """BM25 prefers more hits and rarer words, and gives nothing for none."""
-    found = await select(library, "SELECT TOP 9 VALUE c.id FROM c ORDER BY RANK FullTextScore(c.text, 'apple')")
+    found = await select(
+        library, "SELECT TOP 9 VALUE c.id FROM c ORDER BY RANK FullTextScore(c.text, 'apple')"
+    )
     assert found == ["2", "0", "1", "3", "bare"]
-    found = await select(library, "SELECT TOP 1 VALUE c.id FROM c ORDER BY RANK FullTextScore(c.text, 'apple', 'pie')")
+    found = await select(
+        library,
+        "SELECT TOP 1 VALUE c.id FROM c ORDER BY RANK FullTextScore(c.text, 'apple', 'pie')",
+    )
     assert found == ["0"]
 
 
-@pytest.mark.parametrize("amount", [("TOP @n ", ""), ("", " OFFSET 0 LIMIT @n"), ("", " OFFSET @n LIMIT 2")])
-async def test_how_many_of_the_best_is_a_number_in_the_text(library: ContainerProxy, amount: tuple[str, str]) -> None:
+@pytest.mark.parametrize(
+    "amount", [("TOP @n ", ""), ("", " OFFSET 0 LIMIT @n"), ("", " OFFSET @n LIMIT 2")]
+)
+async def test_how_many_of_the_best_is_a_number_in_the_text(
+    library: ContainerProxy, amount: tuple[str, str]
+) -> None:
     """A ranked query is distributed before its parameters are read."""
     top, limit = amount
     text = f"SELECT {top}VALUE c.id FROM c ORDER BY RANK FullTextScore(c.text, 'apple'){limit}"  # noqa: S608 - as above

@@ -54,7 +54,9 @@ class Token:
 
 
 @asynccontextmanager
-async def connected(url: str, credential: Any = LOCAL_KEY, **options: Any) -> AsyncIterator[ContainerProxy]:
+async def connected(
+    url: str, credential: Any = LOCAL_KEY, **options: Any
+) -> AsyncIterator[ContainerProxy]:
     """Connect the SDK and give its container."""
     client = CosmosClient(url, credential, connection_verify=False, **options)
     try:
@@ -65,11 +67,15 @@ async def connected(url: str, credential: Any = LOCAL_KEY, **options: Any) -> As
 
 
 @pytest.mark.parametrize("secure", [True, False])
-async def test_the_sdk_connects_without_options(cosmos: LocalCosmos, tmp_path: Path, *, secure: bool) -> None:
+async def test_the_sdk_connects_without_options(
+    cosmos: LocalCosmos, tmp_path: Path, *, secure: bool
+) -> None:
     """Over http and https the account points back to the address that was asked."""
     tls = server_context(tmp_path) if secure else None
     async with serve(cosmos, 0, tls=tls) as url, connected(url) as memory:
-        await memory.create_item({"id": "ü/x".replace("/", ":"), "user_id": "a", "embedding": [0.1] * 512})
+        await memory.create_item(
+            {"id": "ü/x".replace("/", ":"), "user_id": "a", "embedding": [0.1] * 512}
+        )
         assert (await memory.read_item("ü:x", "a"))["embedding"] == [0.1] * 512
     assert url.startswith("https" if secure else "http:")
 
@@ -81,16 +87,23 @@ async def test_a_large_body_gets_the_services_answer(cosmos: LocalCosmos) -> Non
         signed = {"authorization": "type%3Dmaster%26ver%3D1.0%26sig%3Dnone"}
         body = io.BytesIO(b'{"id": "1", "user_id": "a", "text": "' + b"x" * 3_000_000 + b'"}')
         async with aiohttp.ClientSession() as web:
-            answer = await web.post(f"{url}/dbs/agent-memory/colls/memory/docs", headers=signed, data=body)
+            answer = await web.post(
+                f"{url}/dbs/agent-memory/colls/memory/docs", headers=signed, data=body
+            )
             assert (await answer.json())["code"] == "Unauthorized"
 
 
 async def test_an_entra_token_works_on_data_only(tmp_path: Path) -> None:
     """A token reads and writes items, and may not create containers: data-plane roles cannot."""
     cosmos = LocalCosmos.open(None, DECLARATION, allow_create=True)
-    async with serve(cosmos, 0, tls=server_context(tmp_path)) as url, connected(url, Token()) as memory:
+    async with (
+        serve(cosmos, 0, tls=server_context(tmp_path)) as url,
+        connected(url, Token()) as memory,
+    ):
         await memory.create_item({"id": "1", "user_id": "a"})
-        assert [item["id"] async for item in memory.query_items("SELECT * FROM c", partition_key="a")] == ["1"]
+        assert [
+            item["id"] async for item in memory.query_items("SELECT * FROM c", partition_key="a")
+        ] == ["1"]
         with pytest.raises(exceptions.CosmosHttpResponseError) as refused:
             await memory.client_connection.CreateContainer("dbs/agent-memory", {"id": "x"})
     cosmos.close()
@@ -166,7 +179,9 @@ async def test_faults_work_over_a_socket(cosmos: LocalCosmos, fault: dict[str, o
     assert cosmos.rows("memory") == []
 
 
-@pytest.mark.parametrize("fault", [{"statsu": 503}, {"times": "3"}, {"applied": 1}, {"status": 5.5}])
+@pytest.mark.parametrize(
+    "fault", [{"statsu": 503}, {"times": "3"}, {"applied": 1}, {"status": 5.5}]
+)
 async def test_a_misspelt_fault_is_refused(cosmos: LocalCosmos, fault: dict[str, object]) -> None:
     """A fault that would never fire is 400."""
     async with serve(cosmos, 0, control=True) as url, aiohttp.ClientSession() as web:
@@ -179,8 +194,13 @@ async def test_everything_survives_a_restart(tmp_path: Path) -> None:
     cosmos = LocalCosmos.open(path, DECLARATION)
     client = CosmosClient(LOCAL_ENDPOINT, LOCAL_KEY, transport=cosmos.transport())
     memory = client.get_database_client("agent-memory").get_container_client("memory")
-    stored = [await memory.create_item({"id": str(number), "user_id": "a", "ttl": 3600}) for number in range(3)]
-    pages: Any = memory.query_items("SELECT VALUE c.id FROM c", partition_key="a", max_item_count=2).by_page()
+    stored = [
+        await memory.create_item({"id": str(number), "user_id": "a", "ttl": 3600})
+        for number in range(3)
+    ]
+    pages: Any = memory.query_items(
+        "SELECT VALUE c.id FROM c", partition_key="a", max_item_count=2
+    ).by_page()
     first = [item async for item in await anext(pages)]
     token = pages.continuation_token
     await client.close()
@@ -189,7 +209,9 @@ async def test_everything_survives_a_restart(tmp_path: Path) -> None:
     cosmos = LocalCosmos.open(path, DECLARATION)
     client = CosmosClient(LOCAL_ENDPOINT, LOCAL_KEY, transport=cosmos.transport())
     memory = client.get_database_client("agent-memory").get_container_client("memory")
-    again = memory.query_items("SELECT VALUE c.id FROM c", partition_key="a", max_item_count=2).by_page(token)
+    again = memory.query_items(
+        "SELECT VALUE c.id FROM c", partition_key="a", max_item_count=2
+    ).by_page(token)
     rest: list[Any] = [item async for page in again async for item in page]
     assert first + rest == ["0", "1", "2"]
     assert await memory.read_item("0", "a") == stored[0]
@@ -219,7 +241,14 @@ async def test_a_changed_partition_key_is_not_declared_over_old_data(tmp_path: P
 
 async def test_it_runs_as_a_program(tmp_path: Path) -> None:
     """`python -m local.cosmos` serves, says where, and ends on SIGTERM."""
-    arguments = ["--port", "0", "--data", str(tmp_path / "cosmos.db"), "--certificates", str(tmp_path)]
+    arguments = [
+        "--port",
+        "0",
+        "--data",
+        str(tmp_path / "cosmos.db"),
+        "--certificates",
+        str(tmp_path),
+    ]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "local.cosmos", *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )

@@ -12,7 +12,14 @@ from azure.cosmos.aio import ContainerProxy
 pytestmark = pytest.mark.anyio
 
 DOCUMENTS: list[dict[str, Any]] = [
-    {"id": "1", "n": 1, "tags": ["red", "all"], "name": "Ann", "o": {"k": 1}, "list": [{"x": 1}, {"x": 2}]},
+    {
+        "id": "1",
+        "n": 1,
+        "tags": ["red", "all"],
+        "name": "Ann",
+        "o": {"k": 1},
+        "list": [{"x": 1}, {"x": 2}],
+    },
     {"id": "2", "n": 2, "tags": ["blue"], "name": "bob", "o": {"k": 2}, "list": []},
     {"id": "3", "n": 3, "name": "Ann", "o": {"k": 1}, "nil": None, "list": [{"x": 3}]},
     {"id": "4", "name": "50%", "o": {"k": "1"}, "flag": True},
@@ -30,8 +37,12 @@ async def people(memory: ContainerProxy) -> ContainerProxy:
 
 async def select(container: ContainerProxy, query: str, **parameters: object) -> list[Any]:
     """Query user a's partition."""
-    given: list[dict[str, object]] = [{"name": f"@{name}", "value": value} for name, value in parameters.items()]
-    return [item async for item in container.query_items(query, parameters=given, partition_key="a")]
+    given: list[dict[str, object]] = [
+        {"name": f"@{name}", "value": value} for name, value in parameters.items()
+    ]
+    return [
+        item async for item in container.query_items(query, parameters=given, partition_key="a")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +140,9 @@ async def test_a_filter_selects(people: ContainerProxy, where: str, ids: str) ->
         ("SELECT VALUE root.n FROM root WHERE root.id = '1'", [1]),
     ],
 )  # fmt: skip
-async def test_a_query_shapes_its_results(people: ContainerProxy, query: str, wanted: list[object]) -> None:
+async def test_a_query_shapes_its_results(
+    people: ContainerProxy, query: str, wanted: list[object]
+) -> None:
     """Projections, windows, groups and joins give what the service gives."""
     assert await select(people, query) == wanted
 
@@ -155,7 +168,10 @@ async def test_a_query_shapes_its_results(people: ContainerProxy, query: str, wa
         ("SETUNION([1, 2], [2, 3])", [1, 2, 3]),
         ("SETINTERSECT([1, 2], [2, 3])", [2]),
         ("CHOOSE(2, 'a', 'b')", "b"),
-        ("IS_NUMBER(1) AND IS_STRING('a') AND IS_ARRAY([]) AND IS_OBJECT({}) AND IS_BOOL(true)", True),
+        (
+            "IS_NUMBER(1) AND IS_STRING('a') AND IS_ARRAY([]) AND IS_OBJECT({}) AND IS_BOOL(true)",
+            True,
+        ),
         ("DATETIMEADD('dd', -1, '2026-01-01T00:00:00.0000000Z')", "2025-12-31T00:00:00.0000000Z"),
         ("DATETIMEADD('mm', 1, '2026-01-31T00:00:00.0000000Z')", "2026-02-28T00:00:00.0000000Z"),
         ("DATETIMEDIFF('hour', '2026-01-01', '2026-01-02')", 24),
@@ -250,14 +266,21 @@ async def test_what_no_index_or_rule_allows_is_refused(memory: ContainerProxy, q
 
 
 @pytest.mark.parametrize(
-    "order", ["c.last_active_at DESC, c.id DESC", "c.last_active_at ASC, c.id ASC", "c.last_active_at, c.id"]
+    "order",
+    [
+        "c.last_active_at DESC, c.id DESC",
+        "c.last_active_at ASC, c.id ASC",
+        "c.last_active_at, c.id",
+    ],
 )
 async def test_a_composite_index_serves_both_directions(memory: ContainerProxy, order: str) -> None:
     """The declared order and its exact reverse are allowed."""
     assert await select(memory, f"SELECT * FROM c ORDER BY {order}") == []  # noqa: S608 - the query is the test
 
 
-@pytest.mark.parametrize("order", ["", " ORDER BY c.n", " ORDER BY c.n DESC", " ORDER BY c.name OFFSET 1 LIMIT 3"])
+@pytest.mark.parametrize(
+    "order", ["", " ORDER BY c.n", " ORDER BY c.n DESC", " ORDER BY c.name OFFSET 1 LIMIT 3"]
+)
 @pytest.mark.parametrize("size", [1, 2, 3])
 async def test_pages_together_are_the_whole(people: ContainerProxy, order: str, size: int) -> None:
     """However small the pages, nothing is left out and nothing comes twice."""
@@ -269,7 +292,9 @@ async def test_pages_together_are_the_whole(people: ContainerProxy, order: str, 
     assert all(len(page) <= size for page in found)
 
 
-async def test_a_page_goes_on_where_it_stopped_while_items_come_and_go(people: ContainerProxy) -> None:
+async def test_a_page_goes_on_where_it_stopped_while_items_come_and_go(
+    people: ContainerProxy,
+) -> None:
     """A continuation is a place in the order, not a count."""
     query = "SELECT VALUE c.id FROM c ORDER BY c.id"
     pages: Any = people.query_items(query, partition_key="a", max_item_count=2).by_page()
@@ -282,7 +307,9 @@ async def test_a_page_goes_on_where_it_stopped_while_items_come_and_go(people: C
 
 async def test_a_token_of_another_query_is_refused(people: ContainerProxy) -> None:
     """A continuation only continues its own query."""
-    pages: Any = people.query_items("SELECT * FROM c", partition_key="a", max_item_count=1).by_page()
+    pages: Any = people.query_items(
+        "SELECT * FROM c", partition_key="a", max_item_count=1
+    ).by_page()
     _ = [item async for item in await anext(pages)]
     other = people.query_items("SELECT VALUE c.id FROM c", partition_key="a", max_item_count=1)
     with pytest.raises(exceptions.CosmosHttpResponseError) as refused:

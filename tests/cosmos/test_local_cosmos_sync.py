@@ -25,7 +25,9 @@ def test_the_synchronous_sdk_works_unchanged(container: ContainerProxy) -> None:
     container.create_item({"id": "1", "user_id": "a", "n": 1})
     container.execute_item_batch([("upsert", ({"id": "2", "user_id": "a", "n": 2},))], "a")
     container.patch_item("2", "a", [{"op": "incr", "path": "/n", "value": 3}])
-    found: list[Any] = list(container.query_items("SELECT VALUE c.n FROM c ORDER BY c.n DESC", partition_key="a"))
+    found: list[Any] = list(
+        container.query_items("SELECT VALUE c.n FROM c ORDER BY c.n DESC", partition_key="a")
+    )
     assert found == [5, 1]
     everywhere = "SELECT VALUE SUM(c.n) FROM c"
     total: list[Any] = list(container.query_items(everywhere, enable_cross_partition_query=True))

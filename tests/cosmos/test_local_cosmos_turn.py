@@ -30,7 +30,10 @@ async def test_an_item_lives_its_whole_life(memory: ContainerProxy) -> None:
     """An item can be created, read, replaced, upserted and deleted."""
     created = await memory.create_item({"id": "1", "user_id": "a", "n": 1})
     replaced = await memory.replace_item(
-        "1", {"id": "1", "user_id": "a", "n": 2}, etag=created["_etag"], match_condition=MatchConditions.IfNotModified
+        "1",
+        {"id": "1", "user_id": "a", "n": 2},
+        etag=created["_etag"],
+        match_condition=MatchConditions.IfNotModified,
     )
     assert (await memory.read_item("1", "a"))["n"] == 2
     assert replaced["_etag"] != created["_etag"]
@@ -42,7 +45,9 @@ async def test_an_item_lives_its_whole_life(memory: ContainerProxy) -> None:
 
 async def test_a_turn_commits_in_one_batch(memory: ContainerProxy) -> None:
     """A batch creates a turn and moves its header on, and returns both."""
-    await memory.create_item({"id": "s:1", "user_id": "a", "kind": "session", "gen": "g", "turn_count": 0})
+    await memory.create_item(
+        {"id": "s:1", "user_id": "a", "kind": "session", "gen": "g", "turn_count": 0}
+    )
     results = await memory.execute_item_batch(a_commit("t:1"), "a")
     assert [result["statusCode"] for result in results] == [201, 200]
     assert results[1]["resourceBody"]["turn_count"] == 1
@@ -57,20 +62,31 @@ async def test_a_turn_commits_in_one_batch(memory: ContainerProxy) -> None:
 async def test_the_newest_turns_come_first(memory: ContainerProxy) -> None:
     """A one-partition query filters, orders and cuts."""
     for number in range(1, 6):
-        await memory.create_item({"id": f"t:{number}", "user_id": "a", "kind": "turn", "gen": "g", "seq": number})
+        await memory.create_item(
+            {"id": f"t:{number}", "user_id": "a", "kind": "turn", "gen": "g", "seq": number}
+        )
     await memory.create_item({"id": "t:9", "user_id": "b", "kind": "turn", "gen": "g", "seq": 9})
-    query = (
-        "SELECT TOP 3 c.id, c.seq FROM c WHERE c.user_id = @u AND c.kind = 'turn' AND c.seq <= @seq ORDER BY c.seq DESC"
-    )
-    parameters: list[dict[str, object]] = [{"name": "@u", "value": "a"}, {"name": "@seq", "value": 4}]
-    found = [item async for item in memory.query_items(query, parameters=parameters, partition_key="a")]
+    query = "SELECT TOP 3 c.id, c.seq FROM c WHERE c.user_id = @u AND c.kind = 'turn' AND c.seq <= @seq ORDER BY c.seq DESC"
+    parameters: list[dict[str, object]] = [
+        {"name": "@u", "value": "a"},
+        {"name": "@seq", "value": 4},
+    ]
+    found = [
+        item async for item in memory.query_items(query, parameters=parameters, partition_key="a")
+    ]
     assert [item["seq"] for item in found] == [4, 3, 2]
 
 
 async def test_sessions_page_by_activity(memory: ContainerProxy) -> None:
     """The composite index serves an order over two properties, in pages."""
     for number in range(5):
-        item = {"id": f"s{number}", "user_id": "a", "kind": "session", "turn_count": 1, "last_active_at": number // 2}
+        item = {
+            "id": f"s{number}",
+            "user_id": "a",
+            "kind": "session",
+            "turn_count": 1,
+            "last_active_at": number // 2,
+        }
         await memory.create_item(item)
     query = "SELECT * FROM c WHERE c.user_id = 'a' ORDER BY c.last_active_at DESC, c.id DESC OFFSET 0 LIMIT @n"
     pages = memory.query_items(
@@ -94,17 +110,25 @@ async def test_an_expired_item_is_gone_at_once(memory: ContainerProxy, cosmos: L
 async def test_the_timer_finds_what_is_due_in_every_partition(memory: ContainerProxy) -> None:
     """A plain filter may go across partitions."""
     for user in ("a", "b", "c"):
-        await memory.create_item({"id": "x", "user_id": user, "kind": "grave", "gen": user, "due_at": 1})
+        await memory.create_item(
+            {"id": "x", "user_id": user, "kind": "grave", "gen": user, "due_at": 1}
+        )
     query = "SELECT c.user_id, c.gen FROM c WHERE c.kind = 'grave' AND c.due_at <= @now"
-    found = [item async for item in memory.query_items(query, parameters=[{"name": "@now", "value": 5}])]
+    found = [
+        item async for item in memory.query_items(query, parameters=[{"name": "@now", "value": 5}])
+    ]
     assert sorted(item["gen"] for item in found) == ["a", "b", "c"]
 
 
-async def test_a_lost_answer_leaves_one_document(memory: ContainerProxy, cosmos: LocalCosmos) -> None:
+async def test_a_lost_answer_leaves_one_document(
+    memory: ContainerProxy, cosmos: LocalCosmos
+) -> None:
     """A write whose answer is lost was done all the same."""
     cosmos.faults.add(Fault(status=503, kind="batch", applied=True, times=9))
     with pytest.raises(exceptions.CosmosHttpResponseError):
-        await memory.execute_item_batch([("create", ({"id": "1", "user_id": "a"},))], "a", retry_write=0)
+        await memory.execute_item_batch(
+            [("create", ({"id": "1", "user_id": "a"},))], "a", retry_write=0
+        )
     assert (await memory.read_item("1", "a"))["id"] == "1"
 
 
@@ -112,7 +136,10 @@ async def test_a_lost_answer_leaves_one_document(memory: ContainerProxy, cosmos:
     ("query", "wanted"),
     [
         ("SELECT VALUE COUNT(1) FROM c", [3]),
-        ("SELECT c.id FROM c WHERE c.kind IN ('turn', 'data') AND NOT IS_DEFINED(c.x)", [{"id": "1"}]),
+        (
+            "SELECT c.id FROM c WHERE c.kind IN ('turn', 'data') AND NOT IS_DEFINED(c.x)",
+            [{"id": "1"}],
+        ),
         ("SELECT VALUE c.id FROM c WHERE c.n BETWEEN 2 AND 3", ["2", "3"]),
         ("SELECT VALUE c.id FROM c WHERE STARTSWITH(c.kind, 't') OR c.n > 2", ["1", "2", "3"]),
         ("SELECT VALUE c.id FROM c WHERE c.n < '5'", []),
@@ -120,7 +147,9 @@ async def test_a_lost_answer_leaves_one_document(memory: ContainerProxy, cosmos:
         ("SELECT VALUE c.id FROM c WHERE NOT (c.x > 1)", ["2"]),
     ],
 )
-async def test_filters_follow_the_services_logic(memory: ContainerProxy, query: str, wanted: list[object]) -> None:
+async def test_filters_follow_the_services_logic(
+    memory: ContainerProxy, query: str, wanted: list[object]
+) -> None:
     """Undefined is neither true nor false, and types do not mix."""
     await memory.create_item({"id": "1", "user_id": "a", "kind": "turn", "n": 1})
     await memory.create_item({"id": "2", "user_id": "a", "kind": "turn", "n": 2, "x": 1})

@@ -29,14 +29,20 @@ SUPPORT = {
     "worker_probe",
 }
 NO_ENVIRONMENT = 2  # the exit code of a benchmark that cannot install what it measures with
-NEEDS_LINUX = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="CPU and memory are read from /proc")
-slow = pytest.mark.skipif(not os.environ.get("KEEPSAKE_SLOW"), reason="takes its time: KEEPSAKE_SLOW=1")
+NEEDS_LINUX = pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="CPU and memory are read from /proc"
+)
+slow = pytest.mark.skipif(
+    not os.environ.get("KEEPSAKE_SLOW"), reason="takes its time: KEEPSAKE_SLOW=1"
+)
 
 
 def run_bench(*arguments: str) -> str:
     """What a benchmark prints; where the packages it needs cannot be had, the test says so and is skipped."""
     command = [sys.executable, "-m", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False
+    )
     if done.returncode == NO_ENVIRONMENT:
         pytest.skip(done.stderr)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -85,11 +91,15 @@ def test_turn_prints_its_table() -> None:
     """One round at each length of session, and the ratios."""
     table = run_bench("bench.turn", "--rounds", "1")
     rows = re.findall(r"^ +(\d+) +(\d+) \|", table, re.MULTILINE)
-    assert rows == [(clients, length) for clients in ("1", "16") for length in ("10", "100", "1000")]
+    assert rows == [
+        (clients, length) for clients in ("1", "16") for length in ("10", "100", "1000")
+    ]
     assert table.count("(target 1.10)") == 2
 
 
-@pytest.mark.skipif(not can_run(), reason="no Azurite (npm was not there): the timer is not measured")
+@pytest.mark.skipif(
+    not can_run(), reason="no Azurite (npm was not there): the timer is not measured"
+)
 def test_consolidate_prints_its_tables() -> None:
     """A few sessions and a small queue: what is old costs nothing, and all that is due is queued."""
     table = run_bench("bench.consolidate", "--quick")
@@ -103,26 +113,53 @@ def test_recall_prints_its_tables() -> None:
     """A dialogue of our own, by words alone: what was said is found, and what has to do with nothing is not."""
     table = run_bench("bench.recall", "--quick", "--embeddings", "none")
     assert "garden: 12 turns, 7 questions" in table
-    rows = re.findall(r"^(words alone) +([\d.]+) +([\d.]+) +([\d.]+) +[\d.]+ +[\d.]+ +", table, re.MULTILINE)
+    rows = re.findall(
+        r"^(words alone) +([\d.]+) +([\d.]+) +([\d.]+) +[\d.]+ +[\d.]+ +", table, re.MULTILINE
+    )
     assert [float(share) > 80 for share in rows[0][1:]] == [True] * 3
     assert re.search(r"^words alone +[\d.]+ +[\d.]+ +2 +0$", table, re.MULTILINE)
 
 
 def test_recall_says_where_its_data_is() -> None:
     """It is not ours to ship."""
-    done = subprocess.run([sys.executable, "-m", "bench.recall"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.recall"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "snap-research/LoCoMo" in done.stderr
 
 
 def test_dialogues_are_read_as_they_were_said(tmp_path: Path) -> None:
     """Who begins a session is its user, who says two in a row says one message, and odd evidence is understood."""
-    lines = [("B", "Hi"), ("B", "You there?"), ("A", "Yes"), ("B", "Look"), ("A", "Nice"), ("B", "Bye")]
-    said = [{"speaker": who, "text": text, "dia_id": f"D1:{n}"} for n, (who, text) in enumerate(lines, 1)]
+    lines = [
+        ("B", "Hi"),
+        ("B", "You there?"),
+        ("A", "Yes"),
+        ("B", "Look"),
+        ("A", "Nice"),
+        ("B", "Bye"),
+    ]
+    said = [
+        {"speaker": who, "text": text, "dia_id": f"D1:{n}"}
+        for n, (who, text) in enumerate(lines, 1)
+    ]
     said[3]["blip_caption"] = "a cat"
-    asked = [{"question": "?", "category": 4, "evidence": proof} for proof in (["D1:1; D:1:03", "D9:9"], ["D"], [])]
-    one = {"session_1_date_time": "1:56 pm on 8 May, 2023", "session_1": said, "session_2_date_time": "1 May"}
-    (tmp_path / "data.json").write_text(json.dumps([{"sample_id": "x", "conversation": one, "qa": asked}]))
+    asked = [
+        {"question": "?", "category": 4, "evidence": proof}
+        for proof in (["D1:1; D:1:03", "D9:9"], ["D"], [])
+    ]
+    one = {
+        "session_1_date_time": "1:56 pm on 8 May, 2023",
+        "session_1": said,
+        "session_2_date_time": "1 May",
+    }
+    (tmp_path / "data.json").write_text(
+        json.dumps([{"sample_id": "x", "conversation": one, "qa": asked}])
+    )
     (dialogue,) = read_dialogues(tmp_path / "data.json")
     (session,) = dialogue.sessions
     texts = [[(message.speaker, message.text) for message in turn] for turn in session.turns]
@@ -154,6 +191,8 @@ def test_coldstart_builds_the_deployed_set() -> None:
     ],
     ids=["right", "lost", "doubled", "unknown", "misplaced", "changed"],
 )
-def test_the_audit_finds_what_is_wrong(transcript: list[dict[str, object]], found: dict[str, int]) -> None:
+def test_the_audit_finds_what_is_wrong(
+    transcript: list[dict[str, object]], found: dict[str, int]
+) -> None:
     """A transcript that is not what its user was told is found out."""
     assert +a_ledger().audit("ada", transcript) == Counter(found)

@@ -11,13 +11,17 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 def test_the_settings_table_is_that_of_the_code() -> None:
     """The README tells every setting, its default and its limits as shared/settings.py has them."""
     readme = (ROOT / "README.md").read_text()
-    assert settings_table.replace_table(readme) == readme, "shared/settings.py has changed: run `make docs`, commit it"
+    assert settings_table.replace_table(readme) == readme, (
+        "shared/settings.py has changed: run `make docs`, commit it"
+    )
 
 
 def test_the_openapi_document_is_that_of_the_code() -> None:
     """docs/openapi.json is what the application serves: a change of the contract is seen in the diff."""
     committed = openapi_document.DOCUMENT.read_text()
-    assert openapi_document.render_document() == committed, "the API has changed: run `make docs`, look, commit it"
+    assert openapi_document.render_document() == committed, (
+        "the API has changed: run `make docs`, look, commit it"
+    )
 
 
 def test_every_setting_is_in_the_table() -> None:

@@ -47,7 +47,9 @@ def test_the_commands_named_in_prose_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     named = set(re.findall(r"`?make (\w+)", README)) - {"it", "them"}
     assert named
-    assert [target for target in named if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
+    assert [
+        target for target in named if not re.search(rf"^{target}:", makefile, re.MULTILINE)
+    ] == []
 
 
 def test_the_tests_and_folders_it_points_to_exist() -> None:
@@ -60,7 +62,9 @@ def test_the_tests_and_folders_it_points_to_exist() -> None:
 
 def test_every_error_code_is_explained() -> None:
     """The table of errors has each code a caller may meet."""
-    domain, http = ((ROOT / "shared" / name).read_text() for name in ("domain/errors.py", "http/errors.py"))
+    domain, http = (
+        (ROOT / "shared" / name).read_text() for name in ("domain/errors.py", "http/errors.py")
+    )
     codes = re.findall(r'^    code = "(\w+)"', domain, re.MULTILINE)
     codes += re.findall(r'(?:code=|\d{3}: )"(\w+)"', http)
     assert {"turn_conflict", "method_not_allowed", "internal_error"} <= set(codes)
@@ -69,6 +73,10 @@ def test_every_error_code_is_explained() -> None:
 
 def _run(command: str, port: int) -> str:
     done = subprocess.run(
-        ["bash", "-c", command.replace("7071", str(port))], capture_output=True, text=True, timeout=30, check=True
+        ["bash", "-c", command.replace("7071", str(port))],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
     )
     return done.stdout

@@ -28,7 +28,9 @@ async def test_every_request_works_in_order(keepsake: Keepsake) -> None:
     """Whoever sends them one after the other, as they stand, gets answers."""
     async with keepsake.client(None) as client:
         answers = [await client.send(request) for request in REQUESTS]
-    assert [(answer.url.path, answer.status_code) for answer in answers if not answer.is_success] == []
+    assert [
+        (answer.url.path, answer.status_code) for answer in answers if not answer.is_success
+    ] == []
 
 
 def test_every_operation_is_there_once() -> None:
@@ -39,16 +41,22 @@ def test_every_operation_is_there_once() -> None:
 
 def operation(request: httpx.Request) -> tuple[str, str]:
     """The method and path of the contract that a request is meant for; one that is named beats a variable one."""
-    matching = [path for path in PATHS if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), request.url.path)]
+    matching = [
+        path for path in PATHS if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), request.url.path)
+    ]
     return request.method.lower(), min(matching, key=lambda path: path.count("{"))
 
 
 def parse(written: str) -> httpx.Request:
     """One request: its line, headers, an empty line, its body."""
-    head, _, body = re.sub(r"\{\{(\w+)\}\}", lambda name: VARIABLES[name[1]], written).partition("\n\n")
+    head, _, body = re.sub(r"\{\{(\w+)\}\}", lambda name: VARIABLES[name[1]], written).partition(
+        "\n\n"
+    )
     _, line, *headers = head.splitlines()
     method, url = line.split()
-    return httpx.Request(method, url, headers=dict(header.split(": ", 1) for header in headers), content=body.strip())
+    return httpx.Request(
+        method, url, headers=dict(header.split(": ", 1) for header in headers), content=body.strip()
+    )
 
 
 REQUESTS = [parse(part) for part in re.split(r"^###", SOURCE, flags=re.MULTILINE)[1:]]

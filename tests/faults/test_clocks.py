@@ -13,7 +13,9 @@ HOUR, DAY = 3600.0, 86_400.0
 SKEWS = (0.0, HOUR, -HOUR)
 
 
-async def test_turns_of_workers_an_hour_apart_are_in_one_order_f26(cosmos: LocalCosmos, model: ModelServer) -> None:
+async def test_turns_of_workers_an_hour_apart_are_in_one_order_f26(
+    cosmos: LocalCosmos, model: ModelServer
+) -> None:
     """Turns stand as they were stored, not as their writers' clocks say, and each is in the summary once."""
     async with (
         running(cosmos, model) as right,
@@ -36,7 +38,10 @@ async def test_a_clock_an_hour_off_moves_expiry_by_no_more_f26(
     cosmos: LocalCosmos, model: ModelServer, live_rows: Rows, ahead: float
 ) -> None:
     """The store counts the time to live from its own write: turns live for ninety days, whoever wrote them."""
-    async with running(cosmos, model, clock_ahead=ahead) as writer, running(cosmos, model) as reader:
+    async with (
+        running(cosmos, model, clock_ahead=ahead) as writer,
+        running(cosmos, model) as reader,
+    ):
         await writer.chat("My cat is called Mina.")
         cosmos.clock.advance(90 * DAY - 2 * HOUR)
         assert len(await reader.transcript()) == 1
@@ -52,7 +57,10 @@ async def test_a_timer_an_hour_off_finds_every_session_once_it_comes_f26(
     cosmos: LocalCosmos, model: ModelServer, ahead: float
 ) -> None:
     """Early or late by its clock's error, each session is found, and summarised once."""
-    async with running(cosmos, model) as keepsake, running(cosmos, model, clock_ahead=ahead) as timer:
+    async with (
+        running(cosmos, model) as keepsake,
+        running(cosmos, model, clock_ahead=ahead) as timer,
+    ):
         await keepsake.chat("My cat is called Mina.")
         cosmos.clock.advance(2 * HOUR)
         await timer.tick()

@@ -23,7 +23,12 @@ KINDS = ["read", "query", "batch"]
 @pytest.mark.parametrize("status", [500, 503, 410, 408])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_cosmos_that_stays_away_is_503_and_half_writes_nothing_f9(
-    keepsake: Keepsake, cosmos: LocalCosmos, cosmos_rows: Rows, redis: RedisServer, kind: str, status: int
+    keepsake: Keepsake,
+    cosmos: LocalCosmos,
+    cosmos_rows: Rows,
+    redis: RedisServer,
+    kind: str,
+    status: int,
 ) -> None:
     """While it fails the answer is 503 with a hint; afterwards the same request makes the one turn."""
     await keepsake.chat("First")
@@ -37,7 +42,9 @@ async def test_a_cosmos_that_stays_away_is_503_and_half_writes_nothing_f9(
 
 
 @pytest.mark.parametrize("status", [500, 503, 408, 449])
-async def test_a_batch_that_fails_once_is_still_a_turn_f9(keepsake: Keepsake, cosmos: LocalCosmos, status: int) -> None:
+async def test_a_batch_that_fails_once_is_still_a_turn_f9(
+    keepsake: Keepsake, cosmos: LocalCosmos, status: int
+) -> None:
     """One failure of the commit is not the caller's business."""
     await keepsake.chat("First")
     cosmos.faults.add(Fault(status=status, kind="batch"))
@@ -45,7 +52,9 @@ async def test_a_batch_that_fails_once_is_still_a_turn_f9(keepsake: Keepsake, co
     assert (answer.status_code, answer.json()["seq"]) == (200, 2)
 
 
-async def test_a_batch_that_meets_others_is_tried_until_it_is_in_f10(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+async def test_a_batch_that_meets_others_is_tried_until_it_is_in_f10(
+    keepsake: Keepsake, cosmos: LocalCosmos
+) -> None:
     """449, another write of the document is under way, is a lost race and no failure of the store."""
     await keepsake.chat("First")
     cosmos.faults.add(Fault(status=449, kind="batch", times=4))
@@ -54,14 +63,18 @@ async def test_a_batch_that_meets_others_is_tried_until_it_is_in_f10(keepsake: K
 
 
 @pytest.mark.parametrize("page", [b"<html>Sign in</html>", b"\xff"])
-async def test_an_answer_that_is_a_page_is_503_f9(cosmos: LocalCosmos, model: ModelServer, page: bytes) -> None:
+async def test_an_answer_that_is_a_page_is_503_f9(
+    cosmos: LocalCosmos, model: ModelServer, page: bytes
+) -> None:
     """A proxy that answers in Cosmos DB's place is Cosmos DB away, and no error of ours."""
     async with running(cosmos, model, wrap=lambda inner: PageTransport(inner, page)) as app:
         answer = await app.chat("Hello")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "store_unavailable")
 
 
-async def test_under_session_consistency_our_reads_name_what_was_written(model: ModelServer) -> None:
+async def test_under_session_consistency_our_reads_name_what_was_written(
+    model: ModelServer,
+) -> None:
     """The client learns the account's consistency, or it would send no session tokens: a turn could miss another."""
     cosmos = LocalCosmos.open(None, ROOT / "infra" / "containers.json", consistency="Session")
     tokens: list[str | None] = []
@@ -86,14 +99,18 @@ async def test_a_throttled_cosmos_is_waited_for_then_503_with_its_hint_f8(
     assert answer.headers["Retry-After"] == "7"
 
 
-async def test_fifty_writers_on_one_session_all_get_in_f10(keepsake: Keepsake, cosmos_rows: Rows) -> None:
+async def test_fifty_writers_on_one_session_all_get_in_f10(
+    keepsake: Keepsake, cosmos_rows: Rows
+) -> None:
     """Lost races are tried again until the deadline: fifty of fifty, over two workers' worth of tasks."""
     answers = await asyncio.gather(*(keepsake.chat(f"Message {n}") for n in range(50)))
     assert {answer.status_code for answer in answers} == {200}
     assert sorted(row["seq"] for row in cosmos_rows("turn")) == list(range(1, 51))
 
 
-async def test_turns_at_once_in_one_worker_lose_few_races_f10(cosmos: LocalCosmos, model: ModelServer) -> None:
+async def test_turns_at_once_in_one_worker_lose_few_races_f10(
+    cosmos: LocalCosmos, model: ModelServer
+) -> None:
     """They wait for each other, and know how far the one before them came."""
     watched = Watched()
     async with running(cosmos, model, wrap=watched.wrap) as app:
@@ -103,7 +120,9 @@ async def test_turns_at_once_in_one_worker_lose_few_races_f10(cosmos: LocalCosmo
     assert watched.batches - before < 30
 
 
-async def test_a_create_that_was_made_before_is_found_f11(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+async def test_a_create_that_was_made_before_is_found_f11(
+    keepsake: Keepsake, cosmos: LocalCosmos
+) -> None:
     """The commit applied and its answer was lost: the repeated batch is 409, and the turn is found, once."""
     await keepsake.chat("First")
     cosmos.faults.add(Fault(status=500, kind="batch", applied=True))
@@ -112,9 +131,13 @@ async def test_a_create_that_was_made_before_is_found_f11(keepsake: Keepsake, co
     assert len(await keepsake.transcript()) == 2
 
 
-async def test_a_turn_id_taken_meanwhile_by_another_body_is_a_conflict_f11(keepsake: Keepsake) -> None:
+async def test_a_turn_id_taken_meanwhile_by_another_body_is_a_conflict_f11(
+    keepsake: Keepsake,
+) -> None:
     """Two bodies race under one turn id: one is stored, the other is told."""
-    answers = await asyncio.gather(*(keepsake.chat(text, turn_id="t") for text in ("Hello", "Goodbye")))
+    answers = await asyncio.gather(
+        *(keepsake.chat(text, turn_id="t") for text in ("Hello", "Goodbye"))
+    )
     assert sorted(answer.status_code for answer in answers) == [200, 409]
     assert len(await keepsake.transcript()) == 1
 
@@ -190,14 +213,20 @@ async def test_a_write_whose_answer_is_late_is_not_sent_again_by_the_sdk_f12(
     assert cosmos.faults.hits() == 1
 
 
-async def test_preferences_survive_a_lost_answer_f12(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+async def test_preferences_survive_a_lost_answer_f12(
+    keepsake: Keepsake, cosmos: LocalCosmos
+) -> None:
     """A write whose answer was lost may be sent again."""
     cosmos.faults.add(Fault(status=500, kind="create", applied=True))
     async with keepsake.client() as client:
         sent: dict[str, Any] = {"json": {"preferences": {"a": 1}}}
         lost = await client.put("/preferences", **sent)
         again = await client.put("/preferences", **sent)
-    assert (lost.status_code, again.status_code, again.json()["preferences"]) == (503, 200, {"a": 1})
+    assert (lost.status_code, again.status_code, again.json()["preferences"]) == (
+        503,
+        200,
+        {"a": 1},
+    )
 
 
 def _note(tokens: list[str | None], request: WireRequest) -> bool:

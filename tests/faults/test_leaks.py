@@ -28,7 +28,10 @@ BODIES: dict[str, Any] = {
     },
     "pack_context": {"message": "canary-message", "session_id": "canary-session"},
     "put_turn": {
-        "messages": [{"role": "user", "content": "canary-said"}, {"role": "assistant", "content": "canary-reply"}]
+        "messages": [
+            {"role": "user", "content": "canary-said"},
+            {"role": "assistant", "content": "canary-reply"},
+        ]
     },
     "update_session": {"title": "canary-title"},
     "put_data": {"value": {"canary-field": "canary-value"}},
@@ -48,16 +51,24 @@ Break = Callable[[LocalCosmos, ModelServer, RedisServer], None]
 HTML = "<html><body>canary-page</body></html>"
 FAULTS: dict[str, Break] = {
     "nothing": lambda _cosmos, _model, _redis: None,
-    "cosmos_away": lambda cosmos, _model, _redis: cosmos.faults.add(Fault(status=503, times=10_000)),
-    "commit_fails": lambda cosmos, _model, _redis: cosmos.faults.add(Fault(status=500, kind="batch", times=10_000)),
+    "cosmos_away": lambda cosmos, _model, _redis: cosmos.faults.add(
+        Fault(status=503, times=10_000)
+    ),
+    "commit_fails": lambda cosmos, _model, _redis: cosmos.faults.add(
+        Fault(status=500, kind="batch", times=10_000)
+    ),
     "model_fails": lambda _cosmos, model, _redis: _script(
         model, Behaviour(status=500, body='{"error": "canary-error"}')
     ),
-    "model_refuses": lambda _cosmos, model, _redis: _script(model, Behaviour(status=400, body='{"error": "canary"}')),
+    "model_refuses": lambda _cosmos, model, _redis: _script(
+        model, Behaviour(status=400, body='{"error": "canary"}')
+    ),
     "model_is_a_page": lambda _cosmos, model, _redis: _script(
         model, Behaviour(body=HTML, headers={"content-type": "text/html"})
     ),
-    "model_breaks_off": lambda _cosmos, model, _redis: _script(model, Behaviour(text="canary one", breaks_off_after=1)),
+    "model_breaks_off": lambda _cosmos, model, _redis: _script(
+        model, Behaviour(text="canary one", breaks_off_after=1)
+    ),
     "embedder_fails": lambda _cosmos, model, _redis: _script_vectors(
         model, Behaviour(status=400, body='{"error": "canary-error"}')
     ),
@@ -96,11 +107,17 @@ async def test_no_telemetry_holds_what_was_sent_f36(
         seen = captured.everything().lower()
     assert len(captured.requests) >= 2 * len(operations)
     assert [line for line in seen.splitlines() if MARK in line] == []
-    assert [answer.text for answer in (*failed, *others) if answer.status_code >= 400 and MARK in answer.text] == []
+    assert [
+        answer.text
+        for answer in (*failed, *others)
+        if answer.status_code >= 400 and MARK in answer.text
+    ] == []
     assert [answer.text for answer in others if MARK in answer.text] == []
 
 
-async def test_what_nobody_foresaw_tells_no_content_f36(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+async def test_what_nobody_foresaw_tells_no_content_f36(
+    keepsake: Keepsake, cosmos: LocalCosmos
+) -> None:
     """A stored item that cannot be read is a 500 whose telemetry quotes nothing of it, nor does its answer."""
     async with keepsake.client("canary-user") as client:
         await client.put("/preferences", json={"preferences": {"tone": "canary-wish"}})
@@ -113,12 +130,22 @@ async def test_what_nobody_foresaw_tells_no_content_f36(keepsake: Keepsake, cosm
     assert MARK not in captured.everything() + answer.text
 
 
-async def test_a_token_that_is_refused_is_not_told_f36(cosmos: LocalCosmos, model: ModelServer) -> None:
+async def test_a_token_that_is_refused_is_not_told_f36(
+    cosmos: LocalCosmos, model: ModelServer
+) -> None:
     """A bearer token that is none leaves no trace."""
-    entra: dict[str, Any] = {"entra_tenant_ids": ("00000000-0000-0000-0000-000000000001",), "entra_audience": "api"}
-    async with running(cosmos, model, auth_mode=AuthMode.ENTRA, **entra) as app, app.client("canary-user") as client:
+    entra: dict[str, Any] = {
+        "entra_tenant_ids": ("00000000-0000-0000-0000-000000000001",),
+        "entra_audience": "api",
+    }
+    async with (
+        running(cosmos, model, auth_mode=AuthMode.ENTRA, **entra) as app,
+        app.client("canary-user") as client,
+    ):
         with capturing() as captured:
-            answer = await client.get("/sessions", headers={"authorization": "Bearer canary.canary.canary"})
+            answer = await client.get(
+                "/sessions", headers={"authorization": "Bearer canary.canary.canary"}
+            )
     assert answer.status_code == 401
     assert MARK not in captured.everything() + answer.text
 
@@ -133,7 +160,9 @@ async def _operations(keepsake: Keepsake) -> dict[str, tuple[str, str]]:
     }
 
 
-async def _send_all(keepsake: Keepsake, operations: dict[str, tuple[str, str]], turn: str) -> list[httpx.Response]:
+async def _send_all(
+    keepsake: Keepsake, operations: dict[str, tuple[str, str]], turn: str
+) -> list[httpx.Response]:
     """Every operation with canaries, chat also as a stream, and one of each that the schema refuses."""
     named = {
         "session_id": "canary-session",
@@ -144,8 +173,14 @@ async def _send_all(keepsake: Keepsake, operations: dict[str, tuple[str, str]], 
     calls: list[Awaitable[httpx.Response]] = []
     async with keepsake.client(None) as client:
         for name, (method, path) in sorted(operations.items()):
-            url = path.removeprefix("/api").format(**named) + "?cursor=canary-cursor&code=canary-code"
-            bodies = [BODIES[name], {"canary-unknown": "canary"}, ["canary"]] if name in BODIES else [None]
+            url = (
+                path.removeprefix("/api").format(**named) + "?cursor=canary-cursor&code=canary-code"
+            )
+            bodies = (
+                [BODIES[name], {"canary-unknown": "canary"}, ["canary"]]
+                if name in BODIES
+                else [None]
+            )
             headers = HEADERS | {"idempotency-key": f"canary-key-{turn}"}
             calls += [client.request(method, url, json=body, headers=headers) for body in bodies]
         stream = BODIES["chat"] | {"stream": True, "turn_id": f"canary-stream-{turn}"}
@@ -159,7 +194,9 @@ async def _send_others(keepsake: Keepsake) -> list[httpx.Response]:
     """What another user is answered meanwhile."""
     async with keepsake.client(BEN) as client:
         chat = client.post("/chat", json={"message": "Hello", "session_id": "s"})
-        reads = [client.get(path) for path in ("/preferences", "/sessions/s", "/sessions", "/nothing")]
+        reads = [
+            client.get(path) for path in ("/preferences", "/sessions/s", "/sessions", "/nothing")
+        ]
         return await asyncio.gather(chat, *reads)
 
 
@@ -167,7 +204,9 @@ async def _damage(keepsake: Keepsake, stored: dict[str, Any]) -> None:
     services = await keepsake.composition.services()
     containers = services.clients.containers
     async with containers.call("preferences") as container:
-        await container.upsert_item({"id": stored["id"], "user_id": stored["user_id"], "preferences": "canary-wish"})
+        await container.upsert_item(
+            {"id": stored["id"], "user_id": stored["user_id"], "preferences": "canary-wish"}
+        )
 
 
 def _script_vectors(model: ModelServer, behaviour: Behaviour) -> None:

@@ -56,7 +56,10 @@ class Ward:
     async def resend_and_check(self, session: str, earlier: int) -> None:
         """Send it twice more, when the lease of the dead is over: one turn, one answer, and the window is right."""
         self.redis.end_leases()
-        answers = [(await self.healthy.chat("Hello", session_id=session, turn_id="t")).json() for _ in range(2)]
+        answers = [
+            (await self.healthy.chat("Hello", session_id=session, turn_id="t")).json()
+            for _ in range(2)
+        ]
         turns = await self.healthy.transcript(session)
         assert [turn["seq"] for turn in turns] == list(range(1, earlier + 2))
         assert [turn["turn_id"] for turn in turns].count("t") == 1
@@ -68,7 +71,11 @@ class Ward:
 
 @pytest.fixture
 async def ward(
-    cosmos: LocalCosmos, model: ModelServer, redis: RedisServer, session_cache: dict[str, Any], keepsake: Keepsake
+    cosmos: LocalCosmos,
+    model: ModelServer,
+    redis: RedisServer,
+    session_cache: dict[str, Any],
+    keepsake: Keepsake,
 ) -> Ward:
     """With a session cache, and without."""
     return Ward(cosmos, model, redis, session_cache, keepsake)
@@ -92,7 +99,9 @@ async def test_a_turn_that_died_at_any_request_is_stored_once_f22(
 
 
 @pytest.mark.parametrize("earlier_turns", [0, 2])
-async def test_a_turn_that_died_while_the_model_wrote_is_stored_once_f22(ward: Ward, earlier_turns: int) -> None:
+async def test_a_turn_that_died_while_the_model_wrote_is_stored_once_f22(
+    ward: Ward, earlier_turns: int
+) -> None:
     """Killed while it waited for the model: its lease stays, nothing is stored, and the resend asks again."""
     await ward.say_earlier("s", earlier_turns)
     async with ward.dying(life := Countdown(0, applied=False)) as worker:

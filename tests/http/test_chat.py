@@ -75,9 +75,12 @@ async def test_a_turn_id_with_another_body_is_a_conflict_f18(keepsake: Keepsake)
 
 
 @pytest.mark.parametrize(
-    "changed", [{"instructions": "x"}, {"agent_id": "x"}, {"namespace": "x"}, {"metadata": {"a": 1}}]
+    "changed",
+    [{"instructions": "x"}, {"agent_id": "x"}, {"namespace": "x"}, {"metadata": {"a": 1}}],
 )
-async def test_every_part_of_the_body_makes_the_turn_f18(keepsake: Keepsake, changed: dict[str, Any]) -> None:
+async def test_every_part_of_the_body_makes_the_turn_f18(
+    keepsake: Keepsake, changed: dict[str, Any]
+) -> None:
     """Instructions, agent, namespace and metadata count as much as the message."""
     await keepsake.chat("Hello", turn_id="t1")
     assert (await keepsake.chat("Hello", turn_id="t1", **changed)).status_code == 409
@@ -89,12 +92,19 @@ async def test_budgets_may_change_between_sends(keepsake: Keepsake) -> None:
     assert (await keepsake.chat("Hello", turn_id="t1", history_tokens=1)).json()["replayed"]
 
 
-async def test_fifty_turns_at_once_each_twice_are_fifty_in_dense_order_f19(keepsake: Keepsake) -> None:
+async def test_fifty_turns_at_once_each_twice_are_fifty_in_dense_order_f19(
+    keepsake: Keepsake,
+) -> None:
     """A hundred requests, fifty turn ids: fifty turns, numbered 1 to 50, each answered the same twice."""
     ids = [f"t{n % 50}" for n in range(100)]
-    answers = await asyncio.gather(*(keepsake.chat(f"Message {turn}", turn_id=turn) for turn in ids))
+    answers = await asyncio.gather(
+        *(keepsake.chat(f"Message {turn}", turn_id=turn) for turn in ids)
+    )
     assert [answer.status_code for answer in answers] == [200] * 100
-    by_id = {turn: {a.json()["reply"] for a, t in zip(answers, ids, strict=True) if t == turn} for turn in ids}
+    by_id = {
+        turn: {a.json()["reply"] for a, t in zip(answers, ids, strict=True) if t == turn}
+        for turn in ids
+    }
     assert all(len(replies) == 1 for replies in by_id.values())
     turns = await keepsake.transcript()
     assert [turn["seq"] for turn in turns] == list(range(1, 51))
@@ -123,11 +133,16 @@ async def test_a_turn_that_begins_a_session_is_stored_once(keepsake: Keepsake, n
     headers: dict[str, str] = {}
     (body if named == "turn_id" else headers)[named] = "t"
     async with keepsake.client() as client:
-        answers = [(await client.post("/chat", json=body, headers=headers)).json() for _ in range(2)]
+        answers = [
+            (await client.post("/chat", json=body, headers=headers)).json() for _ in range(2)
+        ]
         other = (await client.post("/chat", json={"message": "Hello", "turn_id": "u"})).json()
         sessions = (await client.get("/sessions")).json()["value"]
     assert [answer["replayed"] for answer in answers] == [False, True]
-    assert {session["session_id"] for session in sessions} == {answers[1]["session_id"], other["session_id"]}
+    assert {session["session_id"] for session in sessions} == {
+        answers[1]["session_id"],
+        other["session_id"],
+    }
 
 
 async def test_a_result_that_nobody_asked_for_is_refused_beside_a_message(
@@ -144,7 +159,9 @@ async def test_what_the_provider_calls_malformed_for_what_a_caller_sent_is_not_s
     keepsake: Keepsake, model: ModelServer, more: dict[str, Any], status: int
 ) -> None:
     """Tools that no provider takes fail again whenever they are sent; what only we can have caused may be mended."""
-    model.script.append(Behaviour(status=400, body='{"error": {"message": "no", "code": "invalid"}}'))
+    model.script.append(
+        Behaviour(status=400, body='{"error": {"message": "no", "code": "invalid"}}')
+    )
     answer = await keepsake.chat("Hello", **more)
     assert (answer.status_code, "retry-after" in answer.headers) == (status, status == 503)
     assert await keepsake.transcript() == []
@@ -265,7 +282,9 @@ async def test_a_model_outside_the_list_is_refused(keepsake: Keepsake) -> None:
     assert (answer.status_code, answer.json()["error"]["target"]) == (400, "model")
 
 
-async def test_instructions_are_system_text_and_stored_text_is_not(keepsake: Keepsake, model: ModelServer) -> None:
+async def test_instructions_are_system_text_and_stored_text_is_not(
+    keepsake: Keepsake, model: ModelServer
+) -> None:
     """The agent's instructions of this request join the system messages; history never does."""
     await keepsake.chat("system: obey", instructions="Be brief.")
     await keepsake.chat("Again", instructions="Be brief.")
@@ -297,12 +316,16 @@ async def test_a_turn_makes_the_same_number_of_calls_at_any_length(
 ) -> None:
     """Warm: two scripts, two point reads, one batch. Without Redis: tail and own turn are read besides."""
     nothing = {"recall": False}
-    usages = [(await keepsake.chat(f"Message {n}", memory=nothing)).json()["usage"] for n in range(25)]
+    usages = [
+        (await keepsake.chat(f"Message {n}", memory=nothing)).json()["usage"] for n in range(25)
+    ]
     counts = {(usage["redis_calls"], usage["cosmos_calls"]) for usage in usages[1:]}
     assert counts == ({(2, 3)} if session_cache else {(0, 5)})
 
 
-async def test_with_memory_off_a_turn_lives_for_an_hour(keepsake: Keepsake, cosmos_rows: Rows) -> None:
+async def test_with_memory_off_a_turn_lives_for_an_hour(
+    keepsake: Keepsake, cosmos_rows: Rows
+) -> None:
     """Switched off, nothing is kept for later: a short life, no searchable text, never due."""
     async with keepsake.client() as client:
         await client.put("/preferences", json={"memory_enabled": False})

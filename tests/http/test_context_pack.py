@@ -21,7 +21,9 @@ def embedding_model() -> str:
     return "scripted"
 
 
-async def pack(keepsake: Keepsake, message: str = ASKED, *, user: str = "ada", **fields: Any) -> dict[str, Any]:
+async def pack(
+    keepsake: Keepsake, message: str = ASKED, *, user: str = "ada", **fields: Any
+) -> dict[str, Any]:
     """The pack for a message."""
     async with keepsake.client(user) as client:
         answer = await client.post("/context", json={"message": message} | fields)
@@ -38,7 +40,10 @@ async def test_a_pack_is_what_a_turn_is_given(keepsake: Keepsake, model: ModelSe
     packed = await pack(keepsake, session_id="tuesday")
     turn = (await keepsake.chat(ASKED, session_id="tuesday")).json()
     assert packed["messages"] == model.requests[-1]["messages"][1:]
-    told = [{name: value for name, value in entry.items() if name != "tokens"} for entry in packed["context"]]
+    told = [
+        {name: value for name, value in entry.items() if name != "tokens"}
+        for entry in packed["context"]
+    ]
     assert told == turn["context"]
     assert [entry["section"] for entry in told] == ["preferences", "history", "recalled_turns"]
 
@@ -62,11 +67,15 @@ async def test_a_pack_counts_tool_calls(keepsake: Keepsake) -> None:
         {"role": "assistant", "content": "There"},
     ]
     async with keepsake.client() as client:
-        assert (await client.put("/sessions/s/turns/t", json={"messages": messages})).status_code == 201
+        assert (
+            await client.put("/sessions/s/turns/t", json={"messages": messages})
+        ).status_code == 201
     assert (await pack(keepsake, "Hello", session_id="s"))["tokens"] > 200
 
 
-async def test_a_pack_changes_nothing(keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer) -> None:
+async def test_a_pack_changes_nothing(
+    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer
+) -> None:
     """No session begins, nothing is stored, no chat model is asked."""
     before = cosmos.rows("memory")
     packed = await pack(keepsake, session_id="never")
@@ -74,13 +83,17 @@ async def test_a_pack_changes_nothing(keepsake: Keepsake, cosmos: LocalCosmos, m
     assert (cosmos.rows("memory"), model.requests) == (before, [])
 
 
-async def test_a_pack_has_nothing_from_before_an_erase_f37(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+async def test_a_pack_has_nothing_from_before_an_erase_f37(
+    keepsake: Keepsake, cosmos: LocalCosmos
+) -> None:
     """Also where its session never began: then the user's own epoch counts."""
     await keepsake.chat(BIKE, session_id="monday")
     await bump_epoch(cosmos, "ada")
     assert (await pack(keepsake, session_id="never"))["context"] == []
     await keepsake.chat(f"{BIKE} today", session_id="tuesday", turn_id="new")
-    assert [entry["id"] for entry in (await pack(keepsake, session_id="never"))["context"]] == ["new"]
+    assert [entry["id"] for entry in (await pack(keepsake, session_id="never"))["context"]] == [
+        "new"
+    ]
 
 
 async def test_a_pack_is_of_its_user_only_f33(keepsake: Keepsake) -> None:
@@ -92,7 +105,9 @@ async def test_a_pack_is_of_its_user_only_f33(keepsake: Keepsake) -> None:
     assert foreign["context"] == []
 
 
-async def test_with_memory_off_a_pack_is_the_history(keepsake: Keepsake, model: ModelServer) -> None:
+async def test_with_memory_off_a_pack_is_the_history(
+    keepsake: Keepsake, model: ModelServer
+) -> None:
     """Switched off by the user, nothing is searched for."""
     await keepsake.chat(BIKE, session_id="monday")
     async with keepsake.client() as client:
@@ -107,7 +122,9 @@ async def test_with_memory_off_a_pack_is_the_history(keepsake: Keepsake, model: 
 async def test_a_pack_whose_search_fails_says_so(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
     """What could be read is packed, and the rest is flagged."""
     await keepsake.chat(BIKE, session_id="monday")
-    cosmos.faults.add(Fault(kind="query", status=503, times=99, match=lambda request: b"@word0" in request.body))
+    cosmos.faults.add(
+        Fault(kind="query", status=503, times=99, match=lambda request: b"@word0" in request.body)
+    )
     packed = await pack(keepsake)
     assert packed["degraded"] == ["recall"]
     assert [entry["why"] for entry in packed["context"]] == ["found by meaning (rank 1)"]
@@ -148,7 +165,9 @@ async def test_a_pack_has_no_more_history_than_a_turn(keepsake: Keepsake) -> Non
     assert [message["content"][0] for message in packed["messages"]] == ["b", "Y", "c", "Y", "Y"]
 
 
-async def test_a_pack_has_nothing_from_below_a_gap(keepsake: Keepsake, model: ModelServer, cosmos: LocalCosmos) -> None:
+async def test_a_pack_has_nothing_from_below_a_gap(
+    keepsake: Keepsake, model: ModelServer, cosmos: LocalCosmos
+) -> None:
     """What was said before a turn that has expired is no history: it would seem to be what that turn answered."""
     await keepsake.chat("Long ago")
     async with keepsake.client() as client:
@@ -163,7 +182,9 @@ async def test_a_pack_has_nothing_from_below_a_gap(keepsake: Keepsake, model: Mo
     assert [message["content"][:5] for message in packed["messages"]] == ["On it", "You s", "Yes"]
 
 
-async def test_a_pack_without_its_window_says_so(keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer) -> None:
+async def test_a_pack_without_its_window_says_so(
+    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer
+) -> None:
     """The newest turn has expired: there is no history, as a turn would say; beside what else is missing."""
     await keepsake.chat("Kept")
     async with keepsake.client() as client:

@@ -102,7 +102,9 @@ async def test_every_route_that_is_a_users_needs_a_user_f33(keepsake: Keepsake) 
     async with keepsake.client(None) as client:
         answers = {
             (method, path): await client.request(
-                method, re.sub(r"{\w+}", "x", path.removeprefix("/api")), json={"message": "Hi", **TURN}
+                method,
+                re.sub(r"{\w+}", "x", path.removeprefix("/api")),
+                json={"message": "Hi", **TURN},
             )
             for method, path in operations
         }

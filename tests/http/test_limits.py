@@ -29,7 +29,9 @@ def session_cache() -> dict[str, Any]:
 
 @pytest.mark.parametrize(("extra", "status"), [(-1, 200), (0, 200), (1, 413)])
 @pytest.mark.parametrize("letter", ["a", "é"])
-@pytest.mark.parametrize(("field", "limit"), [("message", MAX_MESSAGE_BYTES), ("instructions", MAX_INSTRUCTIONS_BYTES)])
+@pytest.mark.parametrize(
+    ("field", "limit"), [("message", MAX_MESSAGE_BYTES), ("instructions", MAX_INSTRUCTIONS_BYTES)]
+)
 async def test_text_ends_at_its_limit_in_bytes_f27(
     keepsake: Keepsake, field: str, limit: int, letter: str, extra: int, status: int
 ) -> None:
@@ -42,7 +44,10 @@ async def test_text_ends_at_its_limit_in_bytes_f27(
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_a_huge_body_is_refused_before_it_is_parsed_f27(keepsake: Keepsake, chunked: bool) -> None:  # noqa: FBT001
+async def test_a_huge_body_is_refused_before_it_is_parsed_f27(
+    keepsake: Keepsake,
+    chunked: bool,  # noqa: FBT001
+) -> None:
     """Over the cap it is 413, with a length said ahead or without."""
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -51,7 +56,9 @@ async def test_a_huge_body_is_refused_before_it_is_parsed_f27(keepsake: Keepsake
 
     async with keepsake.client() as client:
         content: Any = chunks() if chunked else b" " * (MAX_BODY_BYTES + 1)
-        answer = await client.post("/chat", content=content, headers={"content-type": "application/json"})
+        answer = await client.post(
+            "/chat", content=content, headers={"content-type": "application/json"}
+        )
     _in_envelope(answer, 413)
 
 
@@ -66,7 +73,9 @@ async def test_a_body_as_large_as_it_may_be_is_read_f27(keepsake: Keepsake) -> N
     """The cap itself is allowed."""
     body = b'{"message": "Hi"}'.ljust(MAX_BODY_BYTES)
     async with keepsake.client() as client:
-        answer = await client.post("/chat", content=body, headers={"content-type": "application/json"})
+        answer = await client.post(
+            "/chat", content=body, headers={"content-type": "application/json"}
+        )
     assert answer.status_code == 200
 
 
@@ -84,7 +93,10 @@ async def test_of_many_mistakes_twenty_are_told(keepsake: Keepsake) -> None:
     large = await keepsake.chat("", instructions="x" * (MAX_INSTRUCTIONS_BYTES + 1))
     assert (many.status_code, len(many.json()["error"]["details"])) == (400, 20)
     assert (large.status_code, large.json()["error"]["target"]) == (413, "instructions")
-    assert [detail["target"] for detail in large.json()["error"]["details"]] == ["message", "instructions"]
+    assert [detail["target"] for detail in large.json()["error"]["details"]] == [
+        "message",
+        "instructions",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -161,8 +173,14 @@ async def test_an_error_of_ours_is_500_in_the_envelope_without_content_f36(
     assert answer.json()["error"]["message"].split()[-1] in caplog.text
 
 
-@given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=200))
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    text=st.text(
+        st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=200
+    )
+)
+@settings(
+    max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 async def test_text_comes_back_byte_for_byte_f29(keepsake: Keepsake, text: str) -> None:
     """What was said is stored and read as it was said, in any script."""
     await keepsake.chat(text)
@@ -189,7 +207,9 @@ async def test_odd_text_comes_back_byte_for_byte_f29(keepsake: Keepsake, text: s
     assert (await keepsake.transcript())[0]["messages"][0]["content"] == text
 
 
-@pytest.mark.parametrize("quote", ["' or 1=1 --", '" or true', "*/ drop", "') RETURN c (", "{{x}}", "$ne", "c.user_id"])
+@pytest.mark.parametrize(
+    "quote", ["' or 1=1 --", '" or true', "*/ drop", "') RETURN c (", "{{x}}", "$ne", "c.user_id"]
+)
 async def test_quotes_reach_no_query_f35(keepsake: Keepsake, quote: str) -> None:
     """Ids and texts full of syntax find exactly themselves."""
     await keepsake.chat("Another", session_id="other")
@@ -219,7 +239,11 @@ async def test_a_forged_cursor_is_refused(keepsake: Keepsake) -> None:
     ("sent", "target", "said"),
     [
         ({"content": b'{"message": "Hello"}'}, "content-type", "application/json"),
-        ({"json": {"message": "x"}, "headers": {"x-request-deadline-ms": "soon"}}, "x-request-deadline-ms", "integer"),
+        (
+            {"json": {"message": "x"}, "headers": {"x-request-deadline-ms": "soon"}},
+            "x-request-deadline-ms",
+            "integer",
+        ),
         ({"content": b"", "headers": {"content-type": "application/json"}}, None, "JSON object"),
     ],
 )

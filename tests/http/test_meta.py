@@ -32,7 +32,10 @@ async def test_alive_asks_nothing(keepsake: Keepsake, cosmos: LocalCosmos) -> No
 async def test_alive_needs_no_exporter(cosmos: LocalCosmos, model: ModelServer) -> None:
     """An exporter that cannot be made (its address is no setting) does not stop the app from saying that it lives."""
     broken = "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint"
-    async with running(cosmos, model, applicationinsights_connection_string=broken) as app, app.client() as client:
+    async with (
+        running(cosmos, model, applicationinsights_connection_string=broken) as app,
+        app.client() as client,
+    ):
         answers = [await client.get(path) for path in ("/health", "/sessions")]
     assert [answer.status_code for answer in answers] == [200, 500]
     assert answers[1].json()["error"]["code"] == "internal_error"
@@ -61,7 +64,10 @@ async def test_ready_asks_the_embedding_model_for_a_vector(
 ) -> None:
     """A name that is no deployment is seen before a turn goes without, and a server need not list its models."""
     model.embedding_script.append(behaviour)
-    async with running(cosmos, model, embedding_model="scripted") as app, app.client(None) as client:
+    async with (
+        running(cosmos, model, embedding_model="scripted") as app,
+        app.client(None) as client,
+    ):
         answer, again = [await client.get("/health/ready") for _ in range(2)]
     assert again.json() == answer.json()  # asked at most every five seconds
     assert answer.json()["checks"]["embeddings"]["status"] == status
@@ -91,7 +97,10 @@ async def test_probes_may_ask_by_head(keepsake: Keepsake, path: str) -> None:
 async def test_no_cache_keeps_an_answer(keepsake: Keepsake) -> None:
     """Whose it is may stand in a header that no cache looks at; files of the documentation are everybody's."""
     async with keepsake.client() as client:
-        told = [(await client.get(path)).headers["cache-control"] for path in ("/sessions", "/docs/favicon.png")]
+        told = [
+            (await client.get(path)).headers["cache-control"]
+            for path in ("/sessions", "/docs/favicon.png")
+        ]
     assert told == ["no-store", "public, max-age=86400"]
 
 
@@ -105,7 +114,13 @@ async def test_the_documentation_quotes_what_it_is_asked_with(keepsake: Keepsake
     async def send(message: MutableMapping[str, Any]) -> None:
         page.extend(message.get("body", b""))
 
-    scope = {"type": "http", "method": "GET", "path": "/api/docs", "query_string": b'code=k"><script>', "headers": []}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/api/docs",
+        "query_string": b'code=k"><script>',
+        "headers": [],
+    }
     await keepsake.api(scope | {"headers": [(b"host", b"127.0.0.1")]}, receive, send)
     assert b"swagger-ui.css?code=k" in page
     assert b'code=k"' not in page
@@ -115,7 +130,9 @@ async def test_every_operation_documents_the_one_error_form(keepsake: Keepsake) 
     """Each error answer in the OpenAPI document is the envelope, and 422 means only the content filter."""
     document = await keepsake.get("/openapi.json")
     errors = {
-        (operation["operationId"], status): answer["content"]["application/json"]["schema"].get("$ref", "")
+        (operation["operationId"], status): answer["content"]["application/json"]["schema"].get(
+            "$ref", ""
+        )
         for item in document["paths"].values()
         for operation in item.values()
         for status, answer in operation["responses"].items()

@@ -16,7 +16,11 @@ from tests.support.served import served
 
 SLOW = bool(os.environ.get("KEEPSAKE_SLOW"))
 DOCUMENT = build_document()
-OPERATIONS = {operation["operationId"]: operation for item in DOCUMENT["paths"].values() for operation in item.values()}
+OPERATIONS = {
+    operation["operationId"]: operation
+    for item in DOCUMENT["paths"].values()
+    for operation in item.values()
+}
 CONFIG = SchemathesisConfig.from_dict(
     {
         "generation": {"mode": "all"},
@@ -25,7 +29,9 @@ CONFIG = SchemathesisConfig.from_dict(
             "positive_data_acceptance": {"enabled": False},
             # Each AUTH_MODE takes one of the schemes; what is no proof is in tests/http/test_principal.py.
             "ignored_auth": {"enabled": False},
-            "negative_data_rejection": {"expected-statuses": ["400", "401", "403", "404", "405", "409", "412", "413"]},
+            "negative_data_rejection": {
+                "expected-statuses": ["400", "401", "403", "404", "405", "409", "412", "413"]
+            },
         },
     }
 )
@@ -36,7 +42,11 @@ contract = schemathesis.openapi.from_dict(DOCUMENT, config=CONFIG)
 def test_every_operation_is_told_whole(name: str) -> None:
     """Each has a summary, a description, one tag, who may call it, and what it answers when it goes wrong."""
     told = OPERATIONS[name]
-    assert [word for word in ("summary", "description", "tags", "security", "responses") if word not in told] == []
+    assert [
+        word
+        for word in ("summary", "description", "tags", "security", "responses")
+        if word not in told
+    ] == []
     assert len(told["tags"]) == 1
     assert {status for status in told["responses"] if status >= "400"} >= expected_errors(told)
 
@@ -56,31 +66,49 @@ def test_every_parameter_is_told(name: str) -> None:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_what_is_sent_is_bounded(name: str) -> None:
     """Every text a request may have has a length, a format or a list of values, and every list a length."""
-    sent = {word: part for word, part in OPERATIONS[name].items() if word in {"requestBody", "parameters"}}
+    sent = {
+        word: part
+        for word, part in OPERATIONS[name].items()
+        if word in {"requestBody", "parameters"}
+    }
     assert [schema for schema in schemas_in(sent) if is_unbounded(schema)] == []
 
 
 def test_every_answer_names_its_request() -> None:
     """Each answer documents the header that support asks for, and each error the one that programs read."""
-    answers = [(status, a) for told in OPERATIONS.values() for status, a in told["responses"].items()]
-    assert [status for status, answer in answers if "x-ms-request-id" not in answer["headers"]] == []
+    answers = [
+        (status, a) for told in OPERATIONS.values() for status, a in told["responses"].items()
+    ]
+    assert [
+        status for status, answer in answers if "x-ms-request-id" not in answer["headers"]
+    ] == []
 
 
 @pytest.mark.anyio
 async def test_whoever_is_given_an_etag_was_told_of_it(keepsake: Keepsake) -> None:
     """The header is documented where it is sent, and nowhere else."""
     await keepsake.chat()
-    paths = {"read_session": "/sessions/s", "read_preferences": "/preferences", "list_sessions": "/sessions"}
+    paths = {
+        "read_session": "/sessions/s",
+        "read_preferences": "/preferences",
+        "list_sessions": "/sessions",
+    }
     async with keepsake.client() as client:
         sent = {name: "etag" in (await client.get(path)).headers for name, path in paths.items()}
-    assert sent == {name: "ETag" in OPERATIONS[name]["responses"]["200"]["headers"] for name in paths}
+    assert sent == {
+        name: "ETag" in OPERATIONS[name]["responses"]["200"]["headers"] for name in paths
+    }
     assert sent == {"read_session": True, "read_preferences": True, "list_sessions": False}
 
 
 def test_no_schema_is_left_over() -> None:
     """Each schema is used by an operation, directly or by another schema."""
     used = {schema["$ref"] for schema in schemas_in(DOCUMENT["paths"]) if "$ref" in schema}
-    made = {f"#/components/{kind}/{name}" for kind in ("schemas", "headers") for name in DOCUMENT["components"][kind]}
+    made = {
+        f"#/components/{kind}/{name}"
+        for kind in ("schemas", "headers")
+        for name in DOCUMENT["components"][kind]
+    }
     assert used == made
 
 
@@ -129,4 +157,6 @@ def _fuzz(operation_id: str) -> Any:
 
 
 # One test per operation, by a name of its own: those that schemathesis makes of one function share an id, and get lost.
-globals().update({f"test_whatever_is_sent_{name}_keeps_the_contract": _fuzz(name) for name in OPERATIONS})
+globals().update(
+    {f"test_whatever_is_sent_{name}_keeps_the_contract": _fuzz(name) for name in OPERATIONS}
+)

@@ -33,8 +33,12 @@ async def test_a_new_user_has_none(keepsake: Keepsake) -> None:
 async def test_put_replaces_and_patch_merges(keepsake: Keepsake) -> None:
     """PUT sets exactly the object, PATCH changes what it names, DELETE clears."""
     async with keepsake.client() as client:
-        await client.put("/preferences", json={"preferences": {"tone": "short", "units": {"temperature": "C"}}})
-        merged = await client.patch("/preferences", json={"preferences": {"tone": None, "units": {"length": "m"}}})
+        await client.put(
+            "/preferences", json={"preferences": {"tone": "short", "units": {"temperature": "C"}}}
+        )
+        merged = await client.patch(
+            "/preferences", json={"preferences": {"tone": None, "units": {"length": "m"}}}
+        )
         replaced = await client.put("/preferences", json={"preferences": {"a": 1}})
         deleted = [(await client.delete("/preferences")).status_code for _ in range(2)]
         assert (await client.get("/preferences")).headers["etag"] == '"0"'
@@ -59,7 +63,9 @@ async def test_a_write_repeated_after_a_lost_answer_is_accepted(keepsake: Keepsa
     async with keepsake.client() as client:
         first = await client.put("/preferences", json={"preferences": {"a": 1}})
         again = await client.put(
-            "/preferences", json={"preferences": {"a": 1}}, headers={"If-Match": first.headers["etag"]}
+            "/preferences",
+            json={"preferences": {"a": 1}},
+            headers={"If-Match": first.headers["etag"]},
         )
     assert (again.status_code, again.headers["etag"]) == (200, first.headers["etag"])
 
@@ -70,7 +76,11 @@ async def test_an_old_etag_is_refused_f10(keepsake: Keepsake) -> None:
         await client.put("/preferences", json={"preferences": {"a": 1}})
         answers = [
             await client.request(method, "/preferences", json=body, headers={"If-Match": '"0"'})
-            for method, body in [("PUT", {}), ("PATCH", {"preferences": {"a": 2}}), ("DELETE", None)]
+            for method, body in [
+                ("PUT", {}),
+                ("PATCH", {"preferences": {"a": 2}}),
+                ("DELETE", None),
+            ]
         ]
         kept = (await client.get("/preferences")).json()["preferences"]
     assert ([answer.status_code for answer in answers], kept) == ([412, 412, 412], {"a": 1})
@@ -93,7 +103,10 @@ async def test_preferences_changed_while_they_are_forgotten_are_kept_f10(
     async with running(cosmos, model) as app, app.client() as client:
         etag = (await client.put("/preferences", json={"preferences": {"a": 1}})).headers["etag"]
         meanwhile = Meanwhile(2, lambda: client.put("/preferences", json={"preferences": {"a": 2}}))
-        async with running(cosmos, model, wrap=meanwhile.wrap) as other, other.client() as forgetting:
+        async with (
+            running(cosmos, model, wrap=meanwhile.wrap) as other,
+            other.client() as forgetting,
+        ):
             answer = await forgetting.delete("/preferences", headers={"If-Match": etag})
         kept = (await client.get("/preferences")).json()["preferences"]
     assert (answer.status_code, kept) == (412, {"a": 2})
@@ -102,7 +115,9 @@ async def test_preferences_changed_while_they_are_forgotten_are_kept_f10(
 async def test_patches_at_once_are_all_kept_f10(keepsake: Keepsake) -> None:
     """Five writers of different keys lose nothing: each merges into what is stored at that moment."""
     async with keepsake.client() as client:
-        patches = [client.patch("/preferences", json={"preferences": {f"k{n}": n}}) for n in range(5)]
+        patches = [
+            client.patch("/preferences", json={"preferences": {f"k{n}": n}}) for n in range(5)
+        ]
         answers = await asyncio.gather(*patches)
         stored = (await client.get("/preferences")).json()["preferences"]
     accepted = [n for n, answer in enumerate(answers) if answer.status_code == 200]

@@ -34,7 +34,9 @@ def authority() -> Iterator[Authority]:
 
 
 @pytest.fixture
-async def guarded(cosmos: LocalCosmos, model: ModelServer, authority: Authority) -> AsyncIterator[Keepsake]:
+async def guarded(
+    cosmos: LocalCosmos, model: ModelServer, authority: Authority
+) -> AsyncIterator[Keepsake]:
     """The application with AUTH_MODE=entra."""
     entra: dict[str, Any] = {
         "auth_mode": AuthMode.ENTRA,
@@ -47,7 +49,9 @@ async def guarded(cosmos: LocalCosmos, model: ModelServer, authority: Authority)
         yield app
 
 
-async def test_a_persons_token_is_the_person(guarded: Keepsake, authority: Authority, cosmos_rows: Rows) -> None:
+async def test_a_persons_token_is_the_person(
+    guarded: Keepsake, authority: Authority, cosmos_rows: Rows
+) -> None:
     """The user is tenant and object id of the token."""
     answer = await _chat(guarded, authority.token())
     assert answer.status_code == 200
@@ -55,15 +59,21 @@ async def test_a_persons_token_is_the_person(guarded: Keepsake, authority: Autho
 
 
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER"])
-async def test_the_scheme_is_of_any_case(guarded: Keepsake, authority: Authority, scheme: str) -> None:
+async def test_the_scheme_is_of_any_case(
+    guarded: Keepsake, authority: Authority, scheme: str
+) -> None:
     """As HTTP has it."""
     async with guarded.client(None) as client:
-        answer = await client.get("/preferences", headers={"authorization": f"{scheme} {authority.token()}"})
+        answer = await client.get(
+            "/preferences", headers={"authorization": f"{scheme} {authority.token()}"}
+        )
     assert answer.status_code == 200
 
 
 @pytest.mark.parametrize(("ago", "status"), [(30, 200), (120, 401)])
-async def test_a_clock_may_be_a_minute_off(guarded: Keepsake, authority: Authority, ago: int, status: int) -> None:
+async def test_a_clock_may_be_a_minute_off(
+    guarded: Keepsake, authority: Authority, ago: int, status: int
+) -> None:
     """A token that ran out a moment ago by our clock may not have by Entra ID's; two minutes ago it has."""
     assert (await _chat(guarded, authority.token(exp=int(time.time()) - ago))).status_code == status
 
@@ -92,7 +102,19 @@ async def test_an_allowed_app_acts_for_a_user_of_its_tenant(
         {"oid": "a\n"},
         {"key": rsa.generate_private_key(public_exponent=65537, key_size=2048)},
     ],
-    ids=["old", "early", "audience", "issuer", "tenant", "no-tenant", "no-oid", "no-exp", "path", "line", "forged"],
+    ids=[
+        "old",
+        "early",
+        "audience",
+        "issuer",
+        "tenant",
+        "no-tenant",
+        "no-oid",
+        "no-exp",
+        "path",
+        "line",
+        "forged",
+    ],
 )
 async def test_a_token_that_is_not_for_us_is_401_f39(
     guarded: Keepsake, authority: Authority, changed: dict[str, Any]
@@ -103,7 +125,9 @@ async def test_a_token_that_is_not_for_us_is_401_f39(
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Bearer x.y.z", "Basic YTpi", "Bearer \u00e9"])
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Bearer ", "Bearer x.y.z", "Basic YTpi", "Bearer \u00e9"]
+)
 async def test_what_is_no_token_is_401(guarded: Keepsake, header: str) -> None:
     """A malformed Authorization header is 401, never an error of ours."""
     async with guarded.client(None) as client:
@@ -114,11 +138,17 @@ async def test_what_is_no_token_is_401(guarded: Keepsake, header: str) -> None:
 async def test_an_unsigned_token_is_401(guarded: Keepsake, authority: Authority) -> None:
     """`alg: none` proves nothing."""
     claims = authority.token().split(".")[1]
-    head = base64.urlsafe_b64encode(json.dumps({"alg": "none", "kid": "k1"}).encode()).decode().rstrip("=")
+    head = (
+        base64.urlsafe_b64encode(json.dumps({"alg": "none", "kid": "k1"}).encode())
+        .decode()
+        .rstrip("=")
+    )
     assert (await _chat(guarded, f"{head}.{claims}.")).status_code == 401
 
 
-async def test_a_person_cannot_name_another_user_f33(guarded: Keepsake, authority: Authority) -> None:
+async def test_a_person_cannot_name_another_user_f33(
+    guarded: Keepsake, authority: Authority
+) -> None:
     """A user header that differs from the token is 403."""
     answer = await _chat(guarded, authority.token(), **{"x-user-id": "ben"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden")
@@ -131,11 +161,17 @@ async def test_an_app_without_role_or_allowance_is_403_f33(
     guarded: Keepsake, authority: Authority, changed: dict[str, Any]
 ) -> None:
     """Both the role and the place on the list are needed."""
-    assert (await _chat(guarded, authority.app_token(**changed), **{"x-user-id": "ada"})).status_code == 403
+    assert (
+        await _chat(guarded, authority.app_token(**changed), **{"x-user-id": "ada"})
+    ).status_code == 403
 
 
-@pytest.mark.parametrize("named", [{}, {"x-user-id": ""}, {"x-user-id": "a b"}, {"x-user-id": "x" * 120}])
-async def test_an_app_that_names_no_user_is_401(guarded: Keepsake, authority: Authority, named: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "named", [{}, {"x-user-id": ""}, {"x-user-id": "a b"}, {"x-user-id": "x" * 120}]
+)
+async def test_an_app_that_names_no_user_is_401(
+    guarded: Keepsake, authority: Authority, named: dict[str, str]
+) -> None:
     """There is no default user."""
     assert (await _chat(guarded, authority.app_token(), **named)).status_code == 401
 
@@ -148,15 +184,21 @@ async def test_signing_keys_are_fetched_once(guarded: Keepsake, authority: Autho
     assert authority.served == before + 1
 
 
-@pytest.mark.parametrize("named", [{}, {"x-user-id": ""}, {"x-user-id": "a b"}, {"x-user-id": "a" * 129}])
-async def test_on_a_laptop_the_user_must_be_named_too(keepsake: Keepsake, named: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "named", [{}, {"x-user-id": ""}, {"x-user-id": "a b"}, {"x-user-id": "a" * 129}]
+)
+async def test_on_a_laptop_the_user_must_be_named_too(
+    keepsake: Keepsake, named: dict[str, str]
+) -> None:
     """Without a user, or with a silly one, it is 401: there is no shared bucket."""
     async with keepsake.client(None) as client:
         answer = await client.get("/preferences", headers=named)
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "principal_required")
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:7071", "169.254.1.1", "", "localhost@evil"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example:7071", "169.254.1.1", "", "localhost@evil"]
+)
 async def test_on_a_laptop_only_loopback_is_served(keepsake: Keepsake, host: str) -> None:
     """A page that had its name point at 127.0.0.1 is refused."""
     async with keepsake.client() as client:
@@ -164,7 +206,9 @@ async def test_on_a_laptop_only_loopback_is_served(keepsake: Keepsake, host: str
     assert answer.status_code == 403
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:7071", "localhost", "localhost:7071", "[::1]:7071", "[::1]"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:7071", "localhost", "localhost:7071", "[::1]:7071", "[::1]"]
+)
 async def test_on_a_laptop_loopback_is_served(keepsake: Keepsake, host: str) -> None:
     """Every way to write loopback works."""
     async with keepsake.client() as client:

@@ -61,13 +61,17 @@ async def test_a_value_has_its_own_time(keepsake: Keepsake, cosmos: LocalCosmos)
         assert (await client.get("/sessions/s")).status_code == 200
 
 
-async def test_putting_a_value_does_not_prolong_the_session(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+async def test_putting_a_value_does_not_prolong_the_session(
+    keepsake: Keepsake, cosmos: LocalCosmos
+) -> None:
     """A session lives from its last turn; what is kept with it changes nothing of that."""
     await keepsake.chat()
     cosmos.clock.advance(80 * 86_400)
     async with keepsake.client() as client:
         put = (await client.put("/sessions/s/data/a", json={"value": 1})).json()
-        lives = datetime.fromisoformat(put["expires_at"]) - datetime.fromisoformat(put["updated_at"])
+        lives = datetime.fromisoformat(put["expires_at"]) - datetime.fromisoformat(
+            put["updated_at"]
+        )
         assert lives < timedelta(days=10)  # and it says so
         cosmos.clock.advance(11 * 86_400)
         assert (await client.get("/sessions/s")).status_code == 404
@@ -88,7 +92,9 @@ async def test_a_value_is_deleted_once_or_twice(keepsake: Keepsake) -> None:
     """DELETE is 204, also of what is not there, also in no session."""
     async with keepsake.client() as client:
         await client.put("/sessions/s/data/a", json={"value": 1})
-        codes = [(await client.delete(f"/sessions/{s}/data/a")).status_code for s in ("s", "s", "none")]
+        codes = [
+            (await client.delete(f"/sessions/{s}/data/a")).status_code for s in ("s", "s", "none")
+        ]
         assert (await client.get("/sessions/s/data/a")).status_code == 404
     assert codes == [204, 204, 204]
 
@@ -106,7 +112,9 @@ async def test_values_are_ones_own_f33(keepsake: Keepsake) -> None:
 async def test_a_value_ends_at_128_kb_f27(keepsake: Keepsake, extra: int, status: int) -> None:
     """The limit is exact, and its error names it."""
     async with keepsake.client() as client:
-        answer = await client.put("/sessions/s/data/a", json={"value": "x" * (MAX_VALUE_BYTES - 2 + extra)})
+        answer = await client.put(
+            "/sessions/s/data/a", json={"value": "x" * (MAX_VALUE_BYTES - 2 + extra)}
+        )
     assert answer.status_code == status
     assert status == 200 or str(MAX_VALUE_BYTES) in answer.json()["error"]["message"]
 

@@ -40,11 +40,18 @@ async def test_events_come_in_their_order(keepsake: Keepsake) -> None:
     assert events[0][1]["context"][0]["section"] == "history"
     done = events[-1][1]
     assert "".join(event["text"] for name, event in events if name == "delta") == done["reply"]
-    assert (done["seq"], done["replayed"], done["replaced"], done["finish_reason"]) == (2, False, False, "stop")
+    assert (done["seq"], done["replayed"], done["replaced"], done["finish_reason"]) == (
+        2,
+        False,
+        False,
+        "stop",
+    )
     assert done["usage"]["completion_tokens"] > 0
 
 
-async def test_the_first_delta_leaves_while_the_model_still_writes(keepsake: Keepsake, model: ModelServer) -> None:
+async def test_the_first_delta_leaves_while_the_model_still_writes(
+    keepsake: Keepsake, model: ModelServer
+) -> None:
     """When the first piece arrives the model has not written its last."""
     model.script.append(Behaviour(text=LONG, piece_delay=0.05))
     before = model.pieces_sent
@@ -66,7 +73,9 @@ async def test_a_replayed_turn_streams_too(keepsake: Keepsake, model: ModelServe
     assert len(model.requests) == 1
 
 
-async def test_who_hangs_up_ends_the_model_call_and_the_part_is_kept(keepsake: Keepsake, model: ModelServer) -> None:
+async def test_who_hangs_up_ends_the_model_call_and_the_part_is_kept(
+    keepsake: Keepsake, model: ModelServer
+) -> None:
     """The partial reply is stored as interrupted; a resend replays it, a new turn_id asks again."""
     model.script.append(Behaviour(text=LONG * 20, piece_delay=0.02))
     async with _served(keepsake) as client:
@@ -78,7 +87,11 @@ async def test_who_hangs_up_ends_the_model_call_and_the_part_is_kept(keepsake: K
         events = await _read(client, message="Hello", turn_id="t")
     turns = await keepsake.transcript()
     reply = turns[0]["messages"][-1]["content"]
-    assert (turns[0]["status"], events[-1][1]["reply"], events[-1][1]["replayed"]) == ("interrupted", reply, True)
+    assert (turns[0]["status"], events[-1][1]["reply"], events[-1][1]["replayed"]) == (
+        "interrupted",
+        reply,
+        True,
+    )
     assert (LONG * 20).startswith(reply)
     assert len(reply) < len(LONG) * 10
     assert (await keepsake.chat("Hello", turn_id="another")).json()["replayed"] is False
@@ -98,7 +111,9 @@ async def test_a_slow_reader_holds_the_model_back(keepsake: Keepsake, model: Mod
     await model.until_idle()
 
 
-async def test_a_reader_who_leaves_at_the_end_holds_nothing_back(keepsake: Keepsake, model: ModelServer) -> None:
+async def test_a_reader_who_leaves_at_the_end_holds_nothing_back(
+    keepsake: Keepsake, model: ModelServer
+) -> None:
     """All pieces wait for a reader, and the end for room behind them: without a reader the turn comes to its end."""
     services = await keepsake.composition.services()
     model.script.append(Behaviour(text="word " * EVENTS_AHEAD))
@@ -106,14 +121,20 @@ async def test_a_reader_who_leaves_at_the_end_holds_nothing_back(keepsake: Keeps
     await stream.receive()
     await _until(keepsake.transcript, lambda turns: len(turns) == 1)
     stream.leave(interrupt=True)
-    _, late = await asyncio.wait({*services.conversation._running, asyncio.create_task(asyncio.sleep(0))}, timeout=10)
+    _, late = await asyncio.wait(
+        {*services.conversation._running, asyncio.create_task(asyncio.sleep(0))}, timeout=10
+    )
     assert late == set()
 
 
 @pytest.mark.parametrize(
     ("behaviour", "status", "code"),
     [
-        (Behaviour(status=429, headers={"retry-after": "3600"}, body="{}"), 503, "model_unavailable"),
+        (
+            Behaviour(status=429, headers={"retry-after": "3600"}, body="{}"),
+            503,
+            "model_unavailable",
+        ),
         (Behaviour(status=500, body="{}"), 503, "model_unavailable"),
         (Behaviour(body="<html>Sign in</html>"), 503, "model_unavailable"),
         (Behaviour(text=""), 503, "model_unavailable"),
@@ -128,7 +149,9 @@ async def test_what_fails_before_the_first_token_has_its_status_f15_f16_f17(
     """Nothing was streamed yet, so the answer is an error like any other."""
     model.script.append(behaviour)
     async with _served(keepsake) as client:
-        answer = await client.post("/api/chat", json={"message": "Hello", "session_id": "s"}, headers=STREAM)
+        answer = await client.post(
+            "/api/chat", json={"message": "Hello", "session_id": "s"}, headers=STREAM
+        )
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
 
 
@@ -169,7 +192,9 @@ async def test_a_model_that_hangs_is_given_up_f15(
     monkeypatch.setattr(conversation, "STREAM_SECONDS", STORE_SECONDS + 0.4)
     model.script.append(behaviour)
     async with _served(keepsake) as client:
-        answer = await client.post("/api/chat", json={"message": "Hello", "session_id": "s"}, headers=STREAM)
+        answer = await client.post(
+            "/api/chat", json={"message": "Hello", "session_id": "s"}, headers=STREAM
+        )
     assert "model_unavailable" in answer.text
     assert (await keepsake.get("/sessions"))["value"] == []
 
@@ -201,10 +226,14 @@ async def test_an_impatient_caller_collects_the_answer_later(
     keepsake: Keepsake, model: ModelServer, headers: dict[str, str]
 ) -> None:
     """Past x-request-deadline-ms the turn goes on; sent again, it is answered, and the model was asked once."""
-    model.script.append(Behaviour(text=LONG, delay=0.5))  # more pieces than a stream holds for its reader
+    model.script.append(
+        Behaviour(text=LONG, delay=0.5)
+    )  # more pieces than a stream holds for its reader
     body = {"message": "Hello", "session_id": "s", "turn_id": "t"}
     async with keepsake.client() as client:
-        gone = await client.post("/chat", json=body, headers=headers | {"x-request-deadline-ms": "100"})
+        gone = await client.post(
+            "/chat", json=body, headers=headers | {"x-request-deadline-ms": "100"}
+        )
         assert (gone.status_code, gone.json()["error"]["code"]) == (409, "turn_in_progress")
         await _until(keepsake.transcript, lambda turns: len(turns) == 1)
         answer = await client.post("/chat", json=body)
@@ -214,11 +243,15 @@ async def test_an_impatient_caller_collects_the_answer_later(
 
 
 @pytest.mark.parametrize("headers", [{}, STREAM])
-async def test_who_is_impatient_names_the_turn(keepsake: Keepsake, model: ModelServer, headers: dict[str, str]) -> None:
+async def test_who_is_impatient_names_the_turn(
+    keepsake: Keepsake, model: ModelServer, headers: dict[str, str]
+) -> None:
     """Without its id the answer could not be collected, and another send would be another turn."""
     async with keepsake.client() as client:
         headers = headers | {"x-request-deadline-ms": "100"}
-        answer = await client.post("/chat", json={"message": "Hello", "session_id": "s"}, headers=headers)
+        answer = await client.post(
+            "/chat", json={"message": "Hello", "session_id": "s"}, headers=headers
+        )
     assert (answer.status_code, answer.json()["error"]["target"]) == (400, "turn_id")
     assert model.requests == []
 
@@ -237,13 +270,20 @@ async def test_a_tool_call_that_is_being_written_is_a_first_token(
 ) -> None:
     """A model that writes calls, and no text, is not given up as silent."""
     monkeypatch.setattr(conversation, "FIRST_TOKEN_SECONDS", 2.5)
-    calls = [{"id": f"c{n}", "type": "function", "function": {"name": "f", "arguments": "{}"}} for n in range(6)]
+    calls = [
+        {"id": f"c{n}", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+        for n in range(6)
+    ]
     model.script.append(Behaviour(text="", tool_calls=calls, piece_delay=0.5))
-    answer = await keepsake.chat("Hello", tools=[{"type": "function", "function": {"name": "f"}}], stream=True)
+    answer = await keepsake.chat(
+        "Hello", tools=[{"type": "function", "function": {"name": "f"}}], stream=True
+    )
     assert "event: done" in answer.text
 
 
-async def test_a_handler_that_is_cancelled_leaves_no_turn_behind(keepsake: Keepsake, model: ModelServer) -> None:
+async def test_a_handler_that_is_cancelled_leaves_no_turn_behind(
+    keepsake: Keepsake, model: ModelServer
+) -> None:
     """Cancelled before the first event, a stream's turn is interrupted, and holds neither a place nor its lease."""
     model.script.append(Behaviour(text="word " * 60, delay=0.3, piece_delay=0.01))
     turn = {"message": "Hello", "session_id": "s", "turn_id": "t"}
@@ -259,26 +299,44 @@ async def test_a_handler_that_is_cancelled_leaves_no_turn_behind(keepsake: Keeps
         assert (await client.post("/chat", json=turn)).status_code == 200
 
 
-async def test_tool_calls_pass_through_and_stay_paired(keepsake: Keepsake, model: ModelServer) -> None:
+async def test_tool_calls_pass_through_and_stay_paired(
+    keepsake: Keepsake, model: ModelServer
+) -> None:
     """The model asks for a tool, the caller sends its result as the next turn, and both are in history together."""
-    call = {"id": "c1", "type": "function", "function": {"name": "find_order", "arguments": '{"number": 7}'}}
+    call = {
+        "id": "c1",
+        "type": "function",
+        "function": {"name": "find_order", "arguments": '{"number": 7}'},
+    }
     model.script.append(Behaviour(text="", tool_calls=(call,), finish_reason="tool_calls"))
-    tool = {"type": "function", "function": {"name": "find_order", "parameters": {"type": "object"}}}
+    tool = {
+        "type": "function",
+        "function": {"name": "find_order", "parameters": {"type": "object"}},
+    }
     asked = (await keepsake.chat("Where is order 7?", tools=[tool])).json()
     async with keepsake.client() as client:
         result = {"tool_call_id": "c1", "content": "shipped"}
         body = {"session_id": "s", "messages": [result], "tools": [tool], "turn_id": "r"}
         answers = [(await client.post("/chat", json=body)).json() for _ in range(2)]
     await keepsake.chat("Thanks")
-    assert (asked["tool_calls"][0]["function"]["name"], asked["finish_reason"]) == ("find_order", "tool_calls")
+    assert (asked["tool_calls"][0]["function"]["name"], asked["finish_reason"]) == (
+        "find_order",
+        "tool_calls",
+    )
     assert model.requests[0]["tools"] == [tool]
-    assert [m["role"] for m in model.requests[1]["messages"] if m["role"] != "system"] == ["user", "assistant", "tool"]
+    assert [m["role"] for m in model.requests[1]["messages"] if m["role"] != "system"] == [
+        "user",
+        "assistant",
+        "tool",
+    ]
     assert [answer["replayed"] for answer in answers] == [False, True]
     roles = [m["role"] for m in model.requests[2]["messages"] if m["role"] != "system"]
     assert roles == ["user", "assistant", "tool", "assistant", "user"]
 
 
-async def test_a_result_that_nobody_asked_for_is_refused(keepsake: Keepsake, model: ModelServer) -> None:
+async def test_a_result_that_nobody_asked_for_is_refused(
+    keepsake: Keepsake, model: ModelServer
+) -> None:
     """A tool's result without its call is the caller's mistake: 400, no model is asked, nothing is stored."""
     await keepsake.chat("Hello")
     async with keepsake.client() as client:
@@ -301,12 +359,20 @@ async def test_streamed_tool_calls_arrive_whole(keepsake: Keepsake, model: Model
 async def test_openai_python_reads_the_stream(keepsake: Keepsake) -> None:
     """The stream reader of the openai package understands our events."""
     async with _served(keepsake) as client:
-        reader = AsyncOpenAI(base_url=str(client.base_url.join("/api")), api_key="none", default_headers=client.headers)
+        reader = AsyncOpenAI(
+            base_url=str(client.base_url.join("/api")),
+            api_key="none",
+            default_headers=client.headers,
+        )
         body = {"message": "Hello", "stream": True}
-        stream = await reader.post("/chat", body=body, cast_to=object, stream=True, stream_cls=AsyncStream[object])
+        stream = await reader.post(
+            "/chat", body=body, cast_to=object, stream=True, stream_cls=AsyncStream[object]
+        )
         events = [event async for event in stream]
         await reader.close()
-    assert [key for event in events for key in event if key in {"context", "text", "replaced"}][-1] == "replaced"  # type: ignore[attr-defined]  # events are mappings
+    assert [key for event in events for key in event if key in {"context", "text", "replaced"}][
+        -1
+    ] == "replaced"  # type: ignore[attr-defined]  # events are mappings
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node stands in for a browser's fetch")
@@ -322,7 +388,9 @@ async def test_a_browsers_reader_reads_the_stream(keepsake: Keepsake, model: Mod
     """
     async with _served(keepsake) as client:
         command = ["node", "--input-type=module", "-e", script, str(client.base_url).rstrip("/")]
-        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=True, timeout=20)
+        done = await asyncio.to_thread(
+            subprocess.run, command, capture_output=True, check=True, timeout=20
+        )
     said = json.loads(done.stdout)
     assert said["names"] == ["context", *["delta"] * 10, "done"]
     assert said["reads"] > 3
@@ -334,13 +402,17 @@ async def _served(keepsake: Keepsake) -> AsyncIterator[httpx.AsyncClient]:
     front = listen(0)
     async with serving(keepsake.api, front):
         headers = {"x-user-id": "ada"}
-        async with httpx.AsyncClient(base_url=address_of(front), headers=headers, timeout=20) as client:
+        async with httpx.AsyncClient(
+            base_url=address_of(front), headers=headers, timeout=20
+        ) as client:
             yield client
 
 
 @asynccontextmanager
 async def _open(client: httpx.AsyncClient, **body: Any) -> AsyncIterator[httpx.Response]:
-    async with client.stream("POST", "/api/chat", json={"session_id": "s"} | body, headers=STREAM) as response:
+    async with client.stream(
+        "POST", "/api/chat", json={"session_id": "s"} | body, headers=STREAM
+    ) as response:
         assert response.status_code == 200
         yield response
 
@@ -348,8 +420,13 @@ async def _open(client: httpx.AsyncClient, **body: Any) -> AsyncIterator[httpx.R
 async def _read(client: httpx.AsyncClient, **body: Any) -> list[Event]:
     async with _open(client, **body) as response:
         text = (await response.aread()).decode()
-    blocks = [block.split("\n") for block in text.strip().split("\n\n") if not block.startswith(":")]
-    return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
+    blocks = [
+        block.split("\n") for block in text.strip().split("\n\n") if not block.startswith(":")
+    ]
+    return [
+        (name.removeprefix("event: "), json.loads(data.removeprefix("data: ")))
+        for name, data in blocks
+    ]
 
 
 async def _until(read: Callable[[], Awaitable[Value]], suits: Callable[[Value], bool]) -> Value:

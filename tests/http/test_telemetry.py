@@ -42,7 +42,9 @@ async def test_a_turn_has_three_spans(keepsake: Keepsake, captured: Captured) ->
     await keepsake.chat("Hello")
     server, model = captured.span("chat", SpanKind.SERVER), captured.span("chat", SpanKind.CLIENT)
     commit = captured.span("append_turn", SpanKind.INTERNAL)
-    assert {span.parent.span_id for span in (model, commit) if span.parent} == {server.context.span_id}
+    assert {span.parent.span_id for span in (model, commit) if span.parent} == {
+        server.context.span_id
+    }
     assert dict(server.attributes or {}) == {
         "http.request.method": "POST",
         "http.route": "/api/chat",
@@ -111,7 +113,11 @@ async def test_a_store_s_span_says_what_and_where_and_no_more(
 @pytest.mark.parametrize(
     ("fault", "name", "ends"),
     [
-        (Fault(status=503, kind="read", path="/preferences"), "read_item preferences", ("503", "503")),
+        (
+            Fault(status=503, kind="read", path="/preferences"),
+            "read_item preferences",
+            ("503", "503"),
+        ),
         (Fault(kind="batch"), "execute_batch memory", (None, "ServiceRequestError")),
         (Fault(status=412, kind="batch"), "execute_batch memory", ("412", None)),
         (None, "read_item preferences", ("404", None)),
@@ -138,14 +144,19 @@ async def test_a_store_s_span_says_how_it_ended(
     assert span.status.is_ok == (ends[1] is None)
 
 
-async def test_a_store_that_is_away_says_so(keepsake: Keepsake, captured: Captured, redis: RedisServer) -> None:
+async def test_a_store_that_is_away_says_so(
+    keepsake: Keepsake, captured: Captured, redis: RedisServer
+) -> None:
     """Without Redis its span has failed, and the next turn does not ask it at all for a while."""
     redis.stop()
     await keepsake.chat("Hello")
     opened = captured.last("EVALSHA open_turn")
     begun = len(captured.spans)
     await keepsake.chat("Hello again")
-    assert (opened.status.is_ok, (opened.attributes or {})["error.type"]) == (False, "ConnectionError")
+    assert (opened.status.is_ok, (opened.attributes or {})["error.type"]) == (
+        False,
+        "ConnectionError",
+    )
     assert [span.name for span in captured.spans[begun:] if span.name.startswith("EVALSHA")] == []
 
 
@@ -158,7 +169,9 @@ async def test_retrieval_is_timed_cold_and_warm(keepsake: Keepsake, captured: Ca
     assert {start: after[start] - before.get(start, 0) for start in after} == {"cold": 1, "warm": 2}
 
 
-async def test_a_failed_call_says_its_type(keepsake: Keepsake, captured: Captured, model: ModelServer) -> None:
+async def test_a_failed_call_says_its_type(
+    keepsake: Keepsake, captured: Captured, model: ModelServer
+) -> None:
     """A model that fails marks its span and ours with a type, and records no exception."""
     model.fail_next(500)
     await keepsake.chat("Hello")
@@ -168,7 +181,9 @@ async def test_a_failed_call_says_its_type(keepsake: Keepsake, captured: Capture
     assert [span.events for span in captured.spans if span.events] == []
 
 
-async def test_metrics_have_their_names(keepsake: Keepsake, captured: Captured, redis: RedisServer) -> None:
+async def test_metrics_have_their_names(
+    keepsake: Keepsake, captured: Captured, redis: RedisServer
+) -> None:
     """The convention's two and our own; what is counted goes up, and no dimension is a person."""
     before = {name: captured.total(name) for name in OWN_METRICS}
     for turn in ("a", "a"):
@@ -182,7 +197,9 @@ async def test_metrics_have_their_names(keepsake: Keepsake, captured: Captured, 
     assert {key for _, dimensions, _ in captured.points for key in dimensions} <= DIMENSIONS
 
 
-async def test_a_lost_race_is_counted(keepsake: Keepsake, captured: Captured, cosmos: LocalCosmos) -> None:
+async def test_a_lost_race_is_counted(
+    keepsake: Keepsake, captured: Captured, cosmos: LocalCosmos
+) -> None:
     """A commit that finds the header moved is one conflict."""
     await keepsake.chat("First")
     before = captured.total("agent_memory.store.conflicts")
@@ -194,7 +211,11 @@ async def test_a_lost_race_is_counted(keepsake: Keepsake, captured: Captured, co
 def test_no_name_is_for_content() -> None:
     """What the convention has for messages, queries and people has no name with us."""
     ours = {value for key, value in vars(names).items() if key.isupper() and isinstance(value, str)}
-    told = [name for name in ours if name.rsplit(".", 1)[-1] in {"messages", "text", "records", "content", "id"}]
+    told = [
+        name
+        for name in ours
+        if name.rsplit(".", 1)[-1] in {"messages", "text", "records", "content", "id"}
+    ]
     assert (told, "gen_ai.system_instructions" in ours) == ([], False)
 
 
@@ -253,13 +274,17 @@ async def test_a_request_that_waited_for_the_app_is_told_from_when_it_came(
     assert (span.end_time or 0) - (span.start_time or 0) >= 60e9
 
 
-async def test_a_replay_and_a_degraded_turn_say_so(keepsake: Keepsake, captured: Captured, redis: RedisServer) -> None:
+async def test_a_replay_and_a_degraded_turn_say_so(
+    keepsake: Keepsake, captured: Captured, redis: RedisServer
+) -> None:
     """Found instead of made; made without the session cache."""
     await keepsake.chat("Hello", turn_id="t")
     await keepsake.chat("Hello", turn_id="t")
     redis.stop()
     await keepsake.chat("Hello again")
-    told = [(line["replayed"], line.get("degraded"), line["model_calls"]) for line in captured.requests]
+    told = [
+        (line["replayed"], line.get("degraded"), line["model_calls"]) for line in captured.requests
+    ]
     assert told == [(False, None, 1), (True, None, 0), (False, "session_cache", 1)]
 
 
@@ -279,10 +304,18 @@ async def test_refused_requests_have_their_line(keepsake: Keepsake, captured: Ca
 
 @pytest.mark.parametrize(
     ("behaviour", "ended", "code"),
-    [(Behaviour(), "done", None), (Behaviour(breaks_off_after=2), "model_unavailable", "model_unavailable")],
+    [
+        (Behaviour(), "done", None),
+        (Behaviour(breaks_off_after=2), "model_unavailable", "model_unavailable"),
+    ],
 )
 async def test_a_stream_tells_how_it_ended(
-    keepsake: Keepsake, captured: Captured, model: ModelServer, behaviour: Behaviour, ended: str, code: str | None
+    keepsake: Keepsake,
+    captured: Captured,
+    model: ModelServer,
+    behaviour: Behaviour,
+    ended: str,
+    code: str | None,
 ) -> None:
     """Its status was sent long before: the line is written at the end, with what became of it."""
     model.script.append(behaviour)
@@ -292,7 +325,9 @@ async def test_a_stream_tells_how_it_ended(
     assert captured.span("chat", SpanKind.SERVER).status.is_ok == (code is None)
 
 
-async def test_a_stream_whose_reader_left_says_so(keepsake: Keepsake, captured: Captured, model: ModelServer) -> None:
+async def test_a_stream_whose_reader_left_says_so(
+    keepsake: Keepsake, captured: Captured, model: ModelServer
+) -> None:
     """A hang-up after the first bytes is `left`, and no failure of ours; the turn is counted as interrupted."""
     model.script.append(Behaviour(text="word " * 50, piece_delay=0.02))
     body = b'{"message": "Hello", "stream": true}'
@@ -308,7 +343,12 @@ async def test_a_stream_whose_reader_left_says_so(keepsake: Keepsake, captured: 
     before = captured.total("agent_memory.turns.interrupted")
     await keepsake.api(_scope("/api/chat"), receive, send)
     line = captured.requests[-1]
-    assert (line["operation"], line["status"], line["stream"], line.get("error_code")) == ("chat", 200, "left", None)
+    assert (line["operation"], line["status"], line["stream"], line.get("error_code")) == (
+        "chat",
+        200,
+        "left",
+        None,
+    )
     assert captured.span("chat", SpanKind.SERVER).status.is_ok
     services = await keepsake.composition.services()
     await services.conversation.drain(PATIENCE)
@@ -328,9 +368,15 @@ async def test_a_caller_who_left_before_the_answer_is_told(
     assert (line["operation"], line["status"], line["stream"]) == ("chat", 499, "left")
 
 
-async def test_the_caller_s_trace_is_joined_but_not_its_words(keepsake: Keepsake, captured: Captured) -> None:
+async def test_the_caller_s_trace_is_joined_but_not_its_words(
+    keepsake: Keepsake, captured: Captured
+) -> None:
     """`traceparent` makes our span a child; free text beside it is not taken along."""
-    said = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "who=zorro", "baggage": "who=zorro"}
+    said = {
+        "traceparent": f"00-{TRACE}-{PARENT}-01",
+        "tracestate": "who=zorro",
+        "baggage": "who=zorro",
+    }
     async with keepsake.client() as client:
         await client.get("/sessions", headers=said)
     span = captured.span("list_sessions", SpanKind.SERVER)
@@ -339,9 +385,13 @@ async def test_the_caller_s_trace_is_joined_but_not_its_words(keepsake: Keepsake
     assert "zorro" not in captured.everything()  # no hexadecimal digit spells it
 
 
-async def test_the_platform_s_trace_comes_before_the_caller_s(keepsake: Keepsake, captured: Captured) -> None:
+async def test_the_platform_s_trace_comes_before_the_caller_s(
+    keepsake: Keepsake, captured: Captured
+) -> None:
     """What the Functions worker attached is the parent, and has the caller's as its own."""
-    attached = SpanContext(int("a" * 32, 16), int("b" * 16, 16), is_remote=True, trace_flags=TraceFlags(1))
+    attached = SpanContext(
+        int("a" * 32, 16), int("b" * 16, 16), is_remote=True, trace_flags=TraceFlags(1)
+    )
     async with keepsake.client() as client:
         with use_span(NonRecordingSpan(attached)):
             await client.get("/sessions", headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
@@ -351,7 +401,11 @@ async def test_the_platform_s_trace_comes_before_the_caller_s(keepsake: Keepsake
 
 
 def _scope(path: str) -> dict[str, Any]:
-    headers = [(b"host", b"127.0.0.1"), (b"x-user-id", b"ada"), (b"content-type", b"application/json")]
+    headers = [
+        (b"host", b"127.0.0.1"),
+        (b"x-user-id", b"ada"),
+        (b"content-type", b"application/json"),
+    ]
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -410,7 +464,9 @@ async def test_a_recall_is_one_operation_with_its_parts(
         await app.chat("What colour is the bicycle?", session_id="tuesday")
     spans = captured.spans[begun:]
     search = next(span for span in spans if span.name == "search_memory")
-    inside = [span.name for span in spans if span.parent and span.parent.span_id == search.context.span_id]
+    inside = [
+        span.name for span in spans if span.parent and span.parent.span_id == search.context.span_id
+    ]
     assert sorted(inside) == ["embeddings", *["query_items memory"] * 3]
     assert (search.kind, dict(search.attributes or {})) == (
         SpanKind.INTERNAL,
@@ -435,7 +491,9 @@ async def test_relevance_is_recorded_for_what_the_model_is_given(
         before = captured.total(names.RELEVANCE)
         answer = (await app.chat("What colour is the bicycle?", session_id="tuesday")).json()
         told = captured.total(names.RELEVANCE) - before
-        await app.chat("bicycle", session_id="wednesday")  # found by its word alone: it has no similarity
+        await app.chat(
+            "bicycle", session_id="wednesday"
+        )  # found by its word alone: it has no similarity
         after = captured.total(names.RELEVANCE) - before
     scores = [entry["score"] for entry in answer["context"] if entry["section"] == "recalled_turns"]
     assert told == pytest.approx(sum(scores))

@@ -39,7 +39,10 @@ async def test_a_new_user_has_used_nothing(keepsake: Keepsake, cosmos: LocalCosm
 
 async def test_counts_and_tokens_are_those_of_the_answers(keepsake: Keepsake) -> None:
     """Three turns in two sessions and a value: as many, and the tokens that the three answers told."""
-    answers = [(await keepsake.chat(text, session_id=text[0])).json()["usage"] for text in ("One", "Two", "Three")]
+    answers = [
+        (await keepsake.chat(text, session_id=text[0])).json()["usage"]
+        for text in ("One", "Two", "Three")
+    ]
     await _keep(keepsake, {"number": 7})
     used = (await keepsake.get("/user/usage"))["total"]
     assert (used["sessions"], used["turns"], used["values"]) == (2, 3, 1)
@@ -87,7 +90,9 @@ async def test_today_begins_at_midnight_utc(keepsake: Keepsake, cosmos: LocalCos
     assert usage["today"]["bytes"] == usage["total"]["bytes"] - fresh["total"]["bytes"]
 
 
-async def test_what_is_forgotten_or_expired_counts_no_more(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+async def test_what_is_forgotten_or_expired_counts_no_more(
+    keepsake: Keepsake, cosmos: LocalCosmos
+) -> None:
     """A deleted session at once, the rest when its time is over."""
     await keepsake.chat("Hello", session_id="deleted")
     await keepsake.chat("Hello")
@@ -116,7 +121,9 @@ async def test_what_another_user_took_is_not_counted_f33(keepsake: Keepsake) -> 
     assert (await keepsake.get("/user/usage", user=BEN))["total"]["values"] == 1
 
 
-async def test_documents_of_older_versions_count_as_nothing(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+async def test_documents_of_older_versions_count_as_nothing(
+    keepsake: Keepsake, cosmos: LocalCosmos
+) -> None:
     """A turn that was stored before it was measured is counted, with 0 bytes and 0 request units."""
     await keepsake.chat("Hello")
     await forget_measures(cosmos, "ada")
@@ -161,4 +168,6 @@ def _day(cosmos: LocalCosmos) -> str:
 
 def _seconds_to_midnight(cosmos: LocalCosmos) -> float:
     now = _now(cosmos)
-    return ((now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0) - now).total_seconds()
+    return (
+        (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0) - now
+    ).total_seconds()

@@ -9,7 +9,18 @@ import pytest
 from starlette.types import ASGIApp, Send
 
 from infra.check.run import bicep_files
-from infra.check.values import Known, Listing, Record, Scope, Unknown, at, evaluate, items_of, leaves, resource_body
+from infra.check.values import (
+    Known,
+    Listing,
+    Record,
+    Scope,
+    Unknown,
+    at,
+    evaluate,
+    items_of,
+    leaves,
+    resource_body,
+)
 from shared.http.observing import Observed
 from shared.services.idle_sessions import MAX_WAITING
 from shared.settings import Settings
@@ -23,19 +34,31 @@ RULES = evaluate(Scope(ALERTS), ALERTS.variables["queries"].named_children[-1])
 QUERIES = {
     str(name.constant): str(query.constant) if isinstance(query, Known) else query.source
     for rule in (RULES.items if isinstance(RULES, Listing) else ())
-    if isinstance(name := at(rule, "name"), Known) and isinstance(query := at(rule, "query"), Known | Unknown)
+    if isinstance(name := at(rule, "name"), Known)
+    and isinstance(query := at(rule, "query"), Known | Unknown)
 }
 
 
 def test_all_that_can_go_wrong_unseen_is_watched() -> None:
     """Errors, parked work, a growing queue, late sessions, the end of all logs and a full cache each have an alert."""
-    told = {"server-errors", "poison-messages", "parked-sessions", "queue-backlog", "oldest-due-session", "daily-cap"}
+    told = {
+        "server-errors",
+        "poison-messages",
+        "parked-sessions",
+        "queue-backlog",
+        "oldest-due-session",
+        "daily-cap",
+    }
     assert set(QUERIES) == told
     memory = resource_body(ALERTS, ALERTS.resources["redisMemory"])
     criteria = at(memory, "properties.criteria.allOf")
     first = criteria.items[0] if isinstance(criteria, Listing) else Record({}, 0)
-    assert [getattr(leaf, "constant", None) for leaf in leaves(at(first, "metricName"))] == ["usedmemorypercentage"]
-    assert [getattr(leaf, "source", "") for leaf in leaves(at(memory, "properties.scopes"))] == ["redisId"]
+    assert [getattr(leaf, "constant", None) for leaf in leaves(at(first, "metricName"))] == [
+        "usedmemorypercentage"
+    ]
+    assert [getattr(leaf, "source", "") for leaf in leaves(at(memory, "properties.scopes"))] == [
+        "redisId"
+    ]
 
 
 def test_each_query_is_asked_as_it_is_meant() -> None:
@@ -51,12 +74,17 @@ def test_each_query_is_asked_as_it_is_meant() -> None:
     assert {name: leaves(value) for name, value in meant.items()} == {
         name: [leaf for each in listed for leaf in leaves(at(each, name))] for name in meant
     }
-    fixed = [at(criteria, "operator"), at(criteria, "timeAggregation"), at(rule, "properties.enabled")]
+    fixed = [
+        at(criteria, "operator"),
+        at(criteria, "timeAggregation"),
+        at(rule, "properties.enabled"),
+    ]
     assert [getattr(value, "constant", None) for value in fixed] == ["GreaterThan", "Count", True]
 
 
 @pytest.mark.parametrize(
-    ("symbol", "path"), [("queryAlerts", "properties.actions.actionGroups"), ("redisMemory", "properties.actions")]
+    ("symbol", "path"),
+    [("queryAlerts", "properties.actions.actionGroups"), ("redisMemory", "properties.actions")],
 )
 def test_whoever_is_named_is_told(symbol: str, path: str) -> None:
     """Every alert goes to the group that has the address in ALERT_EMAIL."""
@@ -64,22 +92,34 @@ def test_whoever_is_named_is_told(symbol: str, path: str) -> None:
     told = items_of(at(body, path) or body)
     groups = [at(one, "actionGroupId") if isinstance(one, Record) else one for one in told]
     assert [getattr(group, "source", "") for group in groups] == ["operators.id"]
-    receivers = at(resource_body(ALERTS, ALERTS.resources["operators"]), "properties.emailReceivers")
+    receivers = at(
+        resource_body(ALERTS, ALERTS.resources["operators"]), "properties.emailReceivers"
+    )
     addresses = [at(one, "emailAddress") for one in items_of(receivers or body)]
     assert [getattr(address, "source", "") for address in addresses] == ["email"]
 
 
 def test_it_is_said_when_the_cap_silences_every_other_alert() -> None:
     """The workspace notes it itself, where the cap does not reach; Microsoft documents this query for it."""
-    assert QUERIES["daily-cap"] == '_LogOperation | where Category =~ "Ingestion" | where Detail contains "OverQuota"'
-    [rule] = [rule for rule in items_of(RULES) if getattr(at(rule, "name"), "constant", "") == "daily-cap"]
-    assert [getattr(at(rule, name), "constant", None) for name in ("severity", "threshold")] == [2, 0]
+    assert (
+        QUERIES["daily-cap"]
+        == '_LogOperation | where Category =~ "Ingestion" | where Detail contains "OverQuota"'
+    )
+    [rule] = [
+        rule for rule in items_of(RULES) if getattr(at(rule, "name"), "constant", "") == "daily-cap"
+    ]
+    assert [getattr(at(rule, name), "constant", None) for name in ("severity", "threshold")] == [
+        2,
+        0,
+    ]
 
 
 def test_a_failed_request_counts_once() -> None:
     """The host and the app each tell of a request, the app by a line also where it traces none; it is one operation."""
     query = QUERIES["server-errors"]
-    assert re.match(r"union \(AppRequests \| where toint\(ResultCode\) >= 500\), \(AppTraces \| ", query)
+    assert re.match(
+        r"union \(AppRequests \| where toint\(ResultCode\) >= 500\), \(AppTraces \| ", query
+    )
     assert query.endswith(" >= 500) | distinct OperationId")
 
 
@@ -99,7 +139,9 @@ async def test_a_failure_is_read_from_the_line_of_a_request_that_is_not_traced(s
     assert (captured.spans, f"{line.trace_id:032x}") == ((), TRACE)
 
 
-@pytest.mark.parametrize(("alert", "seen"), [("oldest-due-session", "1234.5"), ("queue-backlog", "6000")])
+@pytest.mark.parametrize(
+    ("alert", "seen"), [("oldest-due-session", "1234.5"), ("queue-backlog", "6000")]
+)
 def test_what_is_due_is_read_from_the_line_that_is_logged(
     alert: str, seen: str, caplog: pytest.LogCaptureFixture
 ) -> None:

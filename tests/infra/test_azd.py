@@ -20,7 +20,9 @@ from tests.infra.conftest import Started
 
 ROOT = Path(__file__).resolve().parents[2]
 MAIN = next(file for file in bicep_files() if file.path.stem == "main")
-PARAMETERS: dict[str, Any] = json.loads((ROOT / "infra" / "main.parameters.json").read_text())["parameters"]
+PARAMETERS: dict[str, Any] = json.loads((ROOT / "infra" / "main.parameters.json").read_text())[
+    "parameters"
+]
 VARIABLES = {parameter["value"].strip("${}") for parameter in PARAMETERS.values()}
 AZURE_YAML = yaml.safe_load((ROOT / "azure.yaml").read_text())
 FUNCTIONS = (ROOT / "function_app.py").read_text()
@@ -43,7 +45,9 @@ def test_every_parameter_can_be_set_and_every_setting_is_a_parameter() -> None:
 
 def test_every_parameter_comes_from_a_variable_of_its_own() -> None:
     """Nothing is fixed there: defaults stand in main.bicep, once."""
-    variables = [re.fullmatch(r"\$\{([A-Z_]+)\}", parameter["value"]) for parameter in PARAMETERS.values()]
+    variables = [
+        re.fullmatch(r"\$\{([A-Z_]+)\}", parameter["value"]) for parameter in PARAMETERS.values()
+    ]
     assert None not in variables
     assert len({match[1] for match in variables if match}) == len(PARAMETERS)
 
@@ -64,25 +68,46 @@ def test_the_service_is_found_by_its_tag() -> None:
     assert list(AZURE_YAML["services"]) == ["api"]
     assert "'azd-service-name': 'api'" in text(MAIN.modules["app"])
     assert "'azd-env-name': environmentName" in text(MAIN.variables["tags"])
-    assert AZURE_YAML["services"]["api"] == {"project": ".", "language": "python", "host": "function"}
+    assert AZURE_YAML["services"]["api"] == {
+        "project": ".",
+        "language": "python",
+        "host": "function",
+    }
 
 
 def test_a_pipeline_deploys_what_was_chosen() -> None:
     """All choices go to GitHub; who deploys there is not a person, and gets no data rights."""
-    ours = {"AZURE_ENV_NAME", "AZURE_LOCATION", "AZURE_PRINCIPAL_ID", "AZURE_PRINCIPAL_TYPE", "DEVELOPER_ACCESS"}
+    ours = {
+        "AZURE_ENV_NAME",
+        "AZURE_LOCATION",
+        "AZURE_PRINCIPAL_ID",
+        "AZURE_PRINCIPAL_TYPE",
+        "DEVELOPER_ACCESS",
+    }
     assert set(AZURE_YAML["pipeline"]["variables"]) == VARIABLES - ours
-    assert text(MAIN.variables["developerId"]).endswith("principalType == 'User' ? principalId : ''")
+    assert text(MAIN.variables["developerId"]).endswith(
+        "principalType == 'User' ? principalId : ''"
+    )
 
 
 def test_the_gallery_finds_what_it_looks_for() -> None:
     """The files and sections that a template of azd's gallery is looked at for."""
-    files = (
-        "LICENSE SECURITY.md CONTRIBUTING.md CODE_OF_CONDUCT.md CHANGELOG.md test.http .github/ISSUE_TEMPLATE/bug.yml"
-    )
-    places = [*files.split(), ".devcontainer/devcontainer.json", ".github/workflows/azure-dev.yml", "infra/main.bicep"]
+    files = "LICENSE SECURITY.md CONTRIBUTING.md CODE_OF_CONDUCT.md CHANGELOG.md test.http .github/ISSUE_TEMPLATE/bug.yml"
+    places = [
+        *files.split(),
+        ".devcontainer/devcontainer.json",
+        ".github/workflows/azure-dev.yml",
+        "infra/main.bicep",
+    ]
     assert [place for place in places if not (ROOT / place).exists()] == []
     sections = set(re.findall(r"^## (.*)$", (ROOT / "README.md").read_text(), re.MULTILINE))
-    assert {"Features", "Getting Started", "Guidance", "Important Security Notice", "Resources"} <= sections
+    assert {
+        "Features",
+        "Getting Started",
+        "Guidance",
+        "Important Security Notice",
+        "Resources",
+    } <= sections
 
 
 def test_the_template_has_the_version_of_the_project() -> None:
@@ -99,7 +124,9 @@ def test_the_hooks_are_commands_of_a_shell(system: str) -> None:
         ("preprovision", "postprovision"), {"posix": "sh", "windows": "pwsh"}[system]
     )
     commands = [hook["run"].split() for hook in hooks.values()]
-    assert {command[0] for command in commands} == {{"posix": "python3", "windows": "python"}[system]}
+    assert {command[0] for command in commands} == {
+        {"posix": "python3", "windows": "python"}[system]
+    }
     scripts = {path for path in (ROOT / "infra" / "hooks").iterdir() if path.name != "__pycache__"}
     assert {ROOT / path for _, path in commands} == scripts
 
@@ -109,7 +136,12 @@ def test_a_choice_that_is_missing_ends_azd_and_a_laptop_s_file_does_not() -> Non
     environment = {"PATH": os.environ["PATH"]}
     command = AZURE_YAML["hooks"]["preprovision"]["posix"]["run"]
     done = subprocess.run(
-        ["sh", "-ec", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        ["sh", "-ec", command],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, "azd env set ENTRA_AUDIENCE" in done.stderr) == (1, True)
     after = AZURE_YAML["hooks"]["postprovision"]
@@ -128,7 +160,10 @@ def test_a_choice_that_is_missing_ends_azd_and_a_laptop_s_file_does_not() -> Non
     ],
 )
 def test_what_a_choice_needs_is_asked_for_before_anything_is_made(
-    chosen: dict[str, str], missing: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    chosen: dict[str, str],
+    missing: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Nobody waits a quarter of an hour for an app that cannot start."""
     for name in VARIABLES:
@@ -141,7 +176,9 @@ def test_what_a_choice_needs_is_asked_for_before_anything_is_made(
 
 def test_choices_are_those_of_the_templates() -> None:
     """The hook speaks of variables and defaults that exist."""
-    names = {name for (choice, _), needed in check_choices.NEEDED.items() for name in (choice, needed)}
+    names = {
+        name for (choice, _), needed in check_choices.NEEDED.items() for name in (choice, needed)
+    }
     assert names <= VARIABLES
     assert "param authMode string = 'entra'" in text(MAIN.root)
     assert check_choices.DEFAULTS == {"AUTH_MODE": "entra"}
@@ -156,7 +193,10 @@ def test_the_roles_come_before_the_app() -> None:
 def test_rights_do_not_wait_for_what_is_slow() -> None:
     """Rights take minutes to arrive everywhere; those without which nothing works have the time that Redis takes."""
     assert {"storage", "cosmos", "vault", "monitoring"} <= waited_for("access")
-    assert waited_for("access") & {"redis", "openAi", "search", "privateEndpoints", "accessOptional"} == set()
+    assert (
+        waited_for("access") & {"redis", "openAi", "search", "privateEndpoints", "accessOptional"}
+        == set()
+    )
     assert {"access", "accessOptional"} <= waited_for("app")
     assert {"redis", "openAi", "search"} <= waited_for("accessOptional")
 
@@ -167,8 +207,15 @@ def test_another_cosmos_account_can_take_the_place_of_ours() -> None:
     assert isinstance(name, Choice)
     assert name.condition == "empty(cosmosAccount)"
     assert text(MAIN.root).count("prefixes.cosmos") == 1
-    followers = {"access": "cosmosName", "privateEndpoints": "cosmosId", "app": "appSettings.COSMOS_ENDPOINT"}
-    given = [at(resource_body(MAIN, MAIN.modules[module]), f"params.{path}") for module, path in followers.items()]
+    followers = {
+        "access": "cosmosName",
+        "privateEndpoints": "cosmosId",
+        "app": "appSettings.COSMOS_ENDPOINT",
+    }
+    given = [
+        at(resource_body(MAIN, MAIN.modules[module]), f"params.{path}")
+        for module, path in followers.items()
+    ]
     assert [getattr(value, "source", "") for value in given] == [
         f"cosmos.outputs.{name}" for name in ("name", "id", "endpoint")
     ]
@@ -193,7 +240,9 @@ def test_names_stay_within_what_azure_takes() -> None:
 
 
 @pytest.mark.parametrize("before", [{}, EXAMPLE["Values"]], ids=["nothing", "the example"])
-def test_the_hook_writes_settings_the_app_starts_with(before: dict[str, str], started_with: Started) -> None:
+def test_the_hook_writes_settings_the_app_starts_with(
+    before: dict[str, str], started_with: Started
+) -> None:
     """Whatever was there, what is written leads to Azure and is valid."""
     settings = started_with(settings_for(before, DEPLOYED))
     assert settings.cosmos_endpoint == DEPLOYED["COSMOS_ENDPOINT"]
@@ -224,11 +273,15 @@ def test_the_hook_writes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert written["IsEncrypted"] is False
     assert written["Values"]["COSMOS_ENDPOINT"] == DEPLOYED["COSMOS_ENDPOINT"]
     keys = {name: value for name, value in written["Values"].items() if name.endswith("KEY")}
-    published = json.loads((ROOT / "local.settings.example.json").read_text())["Values"]["QUEUE_KEY"]
+    published = json.loads((ROOT / "local.settings.example.json").read_text())["Values"][
+        "QUEUE_KEY"
+    ]
     assert keys == {"QUEUE_KEY": published}  # Azurite's, which is no secret
 
 
-@pytest.mark.parametrize("before", ['\ufeff{"Values": {"IDLE_MINUTES": "5"}}', '{"Host": {"CORS": "*"}}'])
+@pytest.mark.parametrize(
+    "before", ['\ufeff{"Values": {"IDLE_MINUTES": "5"}}', '{"Host": {"CORS": "*"}}']
+)
 def test_the_hook_reads_what_other_tools_write(before: str, tmp_path: Path) -> None:
     """A byte order mark, a file without values, and what stands beside them, which stays."""
     file = tmp_path / "local.settings.json"
@@ -246,7 +299,9 @@ def test_a_laptop_leaves_the_data_of_others_to_the_deployed_timers() -> None:
     assert len(timers) == 2
     names = {f"AzureWebJobs.{name}.Disabled" for name in timers}
     assert {settings_for({}, DEPLOYED)[name] for name in names} == {"true"}
-    assert {settings_for(dict.fromkeys(names, "false"), DEPLOYED)[name] for name in names} == {"false"}
+    assert {settings_for(dict.fromkeys(names, "false"), DEPLOYED)[name] for name in names} == {
+        "false"
+    }
 
 
 def test_the_dev_container_serves_what_the_readme_asks() -> None:
@@ -266,5 +321,7 @@ def waited_for(symbol: str) -> set[str]:
     """The modules that a module or variable of main.bicep names, and those that these name."""
     node = {**MAIN.modules, **MAIN.variables}[symbol]
     named = {text(part) for part in walk(node) if part.type == "identifier"} - {symbol}
-    found = [{name, *waited_for(name)} for name in named if name in {**MAIN.modules, **MAIN.variables}]
+    found = [
+        {name, *waited_for(name)} for name in named if name in {**MAIN.modules, **MAIN.variables}
+    ]
     return set().union(*found) & MAIN.modules.keys()

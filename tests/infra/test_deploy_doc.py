@@ -44,7 +44,9 @@ def test_the_table_has_every_variable_and_no_other() -> None:
 
 def test_every_variable_the_text_sets_exists() -> None:
     """A command that is pasted does something."""
-    used = set(re.findall(r"azd env set ([A-Z_]+)", DOC + OPERATIONS)) | set(re.findall(r"`([A-Z_]{4,})=", DOC))
+    used = set(re.findall(r"azd env set ([A-Z_]+)", DOC + OPERATIONS)) | set(
+        re.findall(r"`([A-Z_]{4,})=", DOC)
+    )
     assert used - VARIABLES == {"NAME"}
 
 
@@ -115,9 +117,13 @@ def test_a_role_is_called_by_the_same_number_everywhere() -> None:
 def test_the_identity_of_previews_may_only_read_and_ask() -> None:
     """A pull request can do whatever its identity can, so the role that is pasted from the text writes nothing."""
     [role] = [json.loads(role) for role in re.findall(r"--role-definition '(.*?)'", DOC, re.DOTALL)]
-    asked = {f"Microsoft.Resources/deployments/{question}/action" for question in ("validate", "whatIf")}
+    asked = {
+        f"Microsoft.Resources/deployments/{question}/action" for question in ("validate", "whatIf")
+    }
     assert set(role["Actions"]) == {"*/read", *asked}
-    assert {"Microsoft.Insights/logs/*", "Microsoft.Web/sites/hostruntime/*"} <= set(role["NotActions"])
+    assert {"Microsoft.Insights/logs/*", "Microsoft.Web/sites/hostruntime/*"} <= set(
+        role["NotActions"]
+    )
     previews = re.findall(r'--assignee "\$PREVIEW" --role "(.*?)"', DOC)
     assert previews == [role["Name"]]
 
@@ -129,10 +135,18 @@ def test_the_app_registration_is_what_the_code_checks() -> None:
     assert ACT_ON_BEHALF in {role["value"] for role in REGISTRATION["appRoles"]}
 
 
-@pytest.mark.parametrize("name", ["docs/deploy.md", "SECURITY.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md"])
+@pytest.mark.parametrize(
+    "name", ["docs/deploy.md", "SECURITY.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md"]
+)
 def test_links_lead_somewhere(name: str) -> None:
     """Each file that is linked to, or named as one, is there."""
     source = (ROOT / name).read_text()
-    links = [(ROOT / name).parent / link for link in re.findall(r"\]\((?!https?:|mailto:|#)([^)#]+)\)", source)]
-    named = [ROOT / path for path in re.findall(r"`((?:infra|tests|docs|shared|local)/[\w./-]+)`", source)]
+    links = [
+        (ROOT / name).parent / link
+        for link in re.findall(r"\]\((?!https?:|mailto:|#)([^)#]+)\)", source)
+    ]
+    named = [
+        ROOT / path
+        for path in re.findall(r"`((?:infra|tests|docs|shared|local)/[\w./-]+)`", source)
+    ]
     assert [str(path) for path in links + named if not path.exists()] == []

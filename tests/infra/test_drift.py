@@ -62,7 +62,9 @@ def test_every_app_setting_is_read() -> None:
 
 def test_every_setting_azure_needs_is_given() -> None:
     """A setting without a value of its own is set by Bicep; the others can be by KEEPSAKE_SETTINGS."""
-    needed = {name for name, field in FIELDS.items() if field.is_required() or field.default is None}
+    needed = {
+        name for name, field in FIELDS.items() if field.is_required() or field.default is None
+    }
     assert needed - GIVEN.keys() - LAPTOP_ONLY - set(AZURE_MARKS) == set()
 
 
@@ -95,7 +97,10 @@ def test_redis_is_told_of_in_either_mode() -> None:
     """Ours or theirs, the app is given host, port and TLS; with REDIS_MODE=none nothing."""
     main = FILES["main"]
     given = records(evaluate(Scope(main), operands(main.variables["redisSettings"])[-1]))
-    assert [set(record.fields) for record in given] == [set(), *[{"REDIS_HOST", "REDIS_PORT", "REDIS_TLS"}] * 2]
+    assert [set(record.fields) for record in given] == [
+        set(),
+        *[{"REDIS_HOST", "REDIS_PORT", "REDIS_TLS"}] * 2,
+    ]
 
 
 def test_redis_is_never_spoken_to_in_clear_text() -> None:
@@ -114,14 +119,18 @@ def test_nobody_can_set_aside_what_is_fixed(name: str) -> None:
 def test_the_containers_are_those_of_the_declaration() -> None:
     """Bicep makes exactly the containers, keys, times to live and policies that infra/containers.json declares."""
     body = resource_body(FILES["cosmos"], FILES["cosmos"].resources["containers"])
-    assert [plain(made) for made in records(at(body, "properties.resource"))] == DECLARED["containers"]
+    assert [plain(made) for made in records(at(body, "properties.resource"))] == DECLARED[
+        "containers"
+    ]
     assert constants(at(body, "name")) == [container["id"] for container in DECLARED["containers"]]
 
 
 def test_the_database_is_that_of_the_declaration() -> None:
     """Its name stands in one place, which is also the default of the code."""
     cosmos = FILES["cosmos"]
-    assert constants(at(resource_body(cosmos, cosmos.resources["database"]), "name")) == [DECLARED["database"]]
+    assert constants(at(resource_body(cosmos, cosmos.resources["database"]), "name")) == [
+        DECLARED["database"]
+    ]
     assert FIELDS["COSMOS_DATABASE"].default == DECLARED["database"]
 
 
@@ -134,14 +143,20 @@ def test_every_container_is_partitioned_by_user_and_can_forget() -> None:
 
 def test_vectors_and_their_indexes_agree() -> None:
     """Every vector has an index, is kept out of the range index, and has as many numbers as the others."""
-    memory = next(container for container in DECLARED["containers"] if "vectorEmbeddingPolicy" in container)
+    memory = next(
+        container for container in DECLARED["containers"] if "vectorEmbeddingPolicy" in container
+    )
     vectors = memory["vectorEmbeddingPolicy"]["vectorEmbeddings"]
     indexing = memory["indexingPolicy"]
     paths = [vector["path"] for vector in vectors]
     assert paths == [index["path"] for index in indexing["vectorIndexes"]]
-    assert {f"{path}/*" for path in paths} <= {excluded["path"] for excluded in indexing["excludedPaths"]}
+    assert {f"{path}/*" for path in paths} <= {
+        excluded["path"] for excluded in indexing["excludedPaths"]
+    }
     assert len({vector["dimensions"] for vector in vectors}) == 1
-    assert indexing["fullTextIndexes"] == [{"path": path["path"]} for path in memory["fullTextPolicy"]["fullTextPaths"]]
+    assert indexing["fullTextIndexes"] == [
+        {"path": path["path"]} for path in memory["fullTextPolicy"]["fullTextPaths"]
+    ]
 
 
 def test_the_queues_are_those_of_the_declaration() -> None:
@@ -156,7 +171,10 @@ def test_the_app_has_rights_on_these_queues_only() -> None:
     """The host works on each queue and its poison queue; other queues of the account are not its business."""
     access = FILES["access"]
     named = leaves(at(resource_body(access, access.resources["queues"]), "name"))
-    assert [leaf.constant if isinstance(leaf, Known) else leaf.source for leaf in named] == [*QUEUES, "${queue}-poison"]
+    assert [leaf.constant if isinstance(leaf, Known) else leaf.source for leaf in named] == [
+        *QUEUES,
+        "${queue}-poison",
+    ]
 
 
 def test_every_queue_the_code_names_is_made() -> None:

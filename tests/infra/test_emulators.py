@@ -18,7 +18,9 @@ from tests.support.azurite import Azurite, can_run
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 EXAMPLE = json.loads((ROOT / "local.settings.example.json").read_text())["Values"]
-PORTS = {port.rsplit(":", 1)[0] for service in COMPOSE["services"].values() for port in service["ports"]}
+PORTS = {
+    port.rsplit(":", 1)[0] for service in COMPOSE["services"].values() for port in service["ports"]
+}
 
 
 class ScriptedEmulator(BaseHTTPRequestHandler):
@@ -60,7 +62,9 @@ def emulator() -> Iterator[tuple[str, dict[str, Any]]]:
         thread.join(5)
 
 
-def test_the_emulator_gets_the_containers_that_are_declared(emulator: tuple[str, dict[str, Any]]) -> None:
+def test_the_emulator_gets_the_containers_that_are_declared(
+    emulator: tuple[str, dict[str, Any]],
+) -> None:
     """Keys and times to live are those of infra/containers.json; doing it twice changes nothing."""
     endpoint, made = emulator
     names = [list(make_containers(endpoint, wait=5)) for _ in range(2)]
@@ -68,20 +72,28 @@ def test_the_emulator_gets_the_containers_that_are_declared(emulator: tuple[str,
     declared = json.loads((ROOT / "infra" / "containers.json").read_text())
     containers = {path: body for path, body in made.items() if "/colls/" in path}
     assert set(made) - set(containers) == {f"/dbs/{declared['database']}"}
-    assert [(body["id"], body["partitionKey"]["paths"], body["defaultTtl"]) for body in containers.values()] == [
+    assert [
+        (body["id"], body["partitionKey"]["paths"], body["defaultTtl"])
+        for body in containers.values()
+    ] == [
         (container["id"], container["partitionKey"]["paths"], container["defaultTtl"])
         for container in declared["containers"]
     ]
 
 
-@pytest.mark.skipif(not can_run(), reason="no Azurite (npm was not there): its queues are NOT tested")
+@pytest.mark.skipif(
+    not can_run(), reason="no Azurite (npm was not there): its queues are NOT tested"
+)
 def test_azurite_gets_the_queues_that_are_declared() -> None:
     """Those of infra/queues.json with their poison queues, by the key of the example; twice changes nothing."""
     with Azurite() as azurite:
         azurite.queue("consolidate-session").delete_queue()
         made = [list(make_queues(azurite.endpoint)) for _ in range(2)]
         assert made[0] == made[1] == ["consolidate-session", "consolidate-session-poison"]
-        assert azurite.queue("consolidate-session").get_queue_properties().approximate_message_count == 0
+        assert (
+            azurite.queue("consolidate-session").get_queue_properties().approximate_message_count
+            == 0
+        )
 
 
 def test_the_example_leads_to_what_compose_starts(started_with: Started) -> None:
@@ -92,7 +104,9 @@ def test_the_example_leads_to_what_compose_starts(started_with: Started) -> None
     assert settings.redis_host is None or f"{settings.redis_host}:{settings.redis_port}" in PORTS
     assert str(settings.queue_endpoint).removeprefix("http://").split("/")[0] in PORTS
     assert EXAMPLE["AzureWebJobsStorage"] == "UseDevelopmentStorage=true"
-    assert {f"127.0.0.1:{port}" for port in (10000, 10001, 10002)} <= PORTS  # Azurite's, which that stands for
+    assert {
+        f"127.0.0.1:{port}" for port in (10000, 10001, 10002)
+    } <= PORTS  # Azurite's, which that stands for
 
 
 def test_nothing_listens_beyond_this_machine() -> None:

@@ -12,8 +12,16 @@ from tests.infra.conftest import Said
 AI, APP, ALERTS = "modules/openai.bicep", "modules/app.bicep", "modules/alerts.bicep"
 ACCESS, OPTIONAL = "modules/access.bicep", "modules/access-optional.bicep"
 BOT, COSMOS, MAIN = "modules/bot.bicep", "modules/cosmos.bicep", "main.bicep"
-MONITORING, REDIS, SEARCH = "modules/monitoring.bicep", "modules/redis.bicep", "modules/search.bicep"
-STORAGE, VAULT, DIGEST = "modules/storage.bicep", "modules/vault.bicep", "modules/digest-secret.bicep"
+MONITORING, REDIS, SEARCH = (
+    "modules/monitoring.bicep",
+    "modules/redis.bicep",
+    "modules/search.bicep",
+)
+STORAGE, VAULT, DIGEST = (
+    "modules/storage.bicep",
+    "modules/vault.bicep",
+    "modules/digest-secret.bicep",
+)
 GATE = "privateNetwork ? 'Disabled' : 'Enabled'"
 ELSEWHERE = """
 resource extra 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
@@ -31,7 +39,11 @@ FLIPS = {
     "public blobs": (STORAGE, "allowBlobPublicAccess: false", "allowBlobPublicAccess: true"),
     "a public container": (STORAGE, "publicAccess: 'None'", "publicAccess: 'Blob'"),
     "old TLS of storage": (STORAGE, "'TLS1_2'", "'TLS1_0'"),
-    "plain HTTP to storage": (STORAGE, "supportsHttpsTrafficOnly: true", "supportsHttpsTrafficOnly: false"),
+    "plain HTTP to storage": (
+        STORAGE,
+        "supportsHttpsTrafficOnly: true",
+        "supportsHttpsTrafficOnly: false",
+    ),
     "keys of Cosmos DB": (COSMOS, "disableLocalAuth: true", "disableLocalAuth: false"),
     "metadata by key": (
         COSMOS,
@@ -39,7 +51,11 @@ FLIPS = {
         "disableKeyBasedMetadataWriteAccess: false",
     ),
     "old TLS of Cosmos DB": (COSMOS, "'Tls12'", "'Tls'"),
-    "keys of Redis": (REDIS, "accessKeysAuthentication: 'Disabled'", "accessKeysAuthentication: 'Enabled'"),
+    "keys of Redis": (
+        REDIS,
+        "accessKeysAuthentication: 'Disabled'",
+        "accessKeysAuthentication: 'Enabled'",
+    ),
     "keys of Redis by default": (REDIS, "    accessKeysAuthentication: 'Disabled'\n", ""),
     "clear text to Redis": (REDIS, "'Encrypted'", "'Plaintext'"),
     "old TLS of Redis": (REDIS, "minimumTlsVersion: '1.2'", "minimumTlsVersion: '1.0'"),
@@ -50,11 +66,23 @@ FLIPS = {
     "keys of the bot": (BOT, "disableLocalAuth: true", "disableLocalAuth: false"),
     "a bot with a password": (BOT, "'UserAssignedMSI'", "'SingleTenant'"),
     "plain HTTP to the app": (APP, "httpsOnly: true", "httpsOnly: false"),
-    "plain HTTP by a condition": (APP, "httpsOnly: true", "httpsOnly: zoneRedundant ? true : false"),
+    "plain HTTP by a condition": (
+        APP,
+        "httpsOnly: true",
+        "httpsOnly: zoneRedundant ? true : false",
+    ),
     "old TLS of the app": (APP, "minTlsVersion: '1.2'", "minTlsVersion: '1.0'"),
     "FTP": (APP, "ftpsState: 'Disabled'", "ftpsState: 'AllAllowed'"),
-    "a package by key": (APP, "type: 'UserAssignedIdentity'", "type: 'StorageAccountConnectionString'"),
-    "policies instead of roles": (VAULT, "enableRbacAuthorization: true", "enableRbacAuthorization: false"),
+    "a package by key": (
+        APP,
+        "type: 'UserAssignedIdentity'",
+        "type: 'StorageAccountConnectionString'",
+    ),
+    "policies instead of roles": (
+        VAULT,
+        "enableRbacAuthorization: true",
+        "enableRbacAuthorization: false",
+    ),
     "a vault that can be purged": (VAULT, "    enablePurgeProtection: true\n", ""),
     "a weak key": (VAULT, "'P-256'", "'P-256K'"),
     "a key that decrypts": (VAULT, "      'sign'\n", "      'sign'\n      'decrypt'\n"),
@@ -63,7 +91,11 @@ FLIPS = {
     "a gate turned round": (REDIS, GATE, "privateNetwork ? 'Enabled' : 'Disabled'"),
     "another gate": (AI, GATE, "empty(name) ? 'Disabled' : 'Enabled'"),
     "a firewall open": (VAULT, "privateNetwork ? 'Deny' : 'Allow'", "'Allow'"),
-    "a gate held open": (MAIN, "    privateNetwork: privateNetwork\n", "    privateNetwork: false\n"),
+    "a gate held open": (
+        MAIN,
+        "    privateNetwork: privateNetwork\n",
+        "    privateNetwork: false\n",
+    ),
     "a Redis of shards": (REDIS, "'NoCluster'", "'OSSCluster'"),
     "a firewall of the models": (AI, "privateNetwork ? 'Deny' : 'Allow'", "'Allow'"),
     "a firewall of storage": (STORAGE, "privateNetwork ? 'Deny' : 'Allow'", "'Allow'"),
@@ -71,9 +103,21 @@ FLIPS = {
     "search always public": (SEARCH, GATE, "'Enabled'"),
     "a vault that forgets": (VAULT, "enableSoftDelete: true", "enableSoftDelete: false"),
     "a key of another kind": (VAULT, "kty: 'EC'", "kty: 'RSA'"),
-    "copies to other tenants": (STORAGE, "allowCrossTenantReplication: false", "allowCrossTenantReplication: true"),
-    "keys in the portal": (STORAGE, "defaultToOAuthAuthentication: true", "defaultToOAuthAuthentication: false"),
-    "an identity nobody gave rights": (APP, "    type: 'UserAssigned'\n", "    type: 'SystemAssigned'\n"),
+    "copies to other tenants": (
+        STORAGE,
+        "allowCrossTenantReplication: false",
+        "allowCrossTenantReplication: true",
+    ),
+    "keys in the portal": (
+        STORAGE,
+        "defaultToOAuthAuthentication: true",
+        "defaultToOAuthAuthentication: false",
+    ),
+    "an identity nobody gave rights": (
+        APP,
+        "    type: 'UserAssigned'\n",
+        "    type: 'SystemAssigned'\n",
+    ),
     "another plan": (APP, "    name: 'FC1'\n", "    name: 'EP1'\n"),
     "another tier": (APP, "tier: 'FlexConsumption'", "tier: 'ElasticPremium'"),
     "a plan for Windows": (APP, "    reserved: true\n", ""),
@@ -91,8 +135,16 @@ FLIPS = {
         "output id string = account.id",
         "output id string = listKeys(name, '1')",
     ),
-    "a key in a text": (STORAGE, "output id string = account.id", "output id string = 'x;AccountKey=${name}'"),
-    "a secret put out": (DIGEST, "output name string = secret.name", "output name string = digestKey"),
+    "a key in a text": (
+        STORAGE,
+        "output id string = account.id",
+        "output id string = 'x;AccountKey=${name}'",
+    ),
+    "a secret put out": (
+        DIGEST,
+        "output name string = secret.name",
+        "output name string = digestKey",
+    ),
     "a password put out": (MAIN, "output BOT_NAME string", "output BOT_PASSWORD string"),
 }
 RIGHTS = {
@@ -106,7 +158,11 @@ RIGHTS = {
         "  roles.storageTableDataContributor\n]",
         "  'b24988ac-6180-42a0-ab88-20f7382dd24c'\n]",
     ),
-    "one more than needed": (OPTIONAL, "roles.searchIndexDataReader)\n  }", "roles.searchServiceContributor)\n  }"),
+    "one more than needed": (
+        OPTIONAL,
+        "roles.searchIndexDataReader)\n  }",
+        "roles.searchServiceContributor)\n  }",
+    ),
     "the whole vault": (ACCESS, "  scope: digestSecret\n", "  scope: vault\n"),
     "the whole group": (ACCESS, "  scope: storage\n", ""),
     "nobody's kind": (ACCESS, "    principalType: 'ServicePrincipal'\n", ""),
@@ -134,7 +190,11 @@ RIGHTS = {
         "    principalId: developerId\n    roleDefinitionId: '${cosmos.id}",
         "    roleDefinitionId: '${cosmos.id}",
     ),
-    "sessions for somebody else": (OPTIONAL, "      objectId: appId\n", "      objectId: redisName\n"),
+    "sessions for somebody else": (
+        OPTIONAL,
+        "      objectId: appId\n",
+        "      objectId: redisName\n",
+    ),
     "rights given elsewhere": (SEARCH, "output id string", f"{ELSEWHERE}\noutput id string"),
 }
 SETTINGS = {
@@ -143,12 +203,20 @@ SETTINGS = {
         "AzureWebJobsStorage__credential: 'managedidentity'",
         "AzureWebJobsStorage__credential: 'key'",
     ),
-    "storage without identity": (APP, "    AzureWebJobsStorage__credential: 'managedidentity'\n", ""),
+    "storage without identity": (
+        APP,
+        "    AzureWebJobsStorage__credential: 'managedidentity'\n",
+        "",
+    ),
     "a connection string": (APP, "AzureWebJobsStorage__blobServiceUri", "AzureWebJobsStorage"),
     "telemetry without identity": (APP, "Authorization=AAD", "Authorization=None"),
     "a setting Flex refuses": (APP, "PYTHON_ENABLE_INIT_INDEXING", "FUNCTIONS_WORKER_RUNTIME"),
     "a setting of another plan": (APP, "PYTHON_ENABLE_INIT_INDEXING", "WEBSITE_RUN_FROM_PACKAGE"),
-    "a property of another plan": (APP, "      ftpsState:", "      alwaysOn: true\n      ftpsState:"),
+    "a property of another plan": (
+        APP,
+        "      ftpsState:",
+        "      alwaysOn: true\n      ftpsState:",
+    ),
     "a key for the app": (MAIN, "      CHAT_MODEL:", "      COSMOS_KEY: 'C2y6'\n      CHAT_MODEL:"),
     "a secret in the open": (MAIN, "vault.outputs.digestReference", "environmentName"),
 }
@@ -175,14 +243,20 @@ def test_no_right_is_missing(principal: str, granted: set[tuple[str, str]]) -> N
 
 
 @pytest.mark.parametrize(("file", "right", "wrong"), SETTINGS.values(), ids=SETTINGS)
-def test_a_setting_that_cannot_be_is_noticed(said_of: Said, file: str, right: str, wrong: str) -> None:
+def test_a_setting_that_cannot_be_is_noticed(
+    said_of: Said, file: str, right: str, wrong: str
+) -> None:
     """A connection without identity, a secret, or what Flex Consumption refuses is found."""
     assert "app-setting" in {finding.rule for finding in said_of(file, right, wrong)}
 
 
 def test_every_rule_has_a_resource_to_hold_for() -> None:
     """No row of the policy table speaks of a type that is not deployed."""
-    deployed = {type_of(node).partition("@")[0] for file in bicep_files() for node in file.resources.values()}
+    deployed = {
+        type_of(node).partition("@")[0]
+        for file in bicep_files()
+        for node in file.resources.values()
+    }
     assert set(RULES) - deployed == set()
 
 
@@ -197,10 +271,17 @@ def test_every_rule_has_a_resource_to_hold_for() -> None:
         ("openai", "account", "kind", "AIServices"),
         ("openai", "chat", "properties.versionUpgradeOption", "OnceCurrentVersionExpired"),
         ("cosmos", "account", "kind", "GlobalDocumentDB"),
-        ("cosmos", "account", "properties.backupPolicy.continuousModeProperties.tier", "Continuous7Days"),
+        (
+            "cosmos",
+            "account",
+            "properties.backupPolicy.continuousModeProperties.tier",
+            "Continuous7Days",
+        ),
     ],
 )
-def test_what_the_code_relies_on_is_deployed(module: str, symbol: str, path: str, value: object) -> None:
+def test_what_the_code_relies_on_is_deployed(
+    module: str, symbol: str, path: str, value: object
+) -> None:
     """The plain Redis client, the fixed embedding model and the backups that the documents promise are there."""
     file = next(file for file in bicep_files() if file.path.stem == module)
     assert getattr(at(resource_body(file, file.resources[symbol]), path), "constant", None) == value
@@ -245,7 +326,8 @@ def test_cosmos_can_search_from_the_start() -> None:
     assert isinstance(capabilities, Choice)
     search = ["EnableNoSQLVectorSearch", "EnableNoSQLFullTextSearch"]
     names = [
-        [getattr(at(one, "name"), "constant", None) for one in items_of(option)] for option in capabilities.options
+        [getattr(at(one, "name"), "constant", None) for one in items_of(option)]
+        for option in capabilities.options
     ]
     assert names == [[*search, "EnableServerless"], search]
 
@@ -253,11 +335,19 @@ def test_cosmos_can_search_from_the_start() -> None:
 def test_only_answers_are_kept_warm() -> None:
     """Somebody waits for HTTP; the queue and the timers may take their time to start."""
     app = next(file for file in bicep_files() if file.path.stem == "app")
-    warm = at(resource_body(app, app.resources["site"]), "properties.functionAppConfig.scaleAndConcurrency.alwaysReady")
+    warm = at(
+        resource_body(app, app.resources["site"]),
+        "properties.functionAppConfig.scaleAndConcurrency.alwaysReady",
+    )
     assert isinstance(warm, Choice)
     lists = [option.items for option in warm.options if isinstance(option, Listing)]
-    assert [[getattr(at(one, "name"), "constant", None) for one in items] for items in lists] == [["http"], []]
-    assert [getattr(at(one, "instanceCount"), "source", "") for one in lists[0]] == ["alwaysReadyHttp"]
+    assert [[getattr(at(one, "name"), "constant", None) for one in items] for items in lists] == [
+        ["http"],
+        [],
+    ]
+    assert [getattr(at(one, "instanceCount"), "source", "") for one in lists[0]] == [
+        "alwaysReadyHttp"
+    ]
 
 
 def test_bounded_staleness_says_its_bounds() -> None:
@@ -267,7 +357,10 @@ def test_bounded_staleness_says_its_bounds() -> None:
     assert isinstance(policy, Choice)
     assert policy.condition == "consistency == 'BoundedStaleness'"
     bounds = [
-        [getattr(at(option, name), "constant", None) for name in ("maxIntervalInSeconds", "maxStalenessPrefix")]
+        [
+            getattr(at(option, name), "constant", None)
+            for name in ("maxIntervalInSeconds", "maxStalenessPrefix")
+        ]
         for option in policy.options
     ]
     assert bounds == [[5, 100], [None, None]]

@@ -25,7 +25,12 @@ def write(program: Path, body: str) -> None:
 def report(failed: list[str], unreadable: int = scan.UNREADABLE) -> str:
     """A report as checkov prints it."""
     checks = [{"check_id": check} for check in failed]
-    return json.dumps({"results": {"failed_checks": checks}, "summary": {"passed": 30, "parsing_errors": unreadable}})
+    return json.dumps(
+        {
+            "results": {"failed_checks": checks},
+            "summary": {"passed": 30, "parsing_errors": unreadable},
+        }
+    )
 
 
 def test_what_has_a_reason_passes(tool: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,7 +49,9 @@ def test_what_has_a_reason_passes(tool: Path, capsys: pytest.CaptureFixture[str]
     ],
     ids=["a new finding", "a stale reason", "a file passed over"],
 )
-def test_anything_else_fails(tool: Path, capsys: pytest.CaptureFixture[str], said: str, because: str) -> None:
+def test_anything_else_fails(
+    tool: Path, capsys: pytest.CaptureFixture[str], said: str, because: str
+) -> None:
     """A new finding, a reason that is no longer one, a file that is silently skipped."""
     write(tool, f"echo '{said}'")
     assert scan.scan_templates() == 1
@@ -58,7 +65,9 @@ def test_a_workflow_with_a_finding_fails(tool: Path, capsys: pytest.CaptureFixtu
     assert "unpinned-uses" in capsys.readouterr().out
 
 
-def test_a_scanner_that_cannot_be_installed_is_missed_aloud(tool: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_scanner_that_cannot_be_installed_is_missed_aloud(
+    tool: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Without a network the rest goes on, and says what was left out."""
     tool.write_text("#!/bin/sh\nexit 2\n")
     tool.chmod(0o755)

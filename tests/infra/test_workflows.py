@@ -23,9 +23,15 @@ JOBS = [(stem, name) for stem, workflow in LOADED.items() for name in workflow["
 @pytest.mark.parametrize("path", WORKFLOWS, ids=[path.stem for path in WORKFLOWS])
 def test_actions_are_pinned_to_a_commit(path: Path) -> None:
     """A tag can be moved to other code, a commit cannot."""
-    used = [use for use in re.findall(r"uses: (\S+)(.*)", path.read_text()) if use[0] != OF_THIS_COMMIT]
+    used = [
+        use for use in re.findall(r"uses: (\S+)(.*)", path.read_text()) if use[0] != OF_THIS_COMMIT
+    ]
     assert used
-    assert [use for use in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", use[0]) or " # v" not in use[1]] == []
+    assert [
+        use
+        for use in used
+        if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", use[0]) or " # v" not in use[1]
+    ] == []
 
 
 @pytest.mark.parametrize(("workflow", "job"), JOBS)
@@ -35,7 +41,9 @@ def test_a_job_has_only_the_rights_it_names(workflow: str, job: str) -> None:
     rights = LOADED[workflow]["jobs"][job]["permissions"]
     assert rights.items() <= {("contents", "read"), ("id-token", "write")}
     written = LOADED[workflow]["jobs"][job]
-    assert ("id-token" in rights) == ("azd auth login" in str(written) or "Azure/login" in str(written))
+    assert ("id-token" in rights) == (
+        "azd auth login" in str(written) or "Azure/login" in str(written)
+    )
     assert ("timeout-minutes" in written) != (written.get("uses") == OF_THIS_COMMIT)
     assert written.get("timeout-minutes", 0) <= 60
 
@@ -57,7 +65,9 @@ def test_the_compiler_itself_is_run() -> None:
 def test_azure_is_reached_without_a_secret(path: Path) -> None:
     """Signing in is by federation; no workflow reads a secret."""
     text = path.read_text()
-    assert text.count("azd auth login") == text.count("azd auth login --federated-credential-provider github")
+    assert text.count("azd auth login") == text.count(
+        "azd auth login --federated-credential-provider github"
+    )
     assert "client-secret" not in text
     assert "creds:" not in text
     assert "secrets." not in text
@@ -69,7 +79,9 @@ def test_nothing_is_deployed_that_was_not_tested() -> None:
     deploy = LOADED["azure-dev"]["jobs"]["deploy"]
     assert "azd deploy" in str(deploy)
     assert deploy["needs"] == "test"
-    assert deploy["if"] == "vars.AZURE_CLIENT_ID != ''"  # anything like always() would set the tests aside
+    assert (
+        deploy["if"] == "vars.AZURE_CLIENT_ID != ''"
+    )  # anything like always() would set the tests aside
     assert "ref" not in deploy["steps"][0]["with"]
     assert set(LOADED["test"][True]) == {"pull_request", "workflow_call"}
 
@@ -96,22 +108,37 @@ def test_a_preview_is_given_what_a_deployment_is_given(tmp_path: Path) -> None:
     az = tmp_path / "az"
     az.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     az.chmod(0o755)
-    variables = {"AZURE_ENV_NAME": "memory", "KEEPSAKE_SETTINGS": '{"A": "b = $c"}', "ALERT_EMAIL": "", "OTHER": "x"}
+    variables = {
+        "AZURE_ENV_NAME": "memory",
+        "KEEPSAKE_SETTINGS": '{"A": "b = $c"}',
+        "ALERT_EMAIL": "",
+        "OTHER": "x",
+    }
     given = {
         "VARIABLES": json.dumps(variables),
         "LOCATION": "westeurope",
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
     }
     script = LOADED["what-if"]["jobs"]["preview"]["steps"][-1]["run"]
-    said = subprocess.check_output(["bash", "-ec", script], cwd=ROOT, env=given, text=True).splitlines()
-    assert said[said.index("--parameters") + 1 :] == ["environmentName=memory", 'settings={"A": "b = $c"}']
+    said = subprocess.check_output(
+        ["bash", "-ec", script], cwd=ROOT, env=given, text=True
+    ).splitlines()
+    assert said[said.index("--parameters") + 1 :] == [
+        "environmentName=memory",
+        'settings={"A": "b = $c"}',
+    ]
     assert said[said.index("--validation-level") + 1] == "ProviderNoRbac"
 
 
 def test_what_the_workflows_sign_in_as_is_federated() -> None:
     """A branch and pull requests are federated; a job of an environment would be somebody else."""
-    assert [name for workflow, name in JOBS if "environment" in LOADED[workflow]["jobs"][name]] == []
-    assert set(LOADED["azure-dev"][True]) == {"workflow_dispatch", "push"}  # YAML takes `on` for true
+    assert [
+        name for workflow, name in JOBS if "environment" in LOADED[workflow]["jobs"][name]
+    ] == []
+    assert set(LOADED["azure-dev"][True]) == {
+        "workflow_dispatch",
+        "push",
+    }  # YAML takes `on` for true
     assert LOADED["azure-dev"][True]["push"]["branches"] == ["main"]
     assert set(LOADED["what-if"][True]) == {"pull_request"}
 
@@ -123,4 +150,8 @@ def test_a_fork_cannot_reach_azure() -> None:
 
 def test_each_skipped_check_has_a_reason() -> None:
     """A scanner is contradicted in a sentence or not at all."""
-    assert [check for check, reason in REASONS.items() if len(reason) < 20 or not check.startswith("CKV")] == []
+    assert [
+        check
+        for check, reason in REASONS.items()
+        if len(reason) < 20 or not check.startswith("CKV")
+    ] == []

@@ -44,7 +44,14 @@ class RotatingIdentity:
         claims = {"oid": OID, "n": self.rotations}
         self.token = jwt.encode(claims, "k" * 32, algorithm="HS256")
         with self._server.client() as client:
-            client.acl_setuser(OID, enabled=True, passwords=f"+{self.token}", keys="*", commands=["+@all"], reset=True)
+            client.acl_setuser(
+                OID,
+                enabled=True,
+                passwords=f"+{self.token}",
+                keys="*",
+                commands=["+@all"],
+                reset=True,
+            )
             client.client_kill_filter(_type="normal", skipme=True)
 
     async def get_token(self, *_: str, **__: Any) -> AccessToken:
@@ -90,9 +97,13 @@ async def test_tokens_run_out_under_load_and_no_request_fails_f7(
     async def work(number: int) -> None:
         while identity.rotations <= 10:
             lease = LeaseRequest(TurnId("t"), "owner", "hash", 1)
-            assert isinstance(await cache.open_turn(UserId("ada"), SessionId(f"s{number}"), lease), CachedSession)
+            assert isinstance(
+                await cache.open_turn(UserId("ada"), SessionId(f"s{number}"), lease), CachedSession
+            )
             answered.add(number)
-            if len(answered) == 8:  # each by the token of now; a call that met three changes would be given up
+            if (
+                len(answered) == 8
+            ):  # each by the token of now; a call that met three changes would be given up
                 answered.clear()
                 identity.rotate()
 
@@ -112,7 +123,9 @@ async def managed(
     ):
         for name, value in tokens.environment.items():
             monkeypatch.setenv(name, value)
-        yield Managed({"redis_host": "127.0.0.1", "redis_port": proxy.port, "redis_tls": True}, tokens)
+        yield Managed(
+            {"redis_host": "127.0.0.1", "redis_port": proxy.port, "redis_tls": True}, tokens
+        )
 
 
 async def test_the_app_signs_in_by_tls_as_its_managed_identity(
@@ -128,7 +141,11 @@ async def test_the_app_signs_in_by_tls_as_its_managed_identity(
     async with running(cosmos, model, **managed.settings) as app:
         answers = [(await app.chat(text)).json() for text in ("One", "Two")]
         with redis.client() as client:
-            users = {connection["user"] for connection in client.client_list() if connection["cmd"] == "evalsha"}
+            users = {
+                connection["user"]
+                for connection in client.client_list()
+                if connection["cmd"] == "evalsha"
+            }
     assert [answer["degraded"] for answer in answers] == [[], []]
     assert answers[1]["usage"]["cosmos_calls"] == WARM_CALLS
     assert users == {OID}
@@ -146,7 +163,11 @@ async def test_a_server_without_a_trusted_certificate_is_given_no_token(
 
 
 async def test_without_a_token_for_redis_turns_go_on_without_it(
-    cosmos: LocalCosmos, model: ModelServer, managed: Managed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cosmos: LocalCosmos,
+    model: ModelServer,
+    managed: Managed,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An identity that the platform refuses to vouch for is no more than a Redis that is away."""
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cosmos.crt"))

@@ -41,7 +41,9 @@ def _short_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_sessions, "REST_SECONDS", 0.05)
 
 
-async def test_without_redis_turns_are_answered_from_cosmos_f1(keepsake: Keepsake, redis: RedisServer) -> None:
+async def test_without_redis_turns_are_answered_from_cosmos_f1(
+    keepsake: Keepsake, redis: RedisServer
+) -> None:
     """A conversation goes on while Redis is down, says so, and is warm again two turns after it is back."""
     await keepsake.chat("One")
     redis.stop()
@@ -49,13 +51,20 @@ async def test_without_redis_turns_are_answered_from_cosmos_f1(keepsake: Keepsak
     redis.start()
     await asyncio.sleep(redis_sessions.REST_SECONDS)
     back = [(await keepsake.chat(text)).json() for text in ("Four", "Five")]
-    assert [answer["degraded"] for answer in down + back] == [["session_cache"], ["session_cache"], [], []]
+    assert [answer["degraded"] for answer in down + back] == [
+        ["session_cache"],
+        ["session_cache"],
+        [],
+        [],
+    ]
     assert [answer["seq"] for answer in down + back] == [2, 3, 4, 5]
     assert [_earlier(answer) for answer in down + back] == [2, 4, 6, 8]
     assert back[1]["usage"]["cosmos_calls"] == WARM_CALLS
 
 
-async def test_readiness_is_red_and_liveness_green_without_redis_f1(keepsake: Keepsake, redis: RedisServer) -> None:
+async def test_readiness_is_red_and_liveness_green_without_redis_f1(
+    keepsake: Keepsake, redis: RedisServer
+) -> None:
     """An operator sees which dependency is away; the platform does not restart a healthy app for it."""
     redis.stop()
     async with keepsake.client(None) as client:
@@ -67,7 +76,9 @@ async def test_readiness_is_red_and_liveness_green_without_redis_f1(keepsake: Ke
     )
 
 
-async def test_a_hanging_redis_costs_a_bounded_time_and_no_turn_f2(keepsake: Keepsake, redis: RedisServer) -> None:
+async def test_a_hanging_redis_costs_a_bounded_time_and_no_turn_f2(
+    keepsake: Keepsake, redis: RedisServer
+) -> None:
     """Twenty turns at once on a Redis that does not answer are twenty turns, flagged, and none waits for another's.
 
     What they had sent to it is done late; the window is right all the same.
@@ -109,7 +120,10 @@ async def test_a_lost_answer_of_redis_doubles_nothing_f3(
     cosmos: LocalCosmos, model: ModelServer, redis: RedisServer, cut_at: int
 ) -> None:
     """Applied, and the reply cut off: the command is repeated, and the window holds each turn once."""
-    async with CuttingProxy(redis.socket) as proxy, running(cosmos, model, redis_socket=str(proxy.socket)) as app:
+    async with (
+        CuttingProxy(redis.socket) as proxy,
+        running(cosmos, model, redis_socket=str(proxy.socket)) as app,
+    ):
         await app.chat("One")
         proxy.cut_answer(cut_at)
         await app.chat("Two", turn_id="t2")
@@ -131,18 +145,24 @@ async def test_a_full_redis_is_no_redis_f4(keepsake: Keepsake, redis: RedisServe
     assert (full["degraded"], answer["degraded"], _earlier(answer)) == (["session_cache"], [], 4)
 
 
-async def test_under_eviction_no_session_is_torn_and_no_turn_lost_f4(keepsake: Keepsake, redis: RedisServer) -> None:
+async def test_under_eviction_no_session_is_torn_and_no_turn_lost_f4(
+    keepsake: Keepsake, redis: RedisServer
+) -> None:
     """With memory for a few sessions only, each session is whole or gone, and every turn is in its transcript."""
     with redis.client() as client:
         used = client.info("memory")["used_memory"]
         client.config_set("maxmemory-policy", "volatile-lru")
         client.config_set("maxmemory", used + 60_000)
     for n in range(60):
-        answer = (await keepsake.chat("x" * 3000, session_id=f"s{n % 10}", memory={"recall": False})).json()
+        answer = (
+            await keepsake.chat("x" * 3000, session_id=f"s{n % 10}", memory={"recall": False})
+        ).json()
         assert (answer["seq"], _earlier(answer)) == (n // 10 + 1, 2 * (n // 10))
 
 
-async def test_a_replica_that_refuses_writes_is_no_redis_f5(keepsake: Keepsake, redis: RedisServer) -> None:
+async def test_a_replica_that_refuses_writes_is_no_redis_f5(
+    keepsake: Keepsake, redis: RedisServer
+) -> None:
     """After a failover to a server that is read-only for now: answered, flagged, right again afterwards."""
     await keepsake.chat("One")
     with redis.client() as client:
@@ -179,10 +199,18 @@ async def test_a_failover_in_the_middle_of_a_turn_loses_and_doubles_nothing_f5(
         last = [(await app.chat(text)).json() for text in ("One more", "And another")]
         transcript = await app.transcript()
     answers = [answer.json() for answer in told]
-    assert [answer["degraded"] for answer in answers[3:6]] == [["session_cache"], ["session_cache"], []]
-    assert [(turn["turn_id"], turn["seq"]) for turn in transcript[:8]] == [(text, n) for n, text in enumerate(texts, 1)]
+    assert [answer["degraded"] for answer in answers[3:6]] == [
+        ["session_cache"],
+        ["session_cache"],
+        [],
+    ]
+    assert [(turn["turn_id"], turn["seq"]) for turn in transcript[:8]] == [
+        (text, n) for n, text in enumerate(texts, 1)
+    ]
     replies = [turn["messages"][-1]["content"] for turn in transcript[:8]]
-    assert replies == [answer["reply"] for answer in answers] == [answer["reply"] for answer in again]
+    assert (
+        replies == [answer["reply"] for answer in answers] == [answer["reply"] for answer in again]
+    )
     assert [_earlier(answer) for answer in answers + last] == list(range(0, 20, 2))
     assert (last[1]["degraded"], last[1]["usage"]["cosmos_calls"]) == ([], WARM_CALLS)
 
@@ -204,7 +232,9 @@ async def test_a_redis_that_comes_back_with_old_content_is_not_believed_f5(
 
 
 @pytest.mark.parametrize("field", ["gen", "n", "t:2"])
-async def test_a_hash_that_lost_a_field_is_not_believed(keepsake: Keepsake, redis: RedisServer, field: str) -> None:
+async def test_a_hash_that_lost_a_field_is_not_believed(
+    keepsake: Keepsake, redis: RedisServer, field: str
+) -> None:
     """Whatever is missing, the next turn reads Cosmos DB and puts the whole window back."""
     for text in ("One", "Two"):
         await keepsake.chat(text)
@@ -215,7 +245,9 @@ async def test_a_hash_that_lost_a_field_is_not_believed(keepsake: Keepsake, redi
     assert answers[1]["usage"]["cosmos_calls"] == WARM_CALLS
 
 
-async def test_a_window_that_lost_its_oldest_turn_is_only_shorter(keepsake: Keepsake, redis: RedisServer) -> None:
+async def test_a_window_that_lost_its_oldest_turn_is_only_shorter(
+    keepsake: Keepsake, redis: RedisServer
+) -> None:
     """What is left is still exactly the newest part of the transcript."""
     for text in ("One", "Two"):
         await keepsake.chat(text)
@@ -224,7 +256,9 @@ async def test_a_window_that_lost_its_oldest_turn_is_only_shorter(keepsake: Keep
     assert _earlier((await keepsake.chat("Three")).json()) == 2
 
 
-async def test_a_deleted_sessions_window_does_not_come_back(keepsake: Keepsake, redis: RedisServer) -> None:
+async def test_a_deleted_sessions_window_does_not_come_back(
+    keepsake: Keepsake, redis: RedisServer
+) -> None:
     """Bytes of a deleted session that reappear in Redis are shown to nobody."""
     await keepsake.chat("A secret")
     with redis.client() as client:
@@ -266,7 +300,9 @@ async def test_a_copy_of_a_deleted_session_is_forgotten_by_the_timer(
         assert client_of_redis.keys("session:*") == []
 
 
-async def test_scripts_are_loaded_again_after_a_flush(keepsake: Keepsake, redis: RedisServer) -> None:
+async def test_scripts_are_loaded_again_after_a_flush(
+    keepsake: Keepsake, redis: RedisServer
+) -> None:
     """NOSCRIPT is not an error of a turn."""
     await keepsake.chat("One")
     with redis.client() as client:
@@ -278,7 +314,9 @@ async def test_a_session_leaves_redis_when_idle_and_nothing_is_lost_f6(
     cosmos: LocalCosmos, model: ModelServer, redis: RedisServer
 ) -> None:
     """The key expires by itself; the next turn has the whole window."""
-    async with running(cosmos, model, redis_socket=str(redis.socket), session_ttl_seconds=60) as app:
+    async with running(
+        cosmos, model, redis_socket=str(redis.socket), session_ttl_seconds=60
+    ) as app:
         await app.chat("One")
         with redis.client() as client:
             (key,) = client.keys("session:*")
@@ -289,7 +327,9 @@ async def test_a_session_leaves_redis_when_idle_and_nothing_is_lost_f6(
         assert _earlier((await app.chat("Two")).json()) == 2
 
 
-async def test_a_turn_makes_two_round_trips_to_redis(keepsake: Keepsake, redis: RedisServer) -> None:
+async def test_a_turn_makes_two_round_trips_to_redis(
+    keepsake: Keepsake, redis: RedisServer
+) -> None:
     """What `usage` says is what the server counted."""
     for text in ("One", "Two"):
         await keepsake.chat(text)
@@ -304,10 +344,16 @@ async def test_a_duplicate_of_a_finished_turn_asks_redis_once(keepsake: Keepsake
     """The window answers it: one script, the header to prove it, the preferences beside it."""
     await keepsake.chat("One", turn_id="t1")
     again = (await keepsake.chat("One", turn_id="t1")).json()
-    assert (again["replayed"], again["usage"]["redis_calls"], again["usage"]["cosmos_calls"]) == (True, 1, 2)
+    assert (again["replayed"], again["usage"]["redis_calls"], again["usage"]["cosmos_calls"]) == (
+        True,
+        1,
+        2,
+    )
 
 
-async def test_a_duplicate_waits_for_the_request_that_works_on_it_f18(keepsake: Keepsake, model: ModelServer) -> None:
+async def test_a_duplicate_waits_for_the_request_that_works_on_it_f18(
+    keepsake: Keepsake, model: ModelServer
+) -> None:
     """With a lease to tell by, the model is asked once for ten sends."""
     model.slow_next(0.3)
     answers = await asyncio.gather(*(keepsake.chat("Hello", turn_id="t1") for _ in range(10)))
@@ -315,7 +361,9 @@ async def test_a_duplicate_waits_for_the_request_that_works_on_it_f18(keepsake: 
     assert len(model.requests) == 1
 
 
-async def test_the_same_id_with_another_body_is_told_at_once_f18(keepsake: Keepsake, model: ModelServer) -> None:
+async def test_the_same_id_with_another_body_is_told_at_once_f18(
+    keepsake: Keepsake, model: ModelServer
+) -> None:
     """While one body is being answered, another under its id is a conflict, without a model call."""
     model.slow_next(0.5)
     first = asyncio.create_task(keepsake.chat("Hello", turn_id="t1"))
@@ -325,7 +373,9 @@ async def test_the_same_id_with_another_body_is_told_at_once_f18(keepsake: Keeps
     assert len(model.requests) == 1
 
 
-async def test_a_dead_workers_lease_is_waited_for_no_longer_than_it_lasts_f46(keepsake: Keepsake) -> None:
+async def test_a_dead_workers_lease_is_waited_for_no_longer_than_it_lasts_f46(
+    keepsake: Keepsake,
+) -> None:
     """The worker died with the lease: the resend takes over when the lease is over, and completes the turn."""
     await keepsake.chat("First")
     await _lease(keepsake, 0.5)
@@ -352,7 +402,9 @@ async def test_a_record_of_a_turn_that_is_worked_on_is_told_in_time_f46(keepsake
     asked = Asked(SessionId("s"), TurnId("t1"), body_hash(body), STORE_SECONDS)
     cache = (await keepsake.composition.services()).clients.redis
     assert cache
-    await cache.open_turn(ADA, asked.session, LeaseRequest(asked.turn_id, asked.owner, asked.body_hash, 30))
+    await cache.open_turn(
+        ADA, asked.session, LeaseRequest(asked.turn_id, asked.owner, asked.body_hash, 30)
+    )
     async with keepsake.client() as client:
         answer = await client.put("/sessions/s/turns/t1", json=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "turn_in_progress")
@@ -390,14 +442,20 @@ async def test_500_turns_at_once_each_twice_are_500_f19(
 
         answers = await asyncio.gather(*(send(*one) for one in sends))
     share = (time.process_time() - cpu_before) / (time.monotonic() - began)
-    assert refused <= {"turn_in_progress", "busy", *(["store_unavailable"] if share < HALF_A_CORE else [])}
+    assert refused <= {
+        "turn_in_progress",
+        "busy",
+        *(["store_unavailable"] if share < HALF_A_CORE else []),
+    }
     assert watched.batches <= 1000
     assert sorted(row["seq"] for row in cosmos_rows("turn")) == list(range(1, 501))
     assert len({answer["turn_id"] for answer in answers}) == 500
     assert {answer["reply"].split('"')[1] == answer["turn_id"] for answer in answers} == {True}
 
 
-async def test_two_workers_share_one_session(cosmos: LocalCosmos, model: ModelServer, redis: RedisServer) -> None:
+async def test_two_workers_share_one_session(
+    cosmos: LocalCosmos, model: ModelServer, redis: RedisServer
+) -> None:
     """Turns of one conversation may land on any instance; each sees all before it, warm."""
     async with _workers(cosmos, model, redis, 2) as workers:
         answers = [(await workers[n % 2].chat(f"Message {n}")).json() for n in range(6)]
@@ -410,7 +468,9 @@ async def _workers(
     cosmos: LocalCosmos, model: ModelServer, redis: RedisServer, count: int, **options: Any
 ) -> AsyncIterator[list[Keepsake]]:
     async with AsyncExitStack() as stack:
-        workers = [running(cosmos, model, redis_socket=str(redis.socket), **options) for _ in range(count)]
+        workers = [
+            running(cosmos, model, redis_socket=str(redis.socket), **options) for _ in range(count)
+        ]
         yield [await stack.enter_async_context(worker) for worker in workers]
 
 

@@ -11,7 +11,13 @@ from shared.adapters.redis_client import connect
 from shared.adapters.redis_sessions import RedisSessions
 from shared.domain.ids import TurnId
 from shared.domain.turns import MAX_WINDOW_BYTES, MAX_WINDOW_TURNS
-from shared.ports.cache import CachedSession, CacheUnavailable, LeaseConflict, LeaseHeld, LeaseRequest
+from shared.ports.cache import (
+    CachedSession,
+    CacheUnavailable,
+    LeaseConflict,
+    LeaseHeld,
+    LeaseRequest,
+)
 from tests.support.build import ADA, GEN, SESSION, a_message, a_turn
 from tests.support.redis_server import RedisServer
 
@@ -21,7 +27,9 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def cache(redis: RedisServer) -> AsyncIterator[RedisSessions]:
     """The adapter on a real server."""
-    sessions = RedisSessions(connect(Server(None, 0, tls=False, socket=str(redis.socket), identity=None)), 60)
+    sessions = RedisSessions(
+        connect(Server(None, 0, tls=False, socket=str(redis.socket), identity=None)), 60
+    )
     yield sessions
     await sessions.close()
 
@@ -101,7 +109,9 @@ async def test_leases_tell_owners_and_bodies_apart(cache: RedisSessions) -> None
     held = await cache.open_turn(ADA, SESSION, a_lease("t", "other"))
     assert isinstance(held, LeaseHeld)
     assert 29 < held.seconds <= 30
-    assert isinstance(await cache.open_turn(ADA, SESSION, a_lease("t", "other", "another body")), LeaseConflict)
+    assert isinstance(
+        await cache.open_turn(ADA, SESSION, a_lease("t", "other", "another body")), LeaseConflict
+    )
     await cache.release(ADA, SESSION, TurnId("t"), "other")
     assert isinstance(await cache.open_turn(ADA, SESSION, a_lease("t", "other")), LeaseHeld)
     await cache.release(ADA, SESSION, TurnId("t"), "me")
@@ -119,7 +129,9 @@ async def test_a_lease_is_given_back_while_redis_is_left_alone(cache: RedisSessi
     assert isinstance(await cache.open_turn(ADA, SESSION, a_lease("t", "other")), CachedSession)
 
 
-async def test_a_session_that_only_began_expires_too(cache: RedisSessions, redis: RedisServer) -> None:
+async def test_a_session_that_only_began_expires_too(
+    cache: RedisSessions, redis: RedisServer
+) -> None:
     """A worker that dies in a session's first turn leaves a lease behind, and not for ever."""
     await cache.open_turn(ADA, SESSION, a_lease("t"))
     with redis.client() as client:
@@ -139,7 +151,9 @@ async def test_an_active_session_stays(cache: RedisSessions, redis: RedisServer)
         assert (opened > 5, client.ttl(key) > 5) == (True, True)
 
 
-async def test_leases_of_the_dead_are_cleared_away(cache: RedisSessions, redis: RedisServer) -> None:
+async def test_leases_of_the_dead_are_cleared_away(
+    cache: RedisSessions, redis: RedisServer
+) -> None:
     """A lease that was over a minute ago goes with the next turn that is closed; one of the living stays."""
     await cache.open_turn(ADA, SESSION, a_lease("dead", "gone"))
     await cache.open_turn(ADA, SESSION, a_lease("living", "busy"))
@@ -150,7 +164,9 @@ async def test_leases_of_the_dead_are_cleared_away(cache: RedisSessions, redis: 
         assert {name for name in client.hkeys(key) if name.startswith("o:")} == {"o:living"}
 
 
-@pytest.mark.parametrize(("field", "value"), [("gen", "not a gen"), ("n", "many"), ("t:1", "no turn")])
+@pytest.mark.parametrize(
+    ("field", "value"), [("gen", "not a gen"), ("n", "many"), ("t:1", "no turn")]
+)
 async def test_a_spoilt_hash_is_as_good_as_nothing(
     cache: RedisSessions, redis: RedisServer, field: str, value: str
 ) -> None:

@@ -78,10 +78,14 @@ class Sessions(RuleBasedStateMachine):
         else:
             assert told.status_code == 409
 
-    @rule(session=SESSIONS, turn=TURNS, body=BODIES, dies_at=st.integers(1, 8), applied=st.booleans())
+    @rule(
+        session=SESSIONS, turn=TURNS, body=BODIES, dies_at=st.integers(1, 8), applied=st.booleans()
+    )
     def send_and_die(self, session: str, turn: str, body: str, dies_at: int, applied: bool) -> None:  # noqa: FBT001
         """A worker dies somewhere in a turn: the turn is stored whole or not at all."""
-        self.runner.run(self._send_and_die(session, turn, body, Countdown(dies_at, applied=applied)))
+        self.runner.run(
+            self._send_and_die(session, turn, body, Countdown(dies_at, applied=applied))
+        )
         self.redis.end_leases()
         stored = self._transcript(session)
         before = self.expected.get(session, [])
@@ -147,7 +151,10 @@ class Sessions(RuleBasedStateMachine):
         page = self.runner.run(self.app.get(f"/sessions/{session}/turns?limit=100"))
         turns: list[dict[str, Any]] = page.get("value", [])
         assert [turn["seq"] for turn in turns] == list(range(1, len(turns) + 1))
-        return [(turn["turn_id"], *(message["content"] for message in turn["messages"])) for turn in turns]
+        return [
+            (turn["turn_id"], *(message["content"] for message in turn["messages"]))
+            for turn in turns
+        ]
 
     async def _delete(self, session: str) -> None:
         async with self.app.client() as client:
@@ -157,7 +164,9 @@ class Sessions(RuleBasedStateMachine):
         def mortal(inner: Any) -> MortalTransport:
             return MortalTransport(inner, life)
 
-        async with running(self.cosmos, self.model, wrap=mortal, redis_socket=str(self.redis.socket)) as dying:
+        async with running(
+            self.cosmos, self.model, wrap=mortal, redis_socket=str(self.redis.socket)
+        ) as dying:
             services = await dying.composition.services()
             try:
                 await services.conversation.ask(ADA, a_question(session, turn, body))

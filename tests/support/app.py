@@ -34,9 +34,13 @@ class Keepsake:
         """An HTTP client of a user; None sends no user at all."""
         transport = httpx.ASGITransport(self.api, raise_app_exceptions=False)
         headers = {"x-user-id": user} if user else {}
-        return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1/api", headers=headers)
+        return httpx.AsyncClient(
+            transport=transport, base_url="http://127.0.0.1/api", headers=headers
+        )
 
-    async def chat(self, message: str = "Hello", *, user: str = ADA, **fields: Any) -> httpx.Response:
+    async def chat(
+        self, message: str = "Hello", *, user: str = ADA, **fields: Any
+    ) -> httpx.Response:
         """Send one chat turn."""
         async with self.client(user) as client:
             return await client.post("/chat", json={"message": message, "session_id": "s"} | fields)

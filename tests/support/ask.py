@@ -8,7 +8,9 @@ from shared.services.questions import Question
 ADA = UserId("ada")
 
 
-def a_question(session: str = "s", turn: str = "t", message: str = "Hello", **fields: Any) -> Question:
+def a_question(
+    session: str = "s", turn: str = "t", message: str = "Hello", **fields: Any
+) -> Question:
     """A plain chat turn."""
     values: dict[str, Any] = {
         "session": SessionId(session),

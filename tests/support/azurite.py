@@ -14,7 +14,9 @@ from azure.storage.queue import QueueClient
 from local.queue_pump import AZURITE, AZURITE_KEY
 
 ROOT = Path(__file__).resolve().parents[2]
-MAIN = ROOT / ".venv" / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "queue" / "main.js"
+MAIN = (
+    ROOT / ".venv" / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "queue" / "main.js"
+)
 LISTENS = "successfully listens on "
 DEADLINE = 30.0
 QUEUES = ("consolidate-session", "consolidate-session-poison")
@@ -64,11 +66,21 @@ class Azurite:
 
     def __enter__(self) -> Self:
         """Start, and return when it answers."""
-        command = ["node", str(MAIN), "--inMemoryPersistence", "--queueHost", "127.0.0.1", "--queuePort", "0"]
+        command = [
+            "node",
+            str(MAIN),
+            "--inMemoryPersistence",
+            "--queueHost",
+            "127.0.0.1",
+            "--queuePort",
+            "0",
+        ]
         log = Path(self._folder.name) / "log"
         with log.open("w") as output:
             self._process = subprocess.Popen(
-                [*command, "--skipApiVersionCheck", "--disableTelemetry"], stdout=output, stderr=output
+                [*command, "--skipApiVersionCheck", "--disableTelemetry"],
+                stdout=output,
+                stderr=output,
             )
         deadline = time.monotonic() + DEADLINE
         while LISTENS not in (said := log.read_text()):
@@ -79,7 +91,10 @@ class Azurite:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Stop."""
         if self._process:

@@ -5,7 +5,15 @@ from typing import Any
 
 from shared.domain.ids import Gen, SessionId, TurnId, UserId
 from shared.domain.ranking import FoundTurn
-from shared.domain.turns import FunctionCall, Header, Message, TokenUsage, ToolCall, Turn, TurnStatus
+from shared.domain.turns import (
+    FunctionCall,
+    Header,
+    Message,
+    TokenUsage,
+    ToolCall,
+    Turn,
+    TurnStatus,
+)
 
 NOON = datetime(2026, 5, 8, 12, tzinfo=UTC)
 GEN = Gen("0" * 32)

@@ -52,7 +52,9 @@ async def running_failover() -> AsyncIterator[Failover]:
             await _until(lambda: follower.info("replication")["master_link_status"] == "up")
         with sentinel.client() as client:
             client.sentinel_monitor(NAME, "127.0.0.1", port, 1)
-            client.sentinel_set(NAME, "down-after-milliseconds", 1000)  # a busy machine is no dead one
+            client.sentinel_set(
+                NAME, "down-after-milliseconds", 1000
+            )  # a busy machine is no dead one
             await _until(lambda: bool(client.sentinel_slaves(NAME)))
         yield Failover(primary, copy)
 

@@ -137,7 +137,9 @@ class MortalTransport(WrappedTransport):
 
     async def send(self, request: Any, **kwargs: Any) -> Any:
         """Send one request, or die of it."""
-        if "/docs" not in request.url:  # the SDK's own reads of account and container are no steps of a turn
+        if (
+            "/docs" not in request.url
+        ):  # the SDK's own reads of account and container are no steps of a turn
             return await self._inner.send(request, **kwargs)
         self._countdown.begin_request()
         response = await self._inner.send(request, **kwargs)
@@ -231,9 +233,15 @@ class _MortalConnection(UnixDomainSocketConnection):
         self._countdown = countdown
         super().__init__(**options)
 
-    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - the library's signature
+    async def send_packed_command(
+        self,
+        command: bytes | str | Iterable[bytes],
+        check_health: bool = True,  # noqa: FBT001, FBT002
+    ) -> None:
         self._countdown.check_alive()
-        if any(b"EVALSHA" in part for part in command if isinstance(part, bytes)):  # the rest is the client's own
+        if any(
+            b"EVALSHA" in part for part in command if isinstance(part, bytes)
+        ):  # the rest is the client's own
             self._countdown.begin_request()
         await super().send_packed_command(command, check_health)
 

@@ -49,7 +49,10 @@ class Authority:
 
     def public_key(self) -> dict[str, Any]:
         """The key as the JWKS lists it."""
-        return jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True) | {"kid": "k1", "use": "sig"}
+        return jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True) | {
+            "kid": "k1",
+            "use": "sig",
+        }
 
     def token(self, *, key: rsa.RSAPrivateKey | None = None, **changed: Any) -> str:
         """A person's access token; a claim set to None is left out."""
@@ -69,7 +72,9 @@ class Authority:
 
     def app_token(self, **changed: Any) -> str:
         """A token of the allowed bot, with the role to act for users."""
-        return self.token(**({"scp": None, "oid": "bot", "azp": BOT, "roles": ["Memory.ActOnBehalf"]} | changed))
+        return self.token(
+            **({"scp": None, "oid": "bot", "azp": BOT, "roles": ["Memory.ActOnBehalf"]} | changed)
+        )
 
     def __enter__(self) -> Self:
         """Serve the keys."""
@@ -77,7 +82,10 @@ class Authority:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Stop."""
         self._server.shutdown()
@@ -96,7 +104,10 @@ class ManagedIdentity:
     @property
     def environment(self) -> Mapping[str, str]:
         """What the platform sets."""
-        return {"IDENTITY_ENDPOINT": f"{address_of(self._front)}/msi/token", "IDENTITY_HEADER": "secret"}
+        return {
+            "IDENTITY_ENDPOINT": f"{address_of(self._front)}/msi/token",
+            "IDENTITY_HEADER": "secret",
+        }
 
     async def __aenter__(self) -> Self:
         """Serve tokens."""
@@ -105,7 +116,10 @@ class ManagedIdentity:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Stop."""
         await self._serving.__aexit__(kind, error, trace)
@@ -116,5 +130,10 @@ class ManagedIdentity:
         if request.headers["x-identity-header"] != "secret":
             return JSONResponse({"message": "who are you?"}, 400)
         expires_on = str(int(time.time()) + 3600)
-        token = {"access_token": self._token, "expires_on": expires_on, "resource": resource, "token_type": "Bearer"}
+        token = {
+            "access_token": self._token,
+            "expires_on": expires_on,
+            "resource": resource,
+            "token_type": "Bearer",
+        }
         return JSONResponse(token)

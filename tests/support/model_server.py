@@ -9,7 +9,9 @@ from typing import Any, Self
 from local.model import Behaviour, ScriptedModel
 from local.serving import address_of, listen, serving
 
-REFUSAL = Behaviour(status=400, body='{"error": {"code": "content_filter", "message": "no"}}')  # by the provider
+REFUSAL = Behaviour(
+    status=400, body='{"error": {"code": "content_filter", "message": "no"}}'
+)  # by the provider
 
 
 class ModelServer:
@@ -102,7 +104,10 @@ class ModelServer:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Stop serving."""
         if self._loop and self._stop:

@@ -81,7 +81,11 @@ class RedisServer:
         """Leases that hold somebody up."""
         with self.client() as client:
             hashes = [client.hgetall(key) for key in client.keys("session:*")]
-        return sum(name.startswith("o:") and not held.endswith(" 0") for one in hashes for name, held in one.items())
+        return sum(
+            name.startswith("o:") and not held.endswith(" 0")
+            for one in hashes
+            for name, held in one.items()
+        )
 
     def end_leases(self) -> None:
         """Let the time pass after which every lease is over."""
@@ -108,7 +112,10 @@ class RedisServer:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Stop, and remove the socket."""
         self.stop()
@@ -116,7 +123,9 @@ class RedisServer:
 
     def _answers(self, patience: float | None = None) -> bool:
         try:
-            with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=patience, retry=NEVER) as client:
+            with redis.Redis(
+                unix_socket_path=str(self.socket), socket_timeout=patience, retry=NEVER
+            ) as client:
                 return bool(client.ping())
         except redis.RedisError:
             return False

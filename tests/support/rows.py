@@ -25,7 +25,9 @@ async def create_items(cosmos: LocalCosmos, user: str, items: Sequence[Mapping[s
     """Put items into a user's partition."""
     async with _memory(cosmos) as container:
         for start in range(0, len(items), 100):
-            creates: list[Any] = [("create", (dict(item),), {}) for item in items[start : start + 100]]
+            creates: list[Any] = [
+                ("create", (dict(item),), {}) for item in items[start : start + 100]
+            ]
             await container.execute_item_batch(creates, user)
 
 

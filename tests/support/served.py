@@ -29,7 +29,9 @@ def served(model: HasUrl) -> Iterator[str]:
         thread.join()
 
 
-def _run(loop: asyncio.AbstractEventLoop, model: HasUrl, started: Future[str], stopped: asyncio.Event) -> None:
+def _run(
+    loop: asyncio.AbstractEventLoop, model: HasUrl, started: Future[str], stopped: asyncio.Event
+) -> None:
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(_serve(model, started, stopped))
 

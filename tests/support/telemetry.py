@@ -59,7 +59,11 @@ class Captured:
     def points(self) -> list[Point]:
         """Every data point of every metric."""
         return [
-            (name, dict(point.attributes or {}), getattr(point, "value", None) or getattr(point, "sum", 0))
+            (
+                name,
+                dict(point.attributes or {}),
+                getattr(point, "value", None) or getattr(point, "sum", 0),
+            )
             for name, point in self._read()
         ]
 
@@ -77,7 +81,11 @@ class Captured:
 
     def _read(self) -> Iterator[tuple[str, DataPointT]]:
         read = self._metrics.get_metrics_data()
-        scopes = [scope for resource in (read.resource_metrics if read else ()) for scope in resource.scope_metrics]
+        scopes = [
+            scope
+            for resource in (read.resource_metrics if read else ())
+            for scope in resource.scope_metrics
+        ]
         for metric in (metric for scope in scopes for metric in scope.metrics):
             for point in metric.data.data_points:
                 yield metric.name, point
@@ -85,7 +93,11 @@ class Captured:
     @property
     def requests(self) -> list[dict[str, Any]]:
         """The fields of each request's line."""
-        lines = [vars(record) for record in self._lines.records if getattr(record, "event", "") == "request"]
+        lines = [
+            vars(record)
+            for record in self._lines.records
+            if getattr(record, "event", "") == "request"
+        ]
         return [{key: value for key, value in line.items() if key in CANONICAL} for line in lines]
 
     @property
@@ -95,7 +107,10 @@ class Captured:
 
     def everything(self) -> str:
         """All of it as one text, each log record with its attributes and formatted exception."""
-        shown = [record.getMessage() + repr(vars(record)) + _traceback(record) for record in self._lines.records]
+        shown = [
+            record.getMessage() + repr(vars(record)) + _traceback(record)
+            for record in self._lines.records
+        ]
         shown += [span.to_json() for span in self.spans]
         shown += [f"{line.body!r} {line!r}" for line in self.exported]
         return "\n".join([*shown, repr(self.points)])
@@ -147,7 +162,10 @@ def _memory() -> tuple[InMemorySpanExporter, InMemoryMetricReader, InMemoryLogRe
     """The SDK, installed once: OpenTelemetry lets nobody take it away again."""
     spans, reader = InMemorySpanExporter(), InMemoryMetricReader()
     exported = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]  # the SDK forgot to say None
-    tracers, loggers = TracerProvider(shutdown_on_exit=False), LoggerProvider(shutdown_on_exit=False)
+    tracers, loggers = (
+        TracerProvider(shutdown_on_exit=False),
+        LoggerProvider(shutdown_on_exit=False),
+    )
     tracers.add_span_processor(SimpleSpanProcessor(spans))
     loggers.add_log_record_processor(SimpleLogRecordProcessor(exported))
     trace.set_tracer_provider(tracers)

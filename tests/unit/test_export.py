@@ -22,7 +22,9 @@ from shared.telemetry.logs import log
 from tests.support.app import local_settings
 from tests.support.model_server import ModelServer
 
-INSIGHTS = "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://127.0.0.1:1/"
+INSIGHTS = (
+    "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://127.0.0.1:1/"
+)
 EXPORTERS_THAT_DRAW = (
     "opentelemetry.exporter.otlp.common.http",
     "azure.monitor.opentelemetry.exporter._configuration._worker",
@@ -100,12 +102,16 @@ def test_application_insights_is_a_destination_too() -> None:
 
 
 @pytest.mark.parametrize(("traces_per_second", "kept"), [(0, 0), (1e9, 100)])
-def test_application_insights_gets_so_many_whole_traces(traces_per_second: float, kept: int) -> None:
+def test_application_insights_gets_so_many_whole_traces(
+    traces_per_second: float, kept: int
+) -> None:
     """All spans of a request or none, whatever the caller's trace says; each says for how many traces it stands."""
     export = Export(Destinations("keepsake", "", INSIGHTS, traces_per_second))
     tracer = export.tracers.get_tracer(names.SCOPE)
     for number in range(1, 51):
-        caller = SpanContext(number << 64, 1, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+        caller = SpanContext(
+            number << 64, 1, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED)
+        )
         context = trace.set_span_in_context(trace.NonRecordingSpan(caller))
         with trace.use_span(tracer.start_span("chat", context), end_on_exit=True):
             tracer.start_span("append_turn").end()
@@ -133,12 +139,17 @@ def test_our_lines_are_exported_with_their_fields(
     export._lines.emit(caplog.records[-1])
     (queue,) = export.loggers._multi_log_record_processor._log_record_processors
     (waiting,) = queue._batch_processor._queue  # type: ignore[attr-defined]  # of the batching kind only
-    assert (waiting.log_record.body, dict(waiting.log_record.attributes)) == ("request status=200", {"status": 200})
+    assert (waiting.log_record.body, dict(waiting.log_record.attributes)) == (
+        "request status=200",
+        {"status": 200},
+    )
     assert waiting.log_record.severity_number == SeverityNumber[severity]
 
 
 def test_telemetry_names_the_app_of_the_platform(model: ModelServer) -> None:
     """Two apps in one workspace are told apart."""
     in_azure = local_settings(model, auth_mode=AuthMode.KEY, website_site_name="shop")
-    composed = [Composition(settings, jobs=LocalQueue()) for settings in (in_azure, local_settings(model))]
+    composed = [
+        Composition(settings, jobs=LocalQueue()) for settings in (in_azure, local_settings(model))
+    ]
     assert [one._destinations.service for one in composed] == ["shop", "keepsake"]

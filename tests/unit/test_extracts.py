@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.extractive import MAX_EXTRACT_CHARS, extract, extract_title, split
-from shared.domain.pieces import CUT, MAX_TOLD_CHARS, MAX_TOOL_CHARS, MAX_TURN_TOLD_CHARS, cut_piece, told
+from shared.domain.pieces import (
+    CUT,
+    MAX_TOLD_CHARS,
+    MAX_TOOL_CHARS,
+    MAX_TURN_TOLD_CHARS,
+    cut_piece,
+    told,
+)
 from shared.domain.summaries import MAX_SUMMARY_CHARS, MAX_TITLE_CHARS
 from shared.domain.turns import Turn, TurnStatus
 from shared.prompts import read_prompt
@@ -33,7 +40,9 @@ def test_every_sentence_of_an_extract_was_said(texts: list[str], earlier: list[s
     first = extract(None, [said(1, *earlier)]) if earlier else None
     text = extract(first, turns)
     spoken = [*texts, *(earlier or ())]
-    assert [line for line in text.split("\n") if line and not any(line in one for one in spoken)] == []
+    assert [
+        line for line in text.split("\n") if line and not any(line in one for one in spoken)
+    ] == []
     assert len(text) <= MAX_EXTRACT_CHARS
 
 
@@ -63,14 +72,17 @@ def test_an_extract_of_an_extract_forgets_only_what_is_worth_less() -> None:
 
 def test_the_assistant_is_not_extracted_f32() -> None:
     """Only the user's own words are taken for the user's."""
-    turn = a_turn(1, messages=(a_message("Hello there you"), a_message("I am your admin.", role="assistant")))
+    turn = a_turn(
+        1, messages=(a_message("Hello there you"), a_message("I am your admin.", role="assistant"))
+    )
     assert "admin" not in extract(None, [turn])
 
 
 def test_a_title_is_short() -> None:
     """The beginning of what was said first."""
     assert (
-        extract_title([said(1, "My " + "long " * 40)]) == ("My " + "long " * 40)[: MAX_TITLE_CHARS - 1].rstrip() + "…"
+        extract_title([said(1, "My " + "long " * 40)])
+        == ("My " + "long " * 40)[: MAX_TITLE_CHARS - 1].rstrip() + "…"
     )
 
 
@@ -81,7 +93,10 @@ def test_sentences_end_where_they_end() -> None:
 
 def test_a_message_of_spaces_holds_nobody_up() -> None:
     """The work grows with the text, not with its square: this one would take an hour."""
-    assert split(f"One{' ' * 1_000_000}two.{' ' * 1_000_000}\n \r\n Three") == [f"One{' ' * 1_000_000}two.", "Three"]
+    assert split(f"One{' ' * 1_000_000}two.{' ' * 1_000_000}\n \r\n Three") == [
+        f"One{' ' * 1_000_000}two.",
+        "Three",
+    ]
 
 
 @given(st.lists(st.integers(1, 2000), min_size=1, max_size=30), st.integers(500, 2000))
@@ -126,7 +141,9 @@ def test_turns_that_are_gone_are_passed_over() -> None:
 
 
 @pytest.mark.parametrize("left", [[], [1]], ids=["none left", "some left"])
-def test_turns_that_are_gone_are_passed_over_though_more_was_said_meanwhile(left: list[int]) -> None:
+def test_turns_that_are_gone_are_passed_over_though_more_was_said_meanwhile(
+    left: list[int],
+) -> None:
     """What came later does not send the summary back over what it covers."""
     assert cut_piece([a_turn(seq) for seq in (*left, 5)], LATER, upto=3, tokens=500).upto == 3
 
@@ -138,7 +155,13 @@ def test_what_came_later_is_left_for_later() -> None:
 
 def test_long_texts_and_tools_are_shortened_for_the_summariser_only() -> None:
     """Beginning and end are told; the turn itself stays whole."""
-    turn = a_turn(1, messages=(a_message("b" + "x" * 9000 + "e"), a_message("y" * 900, role="tool", tool_call_id="c")))
+    turn = a_turn(
+        1,
+        messages=(
+            a_message("b" + "x" * 9000 + "e"),
+            a_message("y" * 900, role="tool", tool_call_id="c"),
+        ),
+    )
     pasted, result = (str(line["content"]) for line in told(turn))
     assert (pasted[0], pasted[-1], len(pasted) <= MAX_TOLD_CHARS + 5) == ("b", "e", True)
     assert len(result) <= MAX_TOOL_CHARS + 5
@@ -176,6 +199,10 @@ def test_what_no_store_can_hold_is_in_no_summary_f29(text: str) -> None:
 def test_prompt_and_schema_ask_for_the_same() -> None:
     """The fields and limits that the prompt names are those of the schema."""
     prompt = read_prompt(PROMPT)
-    assert re.findall(r'"(\w+)"', prompt) == list(SummaryAnswer.model_fields) == list(answer_schema()["properties"])  # type: ignore[arg-type]
+    assert (
+        re.findall(r'"(\w+)"', prompt)
+        == list(SummaryAnswer.model_fields)
+        == list(answer_schema()["properties"])
+    )  # type: ignore[arg-type]
     assert {str(MAX_TITLE_CHARS), str(MAX_SUMMARY_CHARS)} <= set(re.findall(r"\d+", prompt))
     assert json.dumps(answer_schema())

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from shared.domain.errors import InvalidId
 from shared.domain.ids import MAX_ID_BYTES, Gen, SessionId, TurnId, UserId, digest_of
 
-TEAMS = "19:meeting_MjdhNjM4YzUtYzExZi00OTFkLWE5MjItYTZjNDE0MGU1ZTNi@thread.v2;messageid=1700000000000"
+TEAMS = (
+    "19:meeting_MjdhNjM4YzUtYzExZi00OTFkLWE5MjItYTZjNDE0MGU1ZTNi@thread.v2;messageid=1700000000000"
+)
 
 
 @given(st.lists(st.text(), max_size=4), st.lists(st.text(), max_size=4))
@@ -22,7 +24,9 @@ def test_digests_of_different_parts_differ_f34(left: list[str], right: list[str]
 @pytest.mark.parametrize(
     ("left", "right"), [(("a", "b:c"), ("a:b", "c")), (("a", ""), ("", "a")), (("ab",), ("a", "b"))]
 )
-def test_a_separator_inside_a_part_joins_no_other_key_f34(left: tuple[str, ...], right: tuple[str, ...]) -> None:
+def test_a_separator_inside_a_part_joins_no_other_key_f34(
+    left: tuple[str, ...], right: tuple[str, ...]
+) -> None:
     """Keys joined by a colon collide; digests over length-prefixed parts do not."""
     assert digest_of(*left) != digest_of(*right)
 
@@ -41,7 +45,22 @@ def test_a_session_id_is_kept_to_the_letter_or_refused_f29(text: str) -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    ["", "a" * 201, "ä" * 101, "a/b", "a\\b", "a?b", "a#b", "a\n", "a\0", "a\u202eb", "a\u200b", "\ud800", ".", ".."],
+    [
+        "",
+        "a" * 201,
+        "ä" * 101,
+        "a/b",
+        "a\\b",
+        "a?b",
+        "a#b",
+        "a\n",
+        "a\0",
+        "a\u202eb",
+        "a\u200b",
+        "\ud800",
+        ".",
+        "..",
+    ],
 )
 def test_an_id_that_would_not_survive_is_refused_f29(bad: str) -> None:
     """Line ends, controls, invisible characters and path pieces are no ids."""
@@ -49,7 +68,9 @@ def test_an_id_that_would_not_survive_is_refused_f29(bad: str) -> None:
         TurnId(bad)
 
 
-@pytest.mark.parametrize("good", ["a", "a" * 200, TEAMS, "日本語", "a b", "*", "%2e", "{}", "e\u0301", "👩‍🚀"[:1]])
+@pytest.mark.parametrize(
+    "good", ["a", "a" * 200, TEAMS, "日本語", "a b", "*", "%2e", "{}", "e\u0301", "👩‍🚀"[:1]]
+)
 def test_ids_of_channels_are_ids(good: str) -> None:
     """What Teams and people name conversations passes."""
     assert SessionId(good).value == good

@@ -71,7 +71,13 @@ async def test_a_request_that_comes_first_is_served(settings: Settings) -> None:
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/api/health", "query_string": b"", "headers": []}
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "GET",
+        "path": "/api/health",
+        "query_string": b"",
+        "headers": [],
+    }
     before = time.perf_counter()
     await LateApp(settings).serve(scope, receive, send)
     assert sent[0]["status"] == 200

@@ -15,7 +15,10 @@ from tests.support.build import a_found
 GENS = [Gen(digit * 32) for digit in "abc"]
 PLACES = st.tuples(st.sampled_from(GENS), st.integers(1, 12))
 TEXTS = st.text("ab é字\n", max_size=60)
-TURNS = st.lists(st.builds(lambda place, text: a_found(place[1], gen=place[0], text=text), PLACES, TEXTS), max_size=30)
+TURNS = st.lists(
+    st.builds(lambda place, text: a_found(place[1], gen=place[0], text=text), PLACES, TEXTS),
+    max_size=30,
+)
 
 
 @st.composite
@@ -38,7 +41,9 @@ def beside(place: Place) -> set[Place]:
 
 
 @given(TURNS, TURNS)
-def test_what_stands_around_is_next_to_a_hit_of_its_session(hits: list[FoundTurn], around: list[FoundTurn]) -> None:
+def test_what_stands_around_is_next_to_a_hit_of_its_session(
+    hits: list[FoundTurn], around: list[FoundTurn]
+) -> None:
     """Of the others nothing is taken, each turn comes once, and every hit stays what it was."""
     found = {turn.place: Ranked(turn, words_rank=rank) for rank, turn in enumerate(hits, 1)}
     ranked = surround(found.values(), around)
@@ -71,7 +76,9 @@ def test_the_budget_is_never_exceeded(ranked: tuple[Ranked, ...], tokens: int) -
 
 
 @given(candidates(), st.integers(0, 200))
-def test_each_turn_is_told_once_in_the_order_it_was_said(ranked: tuple[Ranked, ...], tokens: int) -> None:
+def test_each_turn_is_told_once_in_the_order_it_was_said(
+    ranked: tuple[Ranked, ...], tokens: int
+) -> None:
     """A passage is a run of one session without a gap, and passages are in the order of their beginnings."""
     passages = fit_passages(ranked, tokens, estimate_tokens)
     assert len({turn.place for turn in told(passages)}) == len(told(passages))
@@ -83,7 +90,9 @@ def test_each_turn_is_told_once_in_the_order_it_was_said(ranked: tuple[Ranked, .
 
 
 @given(candidates(), st.integers(0, 200))
-def test_every_passage_has_a_hit_and_every_turn_one_beside_it(ranked: tuple[Ranked, ...], tokens: int) -> None:
+def test_every_passage_has_a_hit_and_every_turn_one_beside_it(
+    ranked: tuple[Ranked, ...], tokens: int
+) -> None:
     """What stands around is told for the sake of what was found, never alone; the best hit stands for all."""
     hits = {one.turn.place: one for one in ranked if one.is_hit}
     for passage in fit_passages(ranked, tokens, estimate_tokens):
@@ -100,12 +109,16 @@ def test_with_room_for_all_everything_is_told(ranked: tuple[Ranked, ...]) -> Non
 
 
 @given(candidates(), st.integers(0, 200))
-def test_of_hits_only_those_are_left_out_that_do_not_fit(ranked: tuple[Ranked, ...], tokens: int) -> None:
+def test_of_hits_only_those_are_left_out_that_do_not_fit(
+    ranked: tuple[Ranked, ...], tokens: int
+) -> None:
     """One that is too long does not keep the next from being told."""
     there = {turn.place for turn in told(fit_passages(ranked, tokens, estimate_tokens))}
     cost = {one.turn.place: estimate_tokens(f"\n{one.turn.text}\n") for one in ranked}  # at most
     left = tokens - sum(cost[place] for place in there)
-    assert all(cost[one.turn.place] > left for one in ranked if one.is_hit and one.turn.place not in there)
+    assert all(
+        cost[one.turn.place] > left for one in ranked if one.is_hit and one.turn.place not in there
+    )
 
 
 def test_a_turn_between_two_hits_counts_for_both() -> None:
@@ -117,7 +130,11 @@ def test_a_turn_between_two_hits_counts_for_both() -> None:
 
 def test_hits_in_a_row_lift_each_other() -> None:
     """Two that stand together are likelier what the question is about than a slightly better one alone."""
-    hits = [Ranked(a_found(9), words_rank=1), Ranked(a_found(3), words_rank=2), Ranked(a_found(4), words_rank=3)]
+    hits = [
+        Ranked(a_found(9), words_rank=1),
+        Ranked(a_found(3), words_rank=2),
+        Ranked(a_found(4), words_rank=3),
+    ]
     assert [one.turn.seq for one in surround(hits, ())] == [3, 9, 4]
 
 
@@ -129,10 +146,17 @@ def test_a_hit_that_does_not_fit_leaves_its_neighbours_untold() -> None:
 
 def test_one_passage_tells_of_turns_that_touch() -> None:
     """What was said in one go is read in one go."""
-    hits = [Ranked(a_found(2), words_rank=1), Ranked(a_found(5), words_rank=2), Ranked(a_found(9), words_rank=3)]
+    hits = [
+        Ranked(a_found(2), words_rank=1),
+        Ranked(a_found(5), words_rank=2),
+        Ranked(a_found(9), words_rank=3),
+    ]
     around = [a_found(seq) for seq in (1, 3, 4, 6)]
     passages = fit_passages(surround(hits, around), 1000, estimate_tokens)
-    assert [[turn.seq for turn in passage.turns] for passage in passages] == [[1, 2, 3, 4, 5, 6], [9]]
+    assert [[turn.seq for turn in passage.turns] for passage in passages] == [
+        [1, 2, 3, 4, 5, 6],
+        [9],
+    ]
     assert [passage.hit.turn.seq for passage in passages] == [2, 9]
     assert passages[1].text == "turn 9"
 

@@ -13,7 +13,9 @@ from tests.support.build import NOON
 
 json_values: st.SearchStrategy[JsonValue] = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text("ab", max_size=2),
-    lambda below: st.lists(below, max_size=2) | st.dictionaries(st.text("ab", max_size=1), below, max_size=3),
+    lambda below: (
+        st.lists(below, max_size=2) | st.dictionaries(st.text("ab", max_size=1), below, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -37,7 +39,9 @@ json_values: st.SearchStrategy[JsonValue] = st.recursive(
         ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
     ],
 )
-def test_merge_patch_does_what_its_rfc_lists(target: JsonValue, patch: JsonValue, merged: JsonValue) -> None:
+def test_merge_patch_does_what_its_rfc_lists(
+    target: JsonValue, patch: JsonValue, merged: JsonValue
+) -> None:
     """The examples of RFC 7396, appendix A."""
     assert merge_patch(target, patch) == merged
 
@@ -66,7 +70,9 @@ def test_what_is_no_preference_is_refused(body: dict[str, JsonValue]) -> None:
 @pytest.mark.parametrize(("extra", "refused"), [(-1, False), (0, False), (1, True)])
 def test_preferences_end_at_64_kb_f27(extra: int, refused: bool) -> None:  # noqa: FBT001 - a table's column
     """The limit is exact, and its error names it."""
-    body: dict[str, JsonValue] = {"preferences": {"a": "x" * (MAX_PREFERENCES_BYTES - len('{"a":""}') + extra)}}
+    body: dict[str, JsonValue] = {
+        "preferences": {"a": "x" * (MAX_PREFERENCES_BYTES - len('{"a":""}') + extra)}
+    }
     expectation: AbstractContextManager[object] = (
         pytest.raises(TooLarge, match=str(MAX_PREFERENCES_BYTES)) if refused else nullcontext()
     )
@@ -77,5 +83,7 @@ def test_preferences_end_at_64_kb_f27(extra: int, refused: bool) -> None:  # noq
 def test_an_etag_is_of_the_content() -> None:
     """The same content has the same ETag whenever it was written; nothing has the ETag 0."""
     first = Preferences().replaced({"preferences": {"a": 1}}, NOON)
-    assert first.etag == Preferences().replaced({"preferences": {"a": 1}}, NOON.replace(hour=13)).etag
+    assert (
+        first.etag == Preferences().replaced({"preferences": {"a": 1}}, NOON.replace(hour=13)).etag
+    )
     assert Preferences().etag == NO_ETAG != first.etag

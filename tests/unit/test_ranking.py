@@ -12,7 +12,9 @@ from shared.domain.ranking import MAX_BY_CHANCE, MIN_SIMILARITY, FoundTurn, Rank
 from tests.support.build import NOON, a_found
 
 LISTS = st.lists(st.integers(1, 30), unique=True, max_size=12)
-SIMILARITIES = st.lists(st.floats(-1, 1), min_size=12, max_size=12).map(lambda them: sorted(them, reverse=True))
+SIMILARITIES = st.lists(st.floats(-1, 1), min_size=12, max_size=12).map(
+    lambda them: sorted(them, reverse=True)
+)
 
 
 def by_words(seqs: Sequence[int]) -> list[FoundTurn]:
@@ -34,7 +36,9 @@ def order(ranked: Sequence[Ranked]) -> list[int]:
 
 
 @given(LISTS, LISTS, SIMILARITIES)
-def test_each_turn_is_there_once_best_first(words: list[int], meaning: list[int], similarities: list[float]) -> None:
+def test_each_turn_is_there_once_best_first(
+    words: list[int], meaning: list[int], similarities: list[float]
+) -> None:
     """What is on both lists has both ranks; nothing is there that was not found."""
     ranked = rank(by_words(words), by_meaning(meaning, similarities))
     assert len(set(order(ranked))) == len(ranked)
@@ -44,10 +48,14 @@ def test_each_turn_is_there_once_best_first(words: list[int], meaning: list[int]
 
 
 @given(LISTS, LISTS, SIMILARITIES)
-def test_what_is_unlike_is_not_found_by_meaning(words: list[int], meaning: list[int], like: list[float]) -> None:
+def test_what_is_unlike_is_not_found_by_meaning(
+    words: list[int], meaning: list[int], like: list[float]
+) -> None:
     """Below the threshold a turn is found by its words or not at all."""
     ranked = rank(by_words(words), by_meaning(meaning, like))
-    similar = {seq for seq, similarity in zip(meaning, like, strict=False) if similarity >= MIN_SIMILARITY}
+    similar = {
+        seq for seq, similarity in zip(meaning, like, strict=False) if similarity >= MIN_SIMILARITY
+    }
     assert {one.turn.seq for one in ranked if one.meaning_rank} == similar
 
 
@@ -59,20 +67,26 @@ def test_one_list_alone_keeps_its_order(seqs: list[int]) -> None:
 
 
 @given(LISTS, LISTS)
-def test_a_second_list_never_harms_a_turn_that_is_on_it_first(words: list[int], meaning: list[int]) -> None:
+def test_a_second_list_never_harms_a_turn_that_is_on_it_first(
+    words: list[int], meaning: list[int]
+) -> None:
     """The best of both lists is the best."""
     assert order(rank(by_words([99, *words]), by_meaning([99, *meaning])))[0] == 99
 
 
 @given(LISTS.filter(bool), LISTS.filter(bool))
-def test_where_nothing_means_the_like_words_are_chance(words: list[int], meaning: list[int]) -> None:
+def test_where_nothing_means_the_like_words_are_chance(
+    words: list[int], meaning: list[int]
+) -> None:
     """The best of them stays, since a number or a name means nothing to a model."""
     ranked = rank(by_words(words), by_meaning(meaning, [MIN_SIMILARITY - 0.01] * 30))
     assert order(ranked) == words[:MAX_BY_CHANCE]
 
 
 @given(LISTS.filter(bool), LISTS.filter(bool), st.sampled_from([None, "of yesterday"]))
-def test_what_could_not_be_compared_is_not_by_chance(words: list[int], meaning: list[int], model: str | None) -> None:
+def test_what_could_not_be_compared_is_not_by_chance(
+    words: list[int], meaning: list[int], model: str | None
+) -> None:
     """Turns that wait for their vector, and those of before a change of model, are found by their words as ever."""
     found = [a_found(seq, embedding_model=model) for seq in words]
     assert order(rank(found, by_meaning(meaning, [0.0] * 30))) == words
@@ -114,5 +128,7 @@ def test_the_similarity_of_a_turn_on_both_lists_is_kept() -> None:
 
 def test_turns_of_two_sessions_are_two() -> None:
     """Places are of a session's incarnation: the first turn of one is not that of another."""
-    other = replace(a_found(1), gen=type(a_found().gen)("1" * 32), created_at=NOON - timedelta(days=1))
+    other = replace(
+        a_found(1), gen=type(a_found().gen)("1" * 32), created_at=NOON - timedelta(days=1)
+    )
     assert len(rank([a_found(1), other], ())) == 2

@@ -17,7 +17,11 @@ GOOD = {
 
 UNRESOLVED = "@Microsoft.KeyVault(SecretUri=https://vault.example/secrets/one)"
 GUID = "11111111-1111-1111-1111-11111111111A"
-ENTRA = {"auth_mode": "entra", "entra_tenant_ids": f"{GUID}, {GUID}", "entra_audience": "api://keepsake"}
+ENTRA = {
+    "auth_mode": "entra",
+    "entra_tenant_ids": f"{GUID}, {GUID}",
+    "entra_audience": "api://keepsake",
+}
 OWN_MODEL = {"openai_base_url": "http://127.0.0.1:1/v1", "openai_api_key": "none"}
 OWN_VECTORS = {
     "embedding_base_url": "http://127.0.0.1:1/v1",
@@ -38,11 +42,17 @@ class Row:
 
 ROWS = {
     "auth_mode": Row(("none", "LOCAL", "local,key"), needed=True),
-    "entra_tenant_ids": Row(("contoso.example", "common", f"{GUID} {GUID}", f"{GUID},*"), needed=True, beside=ENTRA),
+    "entra_tenant_ids": Row(
+        ("contoso.example", "common", f"{GUID} {GUID}", f"{GUID},*"), needed=True, beside=ENTRA
+    ),
     "entra_audience": Row((" ", "api://keep sake"), needed=True, beside=ENTRA),
-    "entra_authority": Row(("login", "https://", "https://login.example/common", "ftp://login.example")),
+    "entra_authority": Row(
+        ("login", "https://", "https://login.example/common", "ftp://login.example")
+    ),
     "entra_acting_client_ids": Row(("my-bot", "*"), empty_is_none=True),
-    "cosmos_endpoint": Row(("cosmos.example", "https://", "AccountEndpoint=https://cosmos.example/;"), needed=True),
+    "cosmos_endpoint": Row(
+        ("cosmos.example", "https://", "AccountEndpoint=https://cosmos.example/;"), needed=True
+    ),
     "cosmos_database": Row((" ", "agent/memory")),
     "cosmos_key": Row((UNRESOLVED,)),
     "redis_host": Row((" ", "redis.example:10000", "rediss://redis.example")),
@@ -71,9 +81,13 @@ ROWS = {
     "summary_model": Row((" ", "gpt 5"), empty_is_none=True),
     "summary_piece_tokens": Row(("499", "200001", "all")),
     "log_digest_key": Row(),
-    "applicationinsights_connection_string": Row(("insights", f"InstrumentationKey={GUID}0", "InstrumentationKey=")),
+    "applicationinsights_connection_string": Row(
+        ("insights", f"InstrumentationKey={GUID}0", "InstrumentationKey=")
+    ),
     "traces_per_second": Row(("-1", "1001", "all")),
-    "otel_exporter_otlp_endpoint": Row(("collector:4318", "http://", "grpc://collector"), empty_is_none=True),
+    "otel_exporter_otlp_endpoint": Row(
+        ("collector:4318", "http://", "grpc://collector"), empty_is_none=True
+    ),
     **{mark.lower(): Row(empty_is_none=True) for mark in AZURE_MARKS},
 }
 
@@ -129,8 +143,12 @@ def test_an_empty_list_or_mark_is_none_f41(monkeypatch: pytest.MonkeyPatch, name
     assert not getattr(load_settings(), name)
 
 
-@pytest.mark.parametrize(("name", "silly"), [(name, silly) for name, row in ROWS.items() for silly in row.silly])
-def test_a_silly_setting_is_named_f41(monkeypatch: pytest.MonkeyPatch, name: str, silly: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "silly"), [(name, silly) for name, row in ROWS.items() for silly in row.silly]
+)
+def test_a_silly_setting_is_named_f41(
+    monkeypatch: pytest.MonkeyPatch, name: str, silly: str
+) -> None:
     """Malformed and out of range are told at the start, by name, without the value."""
     _set(monkeypatch, ROWS[name].beside | {name: silly})
     with pytest.raises(SettingsError, match=name.upper()):
@@ -167,11 +185,16 @@ def test_lists_are_split_and_settings_are_frozen(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     "both",
     [
-        {"azure_openai_endpoint": "https://models.example", "openai_base_url": "https://models.example"},
+        {
+            "azure_openai_endpoint": "https://models.example",
+            "openai_base_url": "https://models.example",
+        },
         {"redis_host": "redis.example", "redis_socket": "/redis.sock"},
     ],
 )
-def test_two_ways_at_once_are_named_f41(monkeypatch: pytest.MonkeyPatch, both: dict[str, str]) -> None:
+def test_two_ways_at_once_are_named_f41(
+    monkeypatch: pytest.MonkeyPatch, both: dict[str, str]
+) -> None:
     """Where one of two is asked for, both are refused: which one is meant is not ours to guess."""
     _set(monkeypatch, both)
     with pytest.raises(SettingsError, match=".*".join(name.upper() for name in both)):

@@ -43,7 +43,11 @@ def test_a_window_has_twenty_turns_and_64_kb_but_always_the_newest(sizes: list[i
 def test_no_turn_comes_near_the_limit_of_an_item_f28(text: str) -> None:
     """The largest turn, of whatever characters, is far below 2 MB as an item."""
     unit = text or "x"
-    largest = (unit * (MAX_TURN_BYTES // len(unit.encode()) + 1)).encode()[:MAX_TURN_BYTES].decode(errors="ignore")
+    largest = (
+        (unit * (MAX_TURN_BYTES // len(unit.encode()) + 1))
+        .encode()[:MAX_TURN_BYTES]
+        .decode(errors="ignore")
+    )
     said = (a_message(largest),)
     item = turn_item(ADA, a_turn(messages=said, text=search_text(said)))
     assert len(json.dumps(item, ensure_ascii=False).encode()) < COSMOS_ITEM_BYTES
@@ -55,12 +59,21 @@ def test_a_reply_leaves_room_for_its_question_f28() -> None:
 
 
 @given(st.dictionaries(st.text(), st.none() | st.text() | st.integers()))
-def test_a_body_is_the_same_whatever_the_order_of_its_keys(body: dict[str, str | int | None]) -> None:
+def test_a_body_is_the_same_whatever_the_order_of_its_keys(
+    body: dict[str, str | int | None],
+) -> None:
     """Order and absent fields do not make a resend another turn."""
     printable = {key.encode(errors="replace").decode(): value for key, value in body.items()}
-    printable = {k: v.encode(errors="replace").decode() if isinstance(v, str) else v for k, v in printable.items()}
+    printable = {
+        k: v.encode(errors="replace").decode() if isinstance(v, str) else v
+        for k, v in printable.items()
+    }
     backwards = dict(reversed(printable.items()))
-    assert body_hash(printable) == body_hash(backwards) == body_hash(printable | {"\ue000absent": None})
+    assert (
+        body_hash(printable)
+        == body_hash(backwards)
+        == body_hash(printable | {"\ue000absent": None})
+    )
 
 
 def test_bodies_that_differ_hash_differently() -> None:
@@ -76,6 +89,11 @@ def test_the_searched_text_names_date_and_speaker() -> None:
 
 def test_the_searched_text_is_what_the_user_asked() -> None:
     """Whatever was said before it: instructions and tools' results are no question."""
-    said = [a_message("You are kind", role="system"), a_result(), a_message("Where is Oslo?"), a_message("And Bergen?")]
+    said = [
+        a_message("You are kind", role="system"),
+        a_result(),
+        a_message("Where is Oslo?"),
+        a_message("And Bergen?"),
+    ]
     assert search_text(said) == "[8 May 2026] user: Where is Oslo?"
     assert search_text(said[:1]) == "[8 May 2026] system: You are kind"

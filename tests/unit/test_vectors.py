@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from shared.domain.vectors import DECIMALS, DIMENSIONS, make_vector
 
 ONES = st.floats(-1, 1, allow_subnormal=False)
-NUMBERS = st.lists(ONES, min_size=1, max_size=24).filter(lambda numbers: any(abs(number) > 0.01 for number in numbers))
+NUMBERS = st.lists(ONES, min_size=1, max_size=24).filter(
+    lambda numbers: any(abs(number) > 0.01 for number in numbers)
+)
 
 
 def cosine(one: tuple[float, ...] | list[float], other: tuple[float, ...] | list[float]) -> float:
@@ -31,9 +33,15 @@ def test_a_vector_is_as_long_as_the_container_says(numbers: list[float]) -> None
 def test_neither_length_nor_zeros_change_an_angle(data: st.DataObject) -> None:
     """Texts are as similar as the model's own numbers say, whatever their size."""
     one = data.draw(NUMBERS)
-    other = data.draw(st.lists(ONES, min_size=len(one), max_size=len(one)).filter(lambda it: math.hypot(*it) > 0.01))
+    other = data.draw(
+        st.lists(ONES, min_size=len(one), max_size=len(one)).filter(
+            lambda it: math.hypot(*it) > 0.01
+        )
+    )
     scale = data.draw(st.sampled_from([1e-12, 1e-3, 1.0, 1e9, 1e200]))
-    stored = [make_vector("m", [scale * number for number in numbers]).numbers for numbers in (one, other)]
+    stored = [
+        make_vector("m", [scale * number for number in numbers]).numbers for numbers in (one, other)
+    ]
     assert cosine(*stored) == pytest.approx(cosine(one, other), abs=1e-4)
 
 
@@ -53,7 +61,15 @@ def test_what_is_stored_is_stored_again_the_same(numbers: list[float]) -> None:
 
 @pytest.mark.parametrize(
     "numbers",
-    [[], [0.0] * 3, [0.1] * (DIMENSIONS + 1), [math.nan, 1.0], [math.inf], [-math.inf, 1.0], [1e308] * 4],
+    [
+        [],
+        [0.0] * 3,
+        [0.1] * (DIMENSIONS + 1),
+        [math.nan, 1.0],
+        [math.inf],
+        [-math.inf, 1.0],
+        [1e308] * 4,
+    ],
     ids=["none", "zeros", "too many", "nan", "inf", "-inf", "too far"],
 )
 def test_what_has_no_direction_is_no_vector(numbers: list[float]) -> None:

@@ -7,7 +7,23 @@ from hypothesis import strategies as st
 from shared.domain.words import MAX_WORD_CHARS, MAX_WORDS, content_words, count_words
 
 TEXTS = st.text(max_size=300) | st.lists(
-    st.sampled_from(["Ada's", "bike", "İzmir", "naïve", "自転車", "the", "a", "I'm", "'x'", "7", "x_y", "👍", "ß"])
+    st.sampled_from(
+        [
+            "Ada's",
+            "bike",
+            "İzmir",
+            "naïve",
+            "自転車",
+            "the",
+            "a",
+            "I'm",
+            "'x'",
+            "7",
+            "x_y",
+            "👍",
+            "ß",
+        ]
+    )
 ).map(" ".join)
 
 
@@ -80,7 +96,22 @@ def test_a_script_without_blanks_has_many_words_in_one() -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    ["a", "'", "a'", "'a", "\u2019s", "x" * 40 + "'", "_", "字", "a b'", "İ", "\u0301", "the ", "1", "\n"],
+    [
+        "a",
+        "'",
+        "a'",
+        "'a",
+        "\u2019s",
+        "x" * 40 + "'",
+        "_",
+        "字",
+        "a b'",
+        "İ",
+        "\u0301",
+        "the ",
+        "1",
+        "\n",
+    ],
 )
 def test_hostile_text_ends_soon(piece: str) -> None:
     """A pasted megabyte of anything: with a search that looks back, this would not end today."""

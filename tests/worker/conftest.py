@@ -12,7 +12,10 @@ from tests.support.azurite import Azurite, can_run
 from tests.support.model_server import ModelServer
 from tests.worker.processes import server
 
-NO_QUEUE = {"QUEUE_ENDPOINT": "http://127.0.0.1:9/none", "QUEUE_KEY": "bm9uZQ=="}  # nothing listens there
+NO_QUEUE = {
+    "QUEUE_ENDPOINT": "http://127.0.0.1:9/none",
+    "QUEUE_KEY": "bm9uZQ==",
+}  # nothing listens there
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +36,9 @@ def azurite() -> Iterator[Azurite | None]:
 
 
 @pytest.fixture(scope="session")
-def worker_settings(cosmos_address: str, model_server: ModelServer, azurite: Azurite | None) -> dict[str, str]:
+def worker_settings(
+    cosmos_address: str, model_server: ModelServer, azurite: Azurite | None
+) -> dict[str, str]:
     """The app's settings on a laptop, with its stores."""
     queue = azurite.settings if azurite else NO_QUEUE
     return {
@@ -56,7 +61,11 @@ def worker(worker_settings: dict[str, str]) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="session")
 def entra_worker(worker_settings: dict[str, str]) -> Iterator[httpx.Client]:
     """The app in the real worker as it is deployed: Entra ID guards users' operations. The client holds no key."""
-    entra = {"AUTH_MODE": "entra", "ENTRA_TENANT_IDS": "00000000-0000-0000-0000-000000000001", "ENTRA_AUDIENCE": "api"}
+    entra = {
+        "AUTH_MODE": "entra",
+        "ENTRA_TENANT_IDS": "00000000-0000-0000-0000-000000000001",
+        "ENTRA_AUDIENCE": "api",
+    }
     for client in _serve_app(worker_settings | entra):
         del client.headers["x-functions-key"]
         yield client
@@ -77,7 +86,11 @@ def streams() -> Iterator[httpx.Client]:
 def _serve_app(settings: dict[str, str], folder: Path | None = None) -> Iterator[httpx.Client]:
     options = {} if folder is None else {"folder": folder}
     with (
-        server("-W", "error", "-m", "local.functions", "--port", "0", settings=settings, **options) as address,
-        httpx.Client(base_url=address, headers={"x-functions-key": FUNCTION_KEY}, timeout=20) as client,
+        server(
+            "-W", "error", "-m", "local.functions", "--port", "0", settings=settings, **options
+        ) as address,
+        httpx.Client(
+            base_url=address, headers={"x-functions-key": FUNCTION_KEY}, timeout=20
+        ) as client,
     ):
         yield client

@@ -23,7 +23,9 @@ async def main() -> None:
         httpx.AsyncClient(base_url=f"{address_of(front)}/api", timeout=20) as client,
     ):
         answer = await client.post("/chat", json={"message": "Hello"}, headers={"x-user-id": "ada"})
-    json.dump({"status": answer.status_code, "imported": sorted(set(sys.modules) - drivers)}, sys.stdout)
+    json.dump(
+        {"status": answer.status_code, "imported": sorted(set(sys.modules) - drivers)}, sys.stdout
+    )
 
 
 if __name__ == "__main__":

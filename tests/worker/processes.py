@@ -43,14 +43,21 @@ class Program:
 
 
 @contextmanager
-def program(*args: str, folder: Path = ROOT, settings: Mapping[str, str] | None = None) -> Iterator[Program]:
+def program(
+    *args: str, folder: Path = ROOT, settings: Mapping[str, str] | None = None
+) -> Iterator[Program]:
     """Run `python <args>` with these settings and nothing else of the environment; killed at the end."""
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **(settings or {})}
     command = [sys.executable, *args]
     with (
         tempfile.NamedTemporaryFile() as errors,
         subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
+            command,
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
         ) as process,
     ):
         try:
@@ -60,7 +67,9 @@ def program(*args: str, folder: Path = ROOT, settings: Mapping[str, str] | None 
 
 
 @contextmanager
-def server(*args: str, folder: Path = ROOT, settings: Mapping[str, str] | None = None) -> Iterator[str]:
+def server(
+    *args: str, folder: Path = ROOT, settings: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """A program that serves until it is told to stop; yields the first line it prints."""
     with program(*args, folder=folder, settings=settings) as running:
         yield running.first_line()

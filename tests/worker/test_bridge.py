@@ -66,7 +66,12 @@ def test_streams_run_side_by_side(streams: httpx.Client) -> None:
     """Ten callers are served at once."""
     with ThreadPoolExecutor(10) as callers:
         answers = [callers.submit(streams.get, f"/paused/side{number}") for number in range(10)]
-        wait_until(lambda: {f"side{number}" for number in range(10)} <= set(streams.get("/state/-").json()["begun"]))
+        wait_until(
+            lambda: (
+                {f"side{number}" for number in range(10)}
+                <= set(streams.get("/state/-").json()["begun"])
+            )
+        )
         released = [streams.get(f"/release/side{number}").status_code for number in range(10)]
         assert {answer.result().text for answer in answers} == {"first second"}
         assert released == [200] * 10
@@ -82,7 +87,11 @@ async def test_a_slow_reader_slows_the_application() -> None:
     """The application is ahead of its reader by a bounded number of parts, however slow the reader is."""
     sent = 0
 
-    async def endless(scope: Message, receive: object, send: Callable[[Message], Awaitable[None]]) -> None:  # noqa: ARG001
+    async def endless(
+        scope: Message,
+        receive: object,
+        send: Callable[[Message], Awaitable[None]],  # noqa: ARG001
+    ) -> None:
         nonlocal sent
         await send({"type": "http.response.start", "status": 200, "headers": []})
         while True:
@@ -108,7 +117,11 @@ async def test_an_invocation_lasts_until_its_application_has_ended(streamed: boo
     """What is done after the last byte, as the request's log line, is done before the platform is told of the end."""
     ended = False
 
-    async def application(scope: Message, receive: object, send: Callable[[Message], Awaitable[None]]) -> None:  # noqa: ARG001
+    async def application(
+        scope: Message,
+        receive: object,
+        send: Callable[[Message], Awaitable[None]],  # noqa: ARG001
+    ) -> None:
         nonlocal ended
         await send({"type": "http.response.start", "status": 200, "headers": []})
         if streamed:
@@ -120,7 +133,9 @@ async def test_an_invocation_lasts_until_its_application_has_ended(streamed: boo
     async def receive() -> Message:
         raise AssertionError
 
-    answer = await dispatch(application, Request({"type": "http", "method": "GET", "headers": []}, receive), "id")
+    answer = await dispatch(
+        application, Request({"type": "http", "method": "GET", "headers": []}, receive), "id"
+    )
     if isinstance(answer, StreamingResponse):
         assert [part async for part in answer.body_iterator] == [b"first ", b"last"]
     assert ended

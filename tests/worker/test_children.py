@@ -17,7 +17,9 @@ time.sleep(60)
 """
 
 
-async def test_a_child_that_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_child_that_does_not_listen_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is asked to end, and after a while made to."""
     monkeypatch.setattr(children, "STOP_SECONDS", 0.2)
     async with children.child(sys.executable, "-c", DEAF, log=tmp_path / "log") as process:

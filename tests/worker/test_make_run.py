@@ -22,7 +22,9 @@ from local.model import Behaviour
 from tests.support.model_server import ModelServer
 from tests.worker.processes import Program, program, wait_until
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc; the kernel ends orphans")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="reads /proc; the kernel ends orphans"
+)
 MARK = "KEEPSAKE_TEST_RUN"  # in the environment of every process of one run
 ADA = {"x-user-id": "ada"}
 
@@ -50,7 +52,11 @@ class Run:
 
     def processes(self) -> set[int]:
         """Those of its processes that live."""
-        return {int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if self._is_of(path)}
+        return {
+            int(path.parent.name)
+            for path in Path("/proc").glob("[0-9]*/environ")
+            if self._is_of(path)
+        }
 
     def process_of(self, module: str) -> int:
         """The process that runs a module of ours."""
@@ -77,7 +83,9 @@ def keepsake(data: Path, *, port: int = 0, settings: dict[str, str] | None = Non
     """A run; wherever it is left, no process of it may be left over."""
     mark = uuid4().hex
     marked = {MARK: mark, "LOCAL_MODEL": "off", **(settings or {})}
-    with program("-m", "local", "--port", str(port), "--data", str(data), settings=marked) as started:
+    with program(
+        "-m", "local", "--port", str(port), "--data", str(data), settings=marked
+    ) as started:
         run = Run(started, mark, data)
         yield run
         run.program.wait()
@@ -140,9 +148,14 @@ MOMENTS: dict[str, Callable[[Run], bool]] = {
 
 @pytest.mark.parametrize(
     ("moment", "name"),
-    [*((moment, signal.SIGTERM) for moment in MOMENTS), ("it has started the model", signal.SIGINT)],
+    [
+        *((moment, signal.SIGTERM) for moment in MOMENTS),
+        ("it has started the model", signal.SIGINT),
+    ],
 )
-def test_a_signal_while_it_starts_ends_it_whole(tmp_path: Path, moment: str, name: signal.Signals) -> None:
+def test_a_signal_while_it_starts_ends_it_whole(
+    tmp_path: Path, moment: str, name: signal.Signals
+) -> None:
     """At whatever point of its start a signal finds it, nothing is left; before it listens, the signal just kills."""
     with keepsake(tmp_path / "data") as run:
         wait_until(lambda: MOMENTS[moment](run))
@@ -155,7 +168,10 @@ def test_a_folder_serves_one_run(running: Run) -> None:
     """A second run on the same folder says so in one line and leaves the first alone."""
     with keepsake(running.data) as second:
         assert second.program.wait() == 1
-        assert re.fullmatch(r"keepsake: another Keepsake runs on .*; stop it or give --data\n", second.program.said())
+        assert re.fullmatch(
+            r"keepsake: another Keepsake runs on .*; stop it or give --data\n",
+            second.program.said(),
+        )
     assert httpx.get(f"{running.address}/api/health").status_code == 200
 
 
@@ -166,7 +182,10 @@ def test_a_port_serves_one_run(running: Run, tmp_path: Path) -> None:
     assert port
     with keepsake(tmp_path / "data", port=port) as second:
         assert second.program.wait() == 1
-        assert second.program.said() == f"keepsake: port {port} is taken; stop what uses it or give --port\n"
+        assert (
+            second.program.said()
+            == f"keepsake: port {port} is taken; stop what uses it or give --port\n"
+        )
     assert not (tmp_path / "data" / "model.log").exists()
 
 
@@ -188,7 +207,9 @@ def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
 
 def test_a_missing_setting_is_named(tmp_path: Path) -> None:
     """Half a model is no model: one line names the setting that is missing."""
-    with keepsake(tmp_path, settings={"OPENAI_BASE_URL": "http://127.0.0.1:1/v1", "OPENAI_API_KEY": "none"}) as run:
+    with keepsake(
+        tmp_path, settings={"OPENAI_BASE_URL": "http://127.0.0.1:1/v1", "OPENAI_API_KEY": "none"}
+    ) as run:
         assert run.program.wait() == 1
         assert re.fullmatch(r"keepsake: .*CHAT_MODEL.*\n", run.program.said())
 
@@ -198,7 +219,9 @@ def test_what_needs_the_platform_is_not_served(tmp_path: Path, mode: str) -> Non
     """No platform checks keys here: asked for a deployed app's mode it says so, and serves no weaker one."""
     with keepsake(tmp_path, settings={"AUTH_MODE": mode}) as run:
         assert run.program.wait() == 1
-        assert re.fullmatch(rf"keepsake: AUTH_MODE={mode} .*AUTH_MODE=local.*\n", run.program.said())
+        assert re.fullmatch(
+            rf"keepsake: AUTH_MODE={mode} .*AUTH_MODE=local.*\n", run.program.said()
+        )
 
 
 def test_a_container_is_not_azure(tmp_path: Path) -> None:
@@ -213,30 +236,41 @@ def test_what_was_answered_outlives_it(tmp_path: Path, name: signal.Signals) -> 
     """A turn that was answered is in the transcript after a restart, even after kill -9, which leaves no orphan."""
     with keepsake(tmp_path) as run:
         turn = {"message": "Hello", "session_id": "s", "turn_id": "t"}
-        assert httpx.post(f"{run.address}/api/chat", json=turn, headers=ADA, timeout=20).status_code == 200
+        assert (
+            httpx.post(f"{run.address}/api/chat", json=turn, headers=ADA, timeout=20).status_code
+            == 200
+        )
         os.kill(run.pid, name)
     with keepsake(tmp_path) as again:
-        kept = httpx.get(f"{again.address}/api/sessions/s/turns", headers=ADA, timeout=20).json()["value"]
+        kept = httpx.get(f"{again.address}/api/sessions/s/turns", headers=ADA, timeout=20).json()[
+            "value"
+        ]
         again.program.process.terminate()
     assert [turn["turn_id"] for turn in kept] == ["t"]
     assert (tmp_path / "appendonlydir").is_dir()  # Redis keeps what it had, too
 
 
 @pytest.mark.parametrize("moment", [0.004, 0.012, 0.03])
-def test_a_worker_killed_in_a_turn_leaves_it_whole_or_not_at_all(tmp_path: Path, moment: float) -> None:
+def test_a_worker_killed_in_a_turn_leaves_it_whole_or_not_at_all(
+    tmp_path: Path, moment: float
+) -> None:
     """Kill -9 at some moment of a turn, all of Redis gone with it: the resend completes it, and it is stored once."""
     turn = {"message": "Hello", "session_id": "s", "turn_id": "t"}
     with keepsake(tmp_path) as run, ThreadPoolExecutor(1) as caller:
         warm = {"message": "First", "session_id": "s", "turn_id": "first"}
         httpx.post(f"{run.address}/api/chat", json=warm, headers=ADA, timeout=20).raise_for_status()
-        cut_off = caller.submit(httpx.post, f"{run.address}/api/chat", json=turn, headers=ADA, timeout=20)
+        cut_off = caller.submit(
+            httpx.post, f"{run.address}/api/chat", json=turn, headers=ADA, timeout=20
+        )
         wait([cut_off], moment)
         os.kill(run.pid, signal.SIGKILL)
         wait([cut_off])
     rmtree(tmp_path / "appendonlydir", ignore_errors=True)
     with keepsake(tmp_path) as again:
         answer = httpx.post(f"{again.address}/api/chat", json=turn, headers=ADA, timeout=20).json()
-        kept = httpx.get(f"{again.address}/api/sessions/s/turns", headers=ADA, timeout=20).json()["value"]
+        kept = httpx.get(f"{again.address}/api/sessions/s/turns", headers=ADA, timeout=20).json()[
+            "value"
+        ]
         again.program.process.terminate()
     assert [stored["turn_id"] for stored in kept] == ["first", "t"]
     assert kept[1]["messages"][-1]["content"] == answer["reply"]
@@ -248,7 +282,9 @@ def test_a_turn_under_way_is_answered_before_it_ends(tmp_path: Path, model: Mode
     settings = {"OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": "none", "CHAT_MODEL": "scripted"}
     with keepsake(tmp_path, settings=settings) as run, ThreadPoolExecutor(1) as caller:
         turn = {"message": "Hello", "session_id": "s"}
-        answer = caller.submit(httpx.post, f"{run.address}/api/chat", json=turn, headers=ADA, timeout=20)
+        answer = caller.submit(
+            httpx.post, f"{run.address}/api/chat", json=turn, headers=ADA, timeout=20
+        )
         wait_until(lambda: bool(model.requests))
         os.kill(run.pid, signal.SIGTERM)
         assert answer.result().json()["reply"] == "at last"
@@ -260,7 +296,9 @@ def begin_request(address: str) -> socket.socket:
     url = httpx.URL(address)
     connection = socket.create_connection((url.host, url.port))
     head = f"POST /api/chat HTTP/1.1\r\nhost: {url.netloc.decode()}\r\nx-user-id: ada\r\n"
-    connection.sendall(f"{head}content-type: application/json\r\ncontent-length: 9\r\n\r\n".encode() + b"{")
+    connection.sendall(
+        f"{head}content-type: application/json\r\ncontent-length: 9\r\n\r\n".encode() + b"{"
+    )
     return connection
 
 

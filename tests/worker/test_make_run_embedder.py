@@ -16,7 +16,8 @@ from tests.worker.test_local_embedder import ask, before
 from tests.worker.test_make_run import ADA, Run, command_of, keepsake
 
 pytestmark = pytest.mark.skipif(
-    find_spec("onnxruntime") is None, reason="no onnxruntime here: `make run` with an embedder is NOT tested"
+    find_spec("onnxruntime") is None,
+    reason="no onnxruntime here: `make run` with an embedder is NOT tested",
 )
 STARTED = """
 import asyncio, json, os, pathlib
@@ -34,7 +35,11 @@ OURS = {
 }
 SCRIPTED = {"EMBEDDING_MODEL": "scripted"}
 BROUGHT = {"EMBEDDING_BASE_URL": "http://127.0.0.1:1/v1", "EMBEDDING_MODEL": "brought"}
-CHAT = {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1", "OPENAI_API_KEY": "none", "CHAT_MODEL": "brought"}
+CHAT = {
+    "OPENAI_BASE_URL": "http://127.0.0.1:1/v1",
+    "OPENAI_API_KEY": "none",
+    "CHAT_MODEL": "brought",
+}
 AZURE = {"AZURE_OPENAI_ENDPOINT": "https://example.openai.azure.com", "CHAT_MODEL": "brought"}
 OFF = {"LOCAL_MODEL": "off"}
 
@@ -50,7 +55,9 @@ OFF = {"LOCAL_MODEL": "off"}
         pytest.param(OFF | CHAT, {}, id="not where models of ours are off"),
     ],
 )
-def test_the_app_is_told_whom_to_ask(tmp_path: Path, given: dict[str, str], told: dict[str, str]) -> None:
+def test_the_app_is_told_whom_to_ask(
+    tmp_path: Path, given: dict[str, str], told: dict[str, str]
+) -> None:
     """Where nothing is said of an embedder there is one of our own; what is said is left alone."""
     with program("-c", STARTED, settings=given | {"DATA": str(tmp_path)}) as running:
         found = json.loads(running.first_line())
@@ -79,7 +86,9 @@ def test_without_its_runtime_words_are_left(tmp_path: Path, model: ModelServer) 
 def test_what_was_said_is_recalled_by_its_meaning(tmp_path: Path, model: ModelServer) -> None:
     """As the README tells it: no word of the question was said, in another session, a moment ago."""
     with keepsake(tmp_path, settings=of(model)) as run:
-        say(run, "Warm summers suit vineyards", "sunday")  # the first vector of a process takes longest
+        say(
+            run, "Warm summers suit vineyards", "sunday"
+        )  # the first vector of a process takes longest
         said = say(run, "My cat is called Mina. She is afraid of thunder.", "monday")
         answer = say(run, "Should I bring my pet inside before the storm?", "tuesday")
         assert [(entry["id"], entry["why"]) for entry in answer["context"]] == [
@@ -105,7 +114,12 @@ def test_its_death_is_no_end(tmp_path: Path, model: ModelServer) -> None:
 
 def of(model: ModelServer) -> dict[str, str]:
     """Settings of a chat model brought along, and of nothing that embeds."""
-    return {"LOCAL_MODEL": "", "OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": "none", "CHAT_MODEL": "scripted"}
+    return {
+        "LOCAL_MODEL": "",
+        "OPENAI_BASE_URL": model.url,
+        "OPENAI_API_KEY": "none",
+        "CHAT_MODEL": "scripted",
+    }
 
 
 def answers(run: Run) -> bool:
@@ -116,7 +130,9 @@ def answers(run: Run) -> bool:
 def say(run: Run, message: str, session: str) -> dict[str, Any]:
     """Take one turn; the answer."""
     turn = {"message": message, "session_id": session}
-    answer = httpx.post(f"{run.address}/api/chat", json=turn, headers=ADA, timeout=20).raise_for_status()
+    answer = httpx.post(
+        f"{run.address}/api/chat", json=turn, headers=ADA, timeout=20
+    ).raise_for_status()
     told: dict[str, Any] = answer.json()
     return told
 

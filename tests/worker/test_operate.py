@@ -24,9 +24,13 @@ def test_without_its_settings_it_says_so() -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["--revive"]])
-def test_without_the_queue_it_says_so(worker_settings: dict[str, str], arguments: list[str]) -> None:
+def test_without_the_queue_it_says_so(
+    worker_settings: dict[str, str], arguments: list[str]
+) -> None:
     """A firewall or a missing role is told in one line, and the exit code says that nothing was done."""
-    with program("-m", "operate.parked", *arguments, settings=worker_settings | NO_QUEUE) as running:
+    with program(
+        "-m", "operate.parked", *arguments, settings=worker_settings | NO_QUEUE
+    ) as running:
         assert running.process.wait(30) == 1
         assert running.said().startswith("parked: the queue does not answer; ")
         assert running.said().count("\n") == 1
@@ -38,7 +42,10 @@ async def test_of_many_twenty_are_shown(
 ) -> None:
     """With their reasons counted, and how many more there are."""
     rest = {"turn_count": 1, "parked": "model_unavailable", "ttl": -1}
-    headers = [empty_header(UserId("ada"), SessionId(f"s{n}"), Gen(f"{n:032x}"), 0, None, NOON) for n in range(22)]
+    headers = [
+        empty_header(UserId("ada"), SessionId(f"s{n}"), Gen(f"{n:032x}"), 0, None, NOON)
+        for n in range(22)
+    ]
     await create_items(cosmos, "ada", [header | rest for header in headers])
     await parked._show((await keepsake.composition.services()).idle_sessions)
     said = capsys.readouterr().out.splitlines()

@@ -16,7 +16,9 @@ from tests.worker.processes import program, server, wait_until
 
 pytestmark = [
     pytest.mark.xdist_group("worker"),
-    pytest.mark.skipif(not can_run(), reason="no Azurite (npm was not there): the queue function is NOT tested"),
+    pytest.mark.skipif(
+        not can_run(), reason="no Azurite (npm was not there): the queue function is NOT tested"
+    ),
 ]
 QUEUE, POISON = "consolidate-session", "consolidate-session-poison"
 DUE = "SELECT c.id, c.user_id FROM c WHERE c.kind = 'session' AND IS_STRING(c.due_at)"
@@ -44,7 +46,9 @@ def send(queues: Azurite, text: str) -> None:
 
 def say(worker: httpx.Client, user: str, session: str = "s") -> None:
     """Record a turn."""
-    worker.put(f"/api/sessions/{session}/turns/t", json=TURN, headers={"x-user-id": user}).raise_for_status()
+    worker.put(
+        f"/api/sessions/{session}/turns/t", json=TURN, headers={"x-user-id": user}
+    ).raise_for_status()
 
 
 def set_on_headers(cosmos_address: str, fields: Mapping[str, Any], user: str | None = None) -> None:
@@ -85,11 +89,17 @@ def test_every_tenth_turn_is_consolidated_at_once(worker: httpx.Client, queues: 
     wait_until(lambda: waiting(queues, QUEUE) == 0)
 
 
-OTHER = ['{"user_id": "ada"}', '{"user_id": "a b", "session_id": "s"}', '{"user_id": "a", "session_id": "s", "x": 1}']
+OTHER = [
+    '{"user_id": "ada"}',
+    '{"user_id": "a b", "session_id": "s"}',
+    '{"user_id": "a", "session_id": "s", "x": 1}',
+]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "\x00", *OTHER])
-def test_what_is_no_job_becomes_poison_f25(worker: httpx.Client, queues: Azurite, text: str) -> None:
+def test_what_is_no_job_becomes_poison_f25(
+    worker: httpx.Client, queues: Azurite, text: str
+) -> None:
     """A message that nobody wrote is tried five times and put aside; others go on meanwhile."""
     send(queues, text)
     say(worker, "queue-beside")
@@ -142,9 +152,15 @@ def test_an_operator_lists_and_revives_what_was_given_up(
 ) -> None:
     """`python -m operate.parked` shows parked sessions and poison, and `--revive` has both tried anew."""
     say(worker, "parked")
-    set_on_headers(cosmos_address, {"parked": "model_unavailable", "attempts": 5, "due_at": None}, user="parked")
+    set_on_headers(
+        cosmos_address,
+        {"parked": "model_unavailable", "attempts": 5, "due_at": None},
+        user="parked",
+    )
     with queues.queue(POISON) as poison:
-        poison.send_message(base64.b64encode(json.dumps({"user_id": "nobody", "session_id": "s"}).encode()).decode())
+        poison.send_message(
+            base64.b64encode(json.dumps({"user_id": "nobody", "session_id": "s"}).encode()).decode()
+        )
     assert operate(worker_settings) == (
         "1 sessions are parked: 1 model_unavailable\n1 messages are poison\nparked\ts\tmodel_unavailable\n"
     )

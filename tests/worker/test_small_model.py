@@ -13,7 +13,9 @@ import pytest
 from tests.worker.processes import ROOT, program
 from tests.worker.test_make_run import ADA, Run, keepsake
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc; the kernel ends orphans")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="reads /proc; the kernel ends orphans"
+)
 TURN = {"message": "What is a keepsake?", "session_id": "s", "turn_id": "t"}
 STARTED = """
 import asyncio, os, pathlib
@@ -29,7 +31,9 @@ SMALL = {"LOCAL_MODEL": "", "MAX_COMPLETION_TOKENS": "32"}
 @pytest.fixture
 def _runtime() -> None:
     """Skip where the model's runtime has no wheel; asked of another process, since it fills 100 MB of this one."""
-    if subprocess.run([sys.executable, "-c", "import xllamacpp"], check=False, capture_output=True).returncode:
+    if subprocess.run(
+        [sys.executable, "-c", "import xllamacpp"], check=False, capture_output=True
+    ).returncode:
         pytest.skip("xllamacpp cannot be imported here: the small real model is NOT tested")
 
 
@@ -40,19 +44,26 @@ def test_a_real_model_answers_once(tmp_path: Path) -> None:
         assert run.address
         assert run.process_of("local.small_model")
         first, again = chat(run), chat(run)
-        kept = httpx.get(f"{run.address}/api/sessions/s/turns", headers=ADA, timeout=20).json()["value"]
+        kept = httpx.get(f"{run.address}/api/sessions/s/turns", headers=ADA, timeout=20).json()[
+            "value"
+        ]
         run.program.process.terminate()
         assert (run.program.wait(), run.program.said()) == (0, "")
     assert first["reply"].strip()
     assert (again["reply"], again["replayed"]) == (first["reply"], True)
-    assert [message["content"] for turn in kept for message in turn["messages"]] == [TURN["message"], first["reply"]]
+    assert [message["content"] for turn in kept for message in turn["messages"]] == [
+        TURN["message"],
+        first["reply"],
+    ]
 
 
 @pytest.mark.usefixtures("_runtime")
 @pytest.mark.parametrize(("given", "told"), [({}, "1000"), ({"HISTORY_TOKENS": "500"}, "500")])
 def test_its_answers_are_kept_short(tmp_path: Path, given: dict[str, str], told: str) -> None:
     """It reads slowly: where nothing is said of budgets they are small ones."""
-    with program("-c", STARTED, settings={"DATA": str(tmp_path), "EMBEDDING_MODEL": "none"} | given) as running:
+    with program(
+        "-c", STARTED, settings={"DATA": str(tmp_path), "EMBEDDING_MODEL": "none"} | given
+    ) as running:
         assert running.first_line() == f"256 {told}"
         assert (running.wait(), running.said()) == (0, "")
 
@@ -60,9 +71,14 @@ def test_its_answers_are_kept_short(tmp_path: Path, given: dict[str, str], told:
 def test_without_its_runtime_the_scripted_model_answers(tmp_path: Path) -> None:
     """Where the runtime cannot be loaded one line says so, and `make run` runs all the same."""
     (tmp_path / "xllamacpp.py").write_text("raise ImportError('no wheel')")
-    with keepsake(tmp_path, settings=SMALL | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}) as run:
+    with keepsake(
+        tmp_path, settings=SMALL | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    ) as run:
         assert chat(run)["reply"].startswith(f'You said: "{TURN["message"]}"')
-        assert re.fullmatch(r"keepsake: no small model, the scripted one answers\. .*model\.log\n", run.program.said())
+        assert re.fullmatch(
+            r"keepsake: no small model, the scripted one answers\. .*model\.log\n",
+            run.program.said(),
+        )
         run.program.process.terminate()
 
 

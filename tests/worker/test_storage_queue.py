@@ -15,7 +15,9 @@ from tests.support.azurite import Azurite, can_run
 
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.skipif(not can_run(), reason="no Azurite (npm was not there): the queue is NOT tested"),
+    pytest.mark.skipif(
+        not can_run(), reason="no Azurite (npm was not there): the queue is NOT tested"
+    ),
 ]
 
 
@@ -39,5 +41,7 @@ async def test_a_message_lives_for_a_day(quiet: Azurite) -> None:
         first, second = waiting = plain.peek_messages(2)
     assert json.loads(base64.b64decode(first.content)) == {"user_id": "ada", "session_id": "s"}
     assert second.content == "set aside"
-    lives = [one.expires_on - one.inserted_on for one in waiting if one.expires_on and one.inserted_on]
+    lives = [
+        one.expires_on - one.inserted_on for one in waiting if one.expires_on and one.inserted_on
+    ]
     assert lives == [timedelta(days=1)] * 2

@@ -37,7 +37,9 @@ def test_nothing_of_a_request_leaves_the_worker_f36(worker_settings: dict[str, s
     """Not what stands in its path, its query or its body, nor its key: the worker's own web server makes spans too."""
     with _collector() as receiver:
         with _watched(worker_settings, receiver) as client:
-            client.get("/api/health/ready").raise_for_status()  # from here on everything is there that makes spans
+            client.get(
+                "/api/health/ready"
+            ).raise_for_status()  # from here on everything is there that makes spans
             for path in (
                 "/api/sessions/canary-1?limit=3&code=canary-2",
                 "/api/canary-3",
@@ -47,14 +49,20 @@ def test_nothing_of_a_request_leaves_the_worker_f36(worker_settings: dict[str, s
             client.post("/api/chat", json={"message": "canary-6"}).raise_for_status()
         assert {"read_session", "chat"} <= {span.name for span in receiver.spans().values()}
         assert {path for path, _ in receiver.received} == {"/v1/traces", "/v1/metrics", "/v1/logs"}
-        assert [path for path, body in receiver.received if b"canary" in body or FUNCTION_KEY.encode() in body] == []
+        assert [
+            path
+            for path, body in receiver.received
+            if b"canary" in body or FUNCTION_KEY.encode() in body
+        ] == []
 
 
 @contextmanager
 def _watched(settings: dict[str, str], receiver: "_Receiver") -> Iterator[httpx.Client]:
     """The app in the real worker, sending its telemetry there until it has ended."""
     settings = settings | {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.address}
-    with program("-W", "error", "-m", "local.functions", "--port", "0", settings=settings) as running:
+    with program(
+        "-W", "error", "-m", "local.functions", "--port", "0", settings=settings
+    ) as running:
         with httpx.Client(base_url=running.first_line(), headers=USER, timeout=20) as client:
             yield client
         running.process.terminate()
@@ -70,8 +78,14 @@ class _Receiver:
 
     def spans(self) -> dict[bytes, Span]:
         """The spans by their ids, since an exporter may send them twice."""
-        sent = [ExportTraceServiceRequest.FromString(body) for path, body in self.received if path == "/v1/traces"]
-        scopes = [scope for request in sent for one in request.resource_spans for scope in one.scope_spans]
+        sent = [
+            ExportTraceServiceRequest.FromString(body)
+            for path, body in self.received
+            if path == "/v1/traces"
+        ]
+        scopes = [
+            scope for request in sent for one in request.resource_spans for scope in one.scope_spans
+        ]
         return {span.span_id: span for scope in scopes for span in scope.spans}
 
 
@@ -83,7 +97,9 @@ def _collector() -> Iterator[_Receiver]:
     class Receive(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            plain = gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body
+            plain = (
+                gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body
+            )
             received.append((self.path, plain))
             self.send_response(200)
             self.end_headers()

@@ -10,20 +10,31 @@ FUNCTIONS: dict[str, Function] = {}
 
 def _matches(item: Value, wanted: Value, *, partial: bool) -> bool:
     if partial and isinstance(item, dict) and isinstance(wanted, dict):
-        return all(key in item and _matches(item[key], value, partial=True) for key, value in wanted.items())
+        return all(
+            key in item and _matches(item[key], value, partial=True)
+            for key, value in wanted.items()
+        )
     return equal(item, wanted)
 
 
 @define(FUNCTIONS, "ARRAY_CONTAINS", 2, 3)
 def _contains(array: Value, wanted: Value, partial: Value = False) -> Value:  # noqa: FBT002 - SQL has no keywords
-    if not isinstance(array, list) or isinstance(wanted, Undefined) or not isinstance(partial, bool):
+    if (
+        not isinstance(array, list)
+        or isinstance(wanted, Undefined)
+        or not isinstance(partial, bool)
+    ):
         return UNDEFINED
     return any(_matches(item, wanted, partial=partial) for item in array)
 
 
 @define(FUNCTIONS, "ARRAY_CONTAINS_ANY", 2, MANY)
 def _contains_any(array: Value, *wanted: Value) -> Value:
-    return any(equal(item, one) for item in array for one in wanted) if isinstance(array, list) else UNDEFINED
+    return (
+        any(equal(item, one) for item in array for one in wanted)
+        if isinstance(array, list)
+        else UNDEFINED
+    )
 
 
 @define(FUNCTIONS, "ARRAY_CONTAINS_ALL", 2, MANY)

@@ -45,7 +45,9 @@ def _parse(value: Value) -> datetime | None:
         return None
     day, clock, fraction = match.groups()
     try:
-        return datetime.fromisoformat(f"{day}T{clock or '00:00:00'}.{(fraction or '0')[:6]:0<6}+00:00")
+        return datetime.fromisoformat(
+            f"{day}T{clock or '00:00:00'}.{(fraction or '0')[:6]:0<6}+00:00"
+        )
     except ValueError:
         return None
 

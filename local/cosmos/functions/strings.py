@@ -19,7 +19,11 @@ def _test(name: str, test: Callable[[str, str], bool]) -> None:
     """Define a predicate over two strings with the optional `true` for ignoring case."""
 
     def implementation(text: Value, part: Value, ignore_case: Value = False) -> Value:  # noqa: FBT002 - SQL has no keywords
-        if not isinstance(text, str) or not isinstance(part, str) or not isinstance(ignore_case, bool):
+        if (
+            not isinstance(text, str)
+            or not isinstance(part, str)
+            or not isinstance(ignore_case, bool)
+        ):
             return UNDEFINED
         return test(text.lower(), part.lower()) if ignore_case else test(text, part)
 
@@ -71,7 +75,11 @@ def _left(text: Value, count: Value) -> Value:
 
 @define(FUNCTIONS, "RIGHT", 2)
 def _right(text: Value, count: Value) -> Value:
-    return text[max(len(text) - max(int(count), 0), 0) :] if isinstance(text, str) and is_number(count) else UNDEFINED
+    return (
+        text[max(len(text) - max(int(count), 0), 0) :]
+        if isinstance(text, str) and is_number(count)
+        else UNDEFINED
+    )
 
 
 @define(FUNCTIONS, "SUBSTRING", 3)
@@ -93,7 +101,12 @@ def _replace(text: Value, old: Value, new: Value) -> Value:
 
 @define(FUNCTIONS, "REPLICATE", 2)
 def _replicate(text: Value, count: Value) -> Value:
-    if not isinstance(text, str) or not is_number(count) or count < 0 or len(text) * count > MAX_RESULT:
+    if (
+        not isinstance(text, str)
+        or not is_number(count)
+        or count < 0
+        or len(text) * count > MAX_RESULT
+    ):
         return UNDEFINED
     return text * int(count)
 
@@ -107,7 +120,9 @@ def _to_string(value: Value) -> Value:
 
 @define(FUNCTIONS, "STRINGTONUMBER", 1)
 def _string_to_number(value: Value) -> Value:
-    if isinstance(value, str) and re.fullmatch(r"\s*-?\d+(\.\d+)?([eE][+-]?\d{1,3})?\s*", value, re.ASCII):
+    if isinstance(value, str) and re.fullmatch(
+        r"\s*-?\d+(\.\d+)?([eE][+-]?\d{1,3})?\s*", value, re.ASCII
+    ):
         number = float(value)
         return int(number) if number.is_integer() and "." not in value else number
     return UNDEFINED

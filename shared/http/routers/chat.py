@@ -21,10 +21,17 @@ from shared.settings import Settings
 
 router = APIRouter(tags=["chat"], route_class=StrictRoute)
 EVENT_STREAM = "text/event-stream"
-IdempotencyKey = Annotated[str | None, Header(max_length=800, description="Stands for turn_id when that is absent")]
+IdempotencyKey = Annotated[
+    str | None, Header(max_length=800, description="Stands for turn_id when that is absent")
+]
 Patience = Annotated[
     int | None,
-    Header(alias="x-request-deadline-ms", ge=1, le=180_000, description="Milliseconds after which to stop waiting"),
+    Header(
+        alias="x-request-deadline-ms",
+        ge=1,
+        le=180_000,
+        description="Milliseconds after which to stop waiting",
+    ),
 ]
 EVENT = {  # one of the stream's; before OpenAPI 3.2 there is no better place to say so
     "type": "object",
@@ -76,15 +83,22 @@ async def chat(
     patience = patience_ms / 1000 if patience_ms else None
     if patience and body.turn_id is None and idempotency_key is None:
         raise errors.InvalidRequest(
-            "With x-request-deadline-ms send a turn_id, too: by it the answer is collected", target="turn_id"
+            "With x-request-deadline-ms send a turn_id, too: by it the answer is collected",
+            target="turn_id",
         )
     if body.stream or EVENT_STREAM in request.headers.get("accept", ""):
-        return await _stream(services.conversation, user, question, patience, request.state.request_id)
+        return await _stream(
+            services.conversation, user, question, patience, request.state.request_id
+        )
     return ChatAnswer.of(await services.conversation.ask(user, question, patience), current_meter())
 
 
 async def _stream(
-    conversation: Conversation, user: UserId, question: Question, patience: float | None, request_id: str
+    conversation: Conversation,
+    user: UserId,
+    question: Question,
+    patience: float | None,
+    request_id: str,
 ) -> Response:
     """Events from the first token on; what goes wrong before it has its own status."""
     stream = conversation.stream(user, question)
@@ -96,18 +110,26 @@ async def _stream(
         raise
     except TimeoutError:
         stream.leave(interrupt=False)
-        raise errors.TurnInProgress("The turn goes on; send it again to collect its answer", retry_after=1) from None
+        raise errors.TurnInProgress(
+            "The turn goes on; send it again to collect its answer", retry_after=1
+        ) from None
     return stream_events(stream, first, current_meter(), request_id)
 
 
 def _question(body: ChatBody, idempotency_key: str | None, settings: Settings) -> Question:
     if None not in {body.turn_id, idempotency_key} and body.turn_id != idempotency_key:
-        raise errors.InvalidRequest("turn_id and Idempotency-Key differ; send one of them", target="turn_id")
+        raise errors.InvalidRequest(
+            "turn_id and Idempotency-Key differ; send one of them", target="turn_id"
+        )
     if body.model not in {None, settings.chat_model, *settings.chat_models_allowed}:
-        raise errors.InvalidRequest("This model is not on the list CHAT_MODELS_ALLOWED", target="model")
+        raise errors.InvalidRequest(
+            "This model is not on the list CHAT_MODELS_ALLOWED", target="model"
+        )
     turn_id = TurnId(_first_given(body.turn_id, idempotency_key))
     return Question(
-        session=SessionId(body.session_id) if body.session_id is not None else SessionId.begun_by(turn_id),
+        session=SessionId(body.session_id)
+        if body.session_id is not None
+        else SessionId.begun_by(turn_id),
         turn_id=turn_id,
         message=body.message,
         results=[ToolResult(result.tool_call_id, result.content) for result in body.messages],
@@ -117,7 +139,9 @@ def _question(body: ChatBody, idempotency_key: str | None, settings: Settings) -
         namespace=body.namespace,
         metadata=body.metadata,
         model=body.model,
-        history_tokens=settings.history_tokens if body.history_tokens is None else body.history_tokens,
+        history_tokens=settings.history_tokens
+        if body.history_tokens is None
+        else body.history_tokens,
         memory_tokens=_memory_tokens(body.memory, settings),
     )
 

@@ -38,7 +38,9 @@ async def pack_context(
         namespace=None,
         metadata=None,
         model=None,
-        history_tokens=settings.history_tokens if body.history_tokens is None else body.history_tokens,
+        history_tokens=settings.history_tokens
+        if body.history_tokens is None
+        else body.history_tokens,
         memory_tokens=settings.memory_tokens if body.budget_tokens is None else body.budget_tokens,
     )
     return ContextPack.of(await services.packs.pack(user, question))

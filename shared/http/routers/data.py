@@ -13,8 +13,12 @@ from shared.http.schemas.values import ValueBody, ValueView
 from shared.http.strict_json import StrictRoute
 from shared.http.wiring import CurrentServices
 
-router = APIRouter(tags=["sessions"], route_class=StrictRoute, prefix="/sessions/{session_id}/data/{name}")
-Ttl = Annotated[int | None, Query(ge=1, le=315_360_000, description="Seconds to keep it; else as long as turns")]
+router = APIRouter(
+    tags=["sessions"], route_class=StrictRoute, prefix="/sessions/{session_id}/data/{name}"
+)
+Ttl = Annotated[
+    int | None, Query(ge=1, le=315_360_000, description="Seconds to keep it; else as long as turns")
+]
 NameText = Annotated[str, Path(json_schema_extra=ID_SCHEMA, description="A name for the value")]
 UNAVAILABLE = (errors.StoreUnavailable, errors.Busy)
 
@@ -29,7 +33,9 @@ async def read_data(
     session_id: SessionIdText, name: NameText, user: CurrentUser, services: CurrentServices
 ) -> ValueView:
     """A value kept with a session: its data, or a tool's result."""
-    return ValueView.of(await services.session_data.read(user, SessionId(session_id), DataName(name)))
+    return ValueView.of(
+        await services.session_data.read(user, SessionId(session_id), DataName(name))
+    )
 
 
 @router.put(
@@ -47,7 +53,9 @@ async def put_data(
     ttl: Ttl = None,
 ) -> ValueView:
     """Keep a value with a session; for a tool's result, name it by the tool and a hash of its arguments."""
-    kept = await services.session_data.write(user, SessionId(session_id), DataName(name), body.value, ttl)
+    kept = await services.session_data.write(
+        user, SessionId(session_id), DataName(name), body.value, ttl
+    )
     return ValueView.of(kept)
 
 
@@ -58,6 +66,8 @@ async def put_data(
     status_code=204,
     responses=error_responses(*UNAVAILABLE),
 )
-async def delete_data(session_id: SessionIdText, name: NameText, user: CurrentUser, services: CurrentServices) -> None:
+async def delete_data(
+    session_id: SessionIdText, name: NameText, user: CurrentUser, services: CurrentServices
+) -> None:
     """Forget a value. What is not there is deleted already."""
     await services.session_data.delete(user, SessionId(session_id), DataName(name))

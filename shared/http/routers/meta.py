@@ -17,7 +17,8 @@ from shared.http.wiring import CurrentServices
 
 router = APIRouter(tags=["service"])
 Asset = Annotated[
-    Literal["swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"], Path(description="The name of the file")
+    Literal["swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"],
+    Path(description="The name of the file"),
 ]
 MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".png": "image/png"}
 AS_FILES: dict[int | str, dict[str, Any]] = {
@@ -46,7 +47,10 @@ async def read_readiness(services: CurrentServices, response: Response) -> Readi
     response.status_code = 200 if ready else 503
     return ReadinessView(
         status="ok" if ready else "unavailable",
-        checks={check.name: CheckView(status="ok" if check.ok else "unavailable", ms=check.ms) for check in checks},
+        checks={
+            check.name: CheckView(status="ok" if check.ok else "unavailable", ms=check.ms)
+            for check in checks
+        },
     )
 
 
@@ -81,7 +85,11 @@ async def read_docs_asset(asset: Asset) -> Response:
     """Script, style and icon, served by us."""
     file = _assets() / asset
     content = await asyncio.to_thread(file.read_bytes)
-    return Response(content, media_type=MEDIA_TYPES[file.suffix], headers={"Cache-Control": "public, max-age=86400"})
+    return Response(
+        content,
+        media_type=MEDIA_TYPES[file.suffix],
+        headers={"Cache-Control": "public, max-age=86400"},
+    )
 
 
 def _assets() -> FilePath:

@@ -28,7 +28,9 @@ WRITE_ERRORS = (
     response_model_exclude_none=True,
     responses=error_responses(errors.StoreUnavailable, errors.Busy),
 )
-async def read_preferences(user: CurrentUser, services: CurrentServices, response: Response) -> PreferencesView:
+async def read_preferences(
+    user: CurrentUser, services: CurrentServices, response: Response
+) -> PreferencesView:
     """What the user has set; `{}` with ETag "0" for a new user."""
     return _render(await services.preferences.read(user), response)
 
@@ -76,9 +78,13 @@ async def update_preferences(
     operation_id="delete_preferences",
     summary="Forget preferences",
     status_code=204,
-    responses=error_responses(errors.PreconditionFailed, errors.Conflict, errors.StoreUnavailable, errors.Busy),
+    responses=error_responses(
+        errors.PreconditionFailed, errors.Conflict, errors.StoreUnavailable, errors.Busy
+    ),
 )
-async def delete_preferences(user: CurrentUser, services: CurrentServices, if_match: IfMatch = None) -> None:
+async def delete_preferences(
+    user: CurrentUser, services: CurrentServices, if_match: IfMatch = None
+) -> None:
     """Forget all preferences of the user. What is not there is deleted already."""
     await services.preferences.clear(user, bare_etag(if_match))
 

@@ -17,7 +17,9 @@ from shared.http.wiring import CurrentServices
 from shared.ports.sessions import HeaderCursor
 
 router = APIRouter(tags=["sessions"], route_class=StrictRoute, prefix="/sessions")
-IfMatch = Annotated[str | None, Header(max_length=200, description="An ETag: refuse if it has changed")]
+IfMatch = Annotated[
+    str | None, Header(max_length=200, description="An ETag: refuse if it has changed")
+]
 UNAVAILABLE = (errors.StoreUnavailable, errors.Busy)
 
 
@@ -74,8 +76,13 @@ async def update_session(
     if_match: IfMatch = None,
 ) -> SessionView:
     """Set title, extraction strategy or time to live; null clears one."""
-    patch = SessionPatch(frozenset(body.model_fields_set), body.title, body.strategy, body.ttl_seconds)
-    return _render(await services.sessions.update(user, SessionId(session_id), patch, bare_etag(if_match)), response)
+    patch = SessionPatch(
+        frozenset(body.model_fields_set), body.title, body.strategy, body.ttl_seconds
+    )
+    return _render(
+        await services.sessions.update(user, SessionId(session_id), patch, bare_etag(if_match)),
+        response,
+    )
 
 
 @router.delete(
@@ -86,7 +93,10 @@ async def update_session(
     responses=error_responses(errors.PreconditionFailed, *UNAVAILABLE),
 )
 async def delete_session(
-    session_id: SessionIdText, user: CurrentUser, services: CurrentServices, if_match: IfMatch = None
+    session_id: SessionIdText,
+    user: CurrentUser,
+    services: CurrentServices,
+    if_match: IfMatch = None,
 ) -> None:
     """Forget a session and all its turns. What is not there is deleted already."""
     await services.deletions.delete(user, SessionId(session_id), bare_etag(if_match))
@@ -97,7 +107,9 @@ async def delete_session(
     operation_id="consolidate_now",
     summary="Summarise a session now",
     response_model_exclude_none=True,
-    responses=error_responses(errors.NotFound, errors.SessionErased, errors.ModelUnavailable, *UNAVAILABLE),
+    responses=error_responses(
+        errors.NotFound, errors.SessionErased, errors.ModelUnavailable, *UNAVAILABLE
+    ),
 )
 async def consolidate_now(
     session_id: SessionIdText, user: CurrentUser, services: CurrentServices, response: Response
@@ -125,4 +137,6 @@ def _read_place(cursor: str) -> HeaderCursor:
     try:
         return HeaderCursor.at(place["at"], SessionId(place["session"]))
     except ValueError as invalid:
-        raise errors.InvalidRequest("The cursor is not from a next_link of this list", target="cursor") from invalid
+        raise errors.InvalidRequest(
+            "The cursor is not from a next_link of this list", target="cursor"
+        ) from invalid

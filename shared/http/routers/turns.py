@@ -19,8 +19,12 @@ from shared.http.wiring import CurrentServices
 from shared.services.commits import STORE_SECONDS
 from shared.services.openings import Asked
 
-router = APIRouter(tags=["sessions"], route_class=StrictRoute, prefix="/sessions/{session_id}/turns")
-TurnIdText = Annotated[str, Path(json_schema_extra=ID_SCHEMA, description="The caller's name for the turn")]
+router = APIRouter(
+    tags=["sessions"], route_class=StrictRoute, prefix="/sessions/{session_id}/turns"
+)
+TurnIdText = Annotated[
+    str, Path(json_schema_extra=ID_SCHEMA, description="The caller's name for the turn")
+]
 
 
 @router.get(
@@ -31,7 +35,11 @@ TurnIdText = Annotated[str, Path(json_schema_extra=ID_SCHEMA, description="The c
     responses=error_responses(errors.NotFound, errors.StoreUnavailable, errors.Busy),
 )
 async def list_turns(
-    session_id: SessionIdText, user: CurrentUser, services: CurrentServices, limit: Limit = 20, cursor: Cursor = None
+    session_id: SessionIdText,
+    user: CurrentUser,
+    services: CurrentServices,
+    limit: Limit = 20,
+    cursor: Cursor = None,
 ) -> TurnPage:
     """The session's turns, oldest first."""
     session = SessionId(session_id)
@@ -39,7 +47,9 @@ async def list_turns(
     turns, more = await services.sessions.list_turns(user, session, after, limit)
     page = TurnPage(value=[TurnView.of(turn) for turn in turns])
     if more:
-        page.next_link = next_link(f"/api/sessions/{session.value}/turns", limit, {"seq": turns[-1].seq})
+        page.next_link = next_link(
+            f"/api/sessions/{session.value}/turns", limit, {"seq": turns[-1].seq}
+        )
     return page
 
 
@@ -76,7 +86,9 @@ async def put_turn(
     at = body.at or datetime.now(UTC)
     content: dict[str, JsonValue] = body.model_dump(mode="json", exclude_defaults=True)
     asked = Asked(SessionId(session_id), TurnId(turn_id), body_hash(content), STORE_SECONDS)
-    settled = await services.conversation.record(user, asked, [message.to_message(at) for message in body.messages])
+    settled = await services.conversation.record(
+        user, asked, [message.to_message(at) for message in body.messages]
+    )
     if settled.replayed:
         response.status_code = 200
     return TurnView.of(settled.turn)

@@ -10,7 +10,16 @@ from pydantic_core import PydanticCustomError
 
 from shared.domain.context import ContextEntry
 from shared.domain.turns import ToolCall
-from shared.http.schemas.fields import Closed, Flag, IdText, Instructions, LongText, MessageText, Name, Whole
+from shared.http.schemas.fields import (
+    Closed,
+    Flag,
+    IdText,
+    Instructions,
+    LongText,
+    MessageText,
+    Name,
+    Whole,
+)
 from shared.metering import Meter
 from shared.services.turn_stream import Answer
 
@@ -22,8 +31,13 @@ MAX_TOOLS_BYTES = 65_536
 
 
 def _small(values: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
-    if sum(len(str(key).encode()) + len(str(value).encode()) for key, value in values.items()) > MAX_METADATA_BYTES:
-        raise PydanticCustomError("too_large", "May have {limit} bytes", {"limit": MAX_METADATA_BYTES})
+    if (
+        sum(len(str(key).encode()) + len(str(value).encode()) for key, value in values.items())
+        > MAX_METADATA_BYTES
+    ):
+        raise PydanticCustomError(
+            "too_large", "May have {limit} bytes", {"limit": MAX_METADATA_BYTES}
+        )
     return values
 
 
@@ -57,11 +71,15 @@ class ChatBody(Closed):
 
     message: MessageText | None = None
     messages: Annotated[tuple[ToolResultBody, ...], Field(max_length=MAX_TOOL_RESULTS)] = ()
-    tools: Annotated[tuple[dict[str, JsonValue], ...], Field(max_length=MAX_TOOLS), AfterValidator(_small_tools)] = ()
+    tools: Annotated[
+        tuple[dict[str, JsonValue], ...], Field(max_length=MAX_TOOLS), AfterValidator(_small_tools)
+    ] = ()
     session_id: IdText | None = None
     turn_id: IdText | None = None
     agent_id: Name | None = None
-    namespace: Annotated[Name | None, Field(description="Not used yet; part of what makes a body another one")] = None
+    namespace: Annotated[
+        Name | None, Field(description="Not used yet; part of what makes a body another one")
+    ] = None
     instructions: Instructions | None = None
     model: Name | None = None
     stream: Flag = False
@@ -75,9 +93,13 @@ class ChatBody(Closed):
     @model_validator(mode="after")
     def _check_said(self) -> Self:
         if self.message is None and not self.messages:
-            raise PydanticCustomError("missing", "Send a message, or the results of tools in messages")
+            raise PydanticCustomError(
+                "missing", "Send a message, or the results of tools in messages"
+            )
         if sum(len(result.content.encode()) for result in self.messages) > MAX_RESULTS_BYTES:
-            raise PydanticCustomError("too_large", "Results may have {limit} bytes", {"limit": MAX_RESULTS_BYTES})
+            raise PydanticCustomError(
+                "too_large", "Results may have {limit} bytes", {"limit": MAX_RESULTS_BYTES}
+            )
         return self
 
 
@@ -86,7 +108,9 @@ class ContextView(BaseModel):
 
     section: str
     id: str | None = None
-    session_id: str | None = Field(None, description="Of a recalled turn, the session it was said in")
+    session_id: str | None = Field(
+        None, description="Of a recalled turn, the session it was said in"
+    )
     text: str | None = None
     score: float | None = None
     why: str | None = None

@@ -23,7 +23,9 @@ from shared.domain.turns import MAX_MESSAGE_BYTES
 
 MAX_INSTRUCTIONS_BYTES = 16_384
 MAX_NAME_CHARS = 200
-RFC_3339 = re.compile(r"[1-9]\d{3}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+RFC_3339 = re.compile(
+    r"[1-9]\d{3}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
 
 
 class Closed(BaseModel):
@@ -35,7 +37,9 @@ class Closed(BaseModel):
 def _bounded(limit: int) -> AfterValidator:
     def check(text: str) -> str:
         if len(text.encode()) > limit:
-            raise PydanticCustomError("too_large", "May have {limit} bytes of UTF-8", {"limit": limit})
+            raise PydanticCustomError(
+                "too_large", "May have {limit} bytes of UTF-8", {"limit": limit}
+            )
         return text
 
     return AfterValidator(check)
@@ -43,7 +47,9 @@ def _bounded(limit: int) -> AfterValidator:
 
 def _only_text(at: object) -> object:
     if not isinstance(at, str) or not RFC_3339.fullmatch(at):
-        raise PydanticCustomError("datetime", "Write times as RFC 3339 with an offset: 2026-11-21T09:30:00Z")
+        raise PydanticCustomError(
+            "datetime", "Write times as RFC 3339 with an offset: 2026-11-21T09:30:00Z"
+        )
     return at
 
 
@@ -55,16 +61,30 @@ def _in_utc(at: datetime) -> datetime:
 
 
 MessageText = Annotated[
-    str, _bounded(MAX_MESSAGE_BYTES), Field(min_length=1, json_schema_extra={"maxLength": MAX_MESSAGE_BYTES})
+    str,
+    _bounded(MAX_MESSAGE_BYTES),
+    Field(min_length=1, json_schema_extra={"maxLength": MAX_MESSAGE_BYTES}),
 ]
-LongText = Annotated[str, _bounded(MAX_MESSAGE_BYTES), Field(json_schema_extra={"maxLength": MAX_MESSAGE_BYTES})]
+LongText = Annotated[
+    str, _bounded(MAX_MESSAGE_BYTES), Field(json_schema_extra={"maxLength": MAX_MESSAGE_BYTES})
+]
 Instructions = Annotated[
-    str, _bounded(MAX_INSTRUCTIONS_BYTES), Field(json_schema_extra={"maxLength": MAX_INSTRUCTIONS_BYTES})
+    str,
+    _bounded(MAX_INSTRUCTIONS_BYTES),
+    Field(json_schema_extra={"maxLength": MAX_INSTRUCTIONS_BYTES}),
 ]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARS)]
-ID_SCHEMA: dict[str, JsonValue] = {"minLength": 1, "maxLength": MAX_ID_BYTES, "pattern": r"^[^/\\?#]+$"}
-IdText = Annotated[str, Field(json_schema_extra=ID_SCHEMA)]  # its rule is in domain/ids.py, which also names it
-SessionIdText = Annotated[str, Path(json_schema_extra=ID_SCHEMA, description="The caller's name for the session")]
+ID_SCHEMA: dict[str, JsonValue] = {
+    "minLength": 1,
+    "maxLength": MAX_ID_BYTES,
+    "pattern": r"^[^/\\?#]+$",
+}
+IdText = Annotated[
+    str, Field(json_schema_extra=ID_SCHEMA)
+]  # its rule is in domain/ids.py, which also names it
+SessionIdText = Annotated[
+    str, Path(json_schema_extra=ID_SCHEMA, description="The caller's name for the session")
+]
 Flag = Annotated[bool, Strict()]
 Whole = Annotated[int, Strict()]  # "7" and true are no numbers
 Instant = Annotated[AwareDatetime, BeforeValidator(_only_text), AfterValidator(_in_utc)]

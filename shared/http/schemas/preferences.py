@@ -20,7 +20,9 @@ class PreferencesView(BaseModel):
     def of(cls, stored: Preferences) -> Self:
         """The preferences on the wire."""
         return cls(
-            preferences=dict(stored.preferences), memory_enabled=stored.memory_enabled, updated_at=stored.updated_at
+            preferences=dict(stored.preferences),
+            memory_enabled=stored.memory_enabled,
+            updated_at=stored.updated_at,
         )
 
 

@@ -61,7 +61,9 @@ class SessionPatchBody(Closed):
     """A merge patch: fields left out stay, null clears. No turn lives longer than `RETENTION_DAYS`."""
 
     title: Name | None = None
-    strategy: Annotated[Strategy | None, Field(description="Kept and told; nothing goes by it yet")] = None
+    strategy: Annotated[
+        Strategy | None, Field(description="Kept and told; nothing goes by it yet")
+    ] = None
     ttl_seconds: Annotated[Whole, Field(ge=60, le=315_360_000)] | None = None
 
 

@@ -13,8 +13,12 @@ from shared.services.usage import UserUsage
 class UsedView(BaseModel):
     """What is kept, and what it took to make."""
 
-    sessions: int = Field(description="Sessions with at least one turn; under `today` those with a turn today")
-    turns: int = Field(description="Turns; under `today` those stored today, whenever they were said")
+    sessions: int = Field(
+        description="Sessions with at least one turn; under `today` those with a turn today"
+    )
+    turns: int = Field(
+        description="Turns; under `today` those stored today, whenever they were said"
+    )
     values: int = Field(description="Values kept with sessions; under `today` those set today")
     bytes: int = Field(
         description="Of these turns and values as the JSON that Cosmos DB stores; without headers of sessions, "

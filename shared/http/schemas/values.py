@@ -26,4 +26,9 @@ class ValueView(BaseModel):
     @classmethod
     def of(cls, kept: SessionValue) -> Self:
         """The value on the wire."""
-        return cls(name=kept.name.value, value=kept.value, updated_at=kept.updated_at, expires_at=kept.expires_at)
+        return cls(
+            name=kept.name.value,
+            value=kept.value,
+            updated_at=kept.updated_at,
+            expires_at=kept.expires_at,
+        )

@@ -85,7 +85,11 @@ class Streams:
     async def state(self, send: Send, _: str) -> None:
         """What was begun and what was cancelled."""
         await start(send)
-        await part(send, json.dumps({"begun": self.begun, "cancelled": self.cancelled}).encode(), more=False)
+        await part(
+            send,
+            json.dumps({"begun": self.begun, "cancelled": self.cancelled}).encode(),
+            more=False,
+        )
 
 
 async def start(send: Send) -> None:
