@@ -16,7 +16,7 @@ test: .venv/.test .venv/.azurite
 	@$(BIN)/pytest
 
 test-redis: .venv/.test # the same tests on another server: KEEPSAKE_REDIS_SERVER=/usr/bin/redis-server
-	@KEEPSAKE_REDIS_SERVER=$(KEEPSAKE_REDIS_SERVER) $(BIN)/pytest tests/redis tests/stateful tests/http/test_chat.py
+	@KEEPSAKE_REDIS_SERVER=$(KEEPSAKE_REDIS_SERVER) $(BIN)/pytest tests/adapters tests/turns tests/http/test_chat.py
 
 infra: .venv/.test # without Azure: templates, rights, settings; then other people's scanners
 	@$(BIN)/python -m infra.check > .venv/infra.log || { cat .venv/infra.log; exit 1; }
@@ -24,7 +24,7 @@ infra: .venv/.test # without Azure: templates, rights, settings; then other peop
 	@grep SKIPPED .venv/infra-scan.log || true
 
 test-313: .venv/.test # what the Functions worker and our HTTP layer do on Python 3.13, where there is one
-	@PYTHON313="$(PYTHON313)" BIN=$(BIN) local/test-313.sh
+	@PYTHON313="$(PYTHON313)" BIN=$(BIN) devtools/test-313.sh
 
 check: .venv/.test
 	@$(UV) lock -q --check
@@ -37,8 +37,8 @@ format: .venv/.test
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
 
 docs: .venv/.test # what is generated from the code, and compared with it by tests/docs/test_generated.py
-	@$(BIN)/python -m local.settings_table
-	@$(BIN)/python -m local.openapi_document
+	@$(BIN)/python -m devtools.settings_table
+	@$(BIN)/python -m devtools.openapi_document
 
 lock: .venv/.uv
 	@$(UV) lock -q

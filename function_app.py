@@ -8,9 +8,9 @@ gc.disable()  # until the prefetch is done: imports make no garbage, and looking
 import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from shared.http.access import operator_level, user_level
+from shared.http.auth_levels import operator_level, user_level
 from shared.http.bridge import dispatch
-from shared.late_app import LateApp
+from shared.http.late_app import LateApp
 from shared.settings import load_settings
 
 settings = load_settings()
@@ -28,7 +28,7 @@ async def chat(req: Request, context: func.Context) -> Response:
 
 
 @app.route(route="context", methods=["POST"])
-async def pack_context(req: Request, context: func.Context) -> Response:
+async def preview_context(req: Request, context: func.Context) -> Response:
     """Pack what a model should know."""
     return await dispatch(api, req, context.invocation_id)
 

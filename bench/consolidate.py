@@ -23,15 +23,16 @@ from bench.instant_model import VECTOR
 from bench.stack import running_stack
 from local.cosmos import LocalCosmos
 from local.jobs import LocalQueue
-from shared.adapters.cosmos_client import Batch, CosmosContainers
-from shared.adapters.cosmos_items import Item, empty_header, turn_item, write_time
+from shared.adapters.cosmos.containers import Batch, CosmosContainers
+from shared.adapters.cosmos.items import Item, empty_header, turn_item, write_time
 from shared.adapters.system_clock import SystemClock
-from shared.composition import Composition, Services
+from shared.bootstrap.composition import Composition
+from shared.bootstrap.services import Services
 from shared.domain.ids import Gen, SessionId, UserId
 from shared.domain.vectors import make_vector
-from shared.metering import start_meter
 from shared.ports.jobs import ConsolidationJob
 from shared.settings import Settings
+from shared.telemetry.meter import start_meter
 from tests.support.app import ModelAt, local_settings
 from tests.support.azurite import Azurite, can_run
 from tests.support.build import a_message, a_turn
@@ -164,7 +165,7 @@ async def _print_timer(due: int) -> None:
         for number in range(0, due, PER_PARTITION):
             await _write(containers, UserId(f"user-{number}"), min(PER_PARTITION, due - number))
         before, start = _peak_mb(), time.perf_counter()
-        queued = await services.idle_sessions.queue_due()
+        queued = await services.schedule.queue_due()
         took = time.perf_counter() - start
         with azurite.queue("consolidate-session") as there:
             waiting = there.get_queue_properties().approximate_message_count

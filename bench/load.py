@@ -233,7 +233,7 @@ async def _instances(
     async with contextlib.AsyncExitStack() as running:
         found = {}
         for number in range(count):
-            command = (sys.executable, "-m", "local.functions", "--port", "0")
+            command = (sys.executable, "-m", "devtools.functions", "--port", "0")
             one = await running.enter_async_context(
                 program(folder / f"app-{number}.log", *command, settings=settings)
             )

@@ -5,17 +5,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from shared.adapters.system_clock import SystemClock
-from shared.domain.context import estimate_tokens
+from shared.bootstrap.stores import Stores
+from shared.domain.deadlines import Deadlines
 from shared.domain.ids import UserId
-from shared.domain.passages import fit_passages
-from shared.domain.ranking import FoundTurn, Place, Ranked, best_first
-from shared.domain.turns import Header, Message, asked_text
+from shared.domain.messages import Message
+from shared.domain.recall.excerpts import fit_excerpts
+from shared.domain.recall.ranking import FoundTurn, Place, Ranked, best_first
+from shared.domain.recall.search_text import question_text
+from shared.domain.sessions import Header
+from shared.domain.tokens import estimate_tokens
 from shared.domain.vectors import Vector
-from shared.metering import start_meter
-from shared.ports.embedder import Embedder
-from shared.ports.turn_index import TurnIndex
-from shared.services.recall import Recall
-from shared.stores import Stores
+from shared.ports.models import Embedder
+from shared.ports.search import TurnIndex
+from shared.services.recall.search import Recall
+from shared.telemetry.meter import start_meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class Looked:
 
     def within(self, tokens: int) -> tuple[set[tuple[str, str]], int]:
         """Session and turn of what fits, and the tokens it takes."""
-        passages = fit_passages(self.found, tokens, estimate_tokens)
+        passages = fit_excerpts(self.found, tokens, estimate_tokens)
         told = {
             (turn.session_id.value, turn.turn_id.value)
             for passage in passages
@@ -151,8 +154,8 @@ class Lookups:
         if embedder:
             embedder.times = {}
         clock = SystemClock()
-        told = asked_text([Message(role="user", content=message, at=clock.now())])
-        with Recall(index, embedder, clock).searching(user, message, told) as search:
+        told = question_text([Message(role="user", content=message, at=clock.now())])
+        with Recall(index, embedder, clock, Deadlines()).searching(user, message, told) as search:
             recalled = await search.finish(header, ())
         times = index.times | (embedder.times if embedder else {})
         found = (

@@ -23,12 +23,13 @@ from local.children import child, first_line
 from local.cosmos import LocalCosmos
 from local.models import EMBEDDER
 from shared.adapters.system_clock import SystemClock
-from shared.composition import Services
+from shared.bootstrap.services import Services
+from shared.bootstrap.stores import Stores, make_stores
 from shared.domain.ids import SessionId, TurnId, UserId
-from shared.domain.turns import Header, Message
+from shared.domain.messages import Message
+from shared.domain.sessions import Header
 from shared.ports.jobs import ConsolidationJob
-from shared.services.openings import Asked
-from shared.stores import Stores, make_stores
+from shared.services.turns import RecordRequest
 from tests.support.app import ModelAt, running
 
 CONTAINERS = Path(__file__).parent.parent / "infra" / "containers.json"
@@ -138,12 +139,14 @@ async def _store(
     for session in dialogue.sessions:
         name = SessionId(f"session-{session.number}")
         for turn_id, turn in _turns(session).items():
-            asked = Asked(name, TurnId(turn_id), "hash", 60)
             messages = [
                 Message(role=role, name=said.speaker, content=said.text, at=session.at)
                 for role, said in zip(("user", "assistant"), turn, strict=False)
             ]
-            await services.conversation.record(user, asked, messages)
+            request = RecordRequest(
+                user=user, session=name, turn_id=TurnId(turn_id), body={}, recorded=messages
+            )
+            await services.chat.record(request)
             places |= {
                 utterance: (name.value, turn_id) for said in turn for utterance in said.utterances
             }

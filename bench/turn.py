@@ -27,24 +27,24 @@ from starlette.types import Message
 from bench.instant_model import VECTOR
 from local.children import child, first_line
 from local.cosmos import LocalCosmos
-from shared.adapters.cosmos_client import Batch, CosmosContainers
-from shared.adapters.cosmos_items import empty_header, turn_item, write_time
-from shared.adapters.cosmos_preferences import CosmosPreferences
-from shared.adapters.cosmos_sessions import CosmosSessions
-from shared.adapters.cosmos_transcript import CosmosTranscript
-from shared.adapters.cosmos_turn_index import CosmosTurnIndex
-from shared.adapters.cosmos_users import CosmosUsers
-from shared.adapters.openai_embeddings import OpenAIEmbeddings
-from shared.adapters.redis_sessions import RedisSessions
+from shared.adapters.cosmos.containers import Batch, CosmosContainers
+from shared.adapters.cosmos.items import empty_header, turn_item, write_time
+from shared.adapters.cosmos.preferences import CosmosPreferences
+from shared.adapters.cosmos.sessions import CosmosSessions
+from shared.adapters.cosmos.turn_index import CosmosTurnIndex
+from shared.adapters.cosmos.turns import CosmosTurns
+from shared.adapters.cosmos.users import CosmosUsers
+from shared.adapters.openai.embeddings import OpenAIEmbeddings
+from shared.adapters.redis.session_cache import RedisSessionCache
 from shared.adapters.system_clock import SystemClock
+from shared.domain.history import MAX_WINDOW_TURNS
 from shared.domain.ids import Gen, SessionId, TurnId, UserId
-from shared.domain.passages import MAX_SURROUNDED
-from shared.domain.ranking import FoundTurn
-from shared.domain.turns import MAX_WINDOW_TURNS
+from shared.domain.recall.excerpts import MAX_SURROUNDED
+from shared.domain.recall.keywords import extract_keywords
+from shared.domain.recall.ranking import FoundTurn
 from shared.domain.vectors import make_vector
-from shared.domain.words import content_words
 from shared.ports.cache import LeaseRequest
-from shared.ports.commits import Committed, Draft
+from shared.ports.turns import Committed, Draft
 from tests.support.app import ModelAt, running
 from tests.support.build import a_turn
 from tests.support.redis_server import RedisServer
@@ -106,7 +106,7 @@ class Bench:
 
     api: FastAPI
     containers: CosmosContainers
-    cache: RedisSessions
+    cache: RedisSessionCache
     embeddings: OpenAIEmbeddings | None
 
     async def seed(self, session: SessionId, length: int) -> None:
@@ -148,7 +148,7 @@ class Bench:
         """The bare calls of one warm turn: their milliseconds, and none of a model."""
         clock = SystemClock()
         sessions = CosmosSessions(self.containers, CosmosUsers(self.containers), clock)
-        transcript = CosmosTranscript(self.containers)
+        transcript = CosmosTurns(self.containers)
         turn_id, owner = TurnId(uuid4().hex), uuid4().hex
         start = time.perf_counter()
         _, header, _ = await asyncio.gather(
@@ -182,7 +182,9 @@ class Bench:
         async def by_meaning() -> Sequence[FoundTurn]:
             return await index.find_by_meaning(ADA, (await embeddings.embed((ASKS, ASKS)))[0])
 
-        found, _ = await asyncio.gather(index.find_by_words(ADA, content_words(ASKS)), by_meaning())
+        found, _ = await asyncio.gather(
+            index.find_by_words(ADA, extract_keywords(ASKS)), by_meaning()
+        )
         await index.read_around(ADA, [turn.place for turn in found[:MAX_SURROUNDED]])
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
-from local.worker_protocol import Message, TypedData, Worker
+from devtools.worker_protocol import Message, TypedData, Worker
 
 AT_ONCE = 4  # requests under way
 USERS = 100

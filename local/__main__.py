@@ -20,8 +20,8 @@ from local.models import running_models
 from local.redis import server_arguments, server_binary, socket_folder, until_listening
 from local.serving import address_of, listen, serving
 from local.tasks import beside
-from shared.background import Background
-from shared.composition import Composition
+from shared.bootstrap.background import Background
+from shared.bootstrap.composition import Composition
 from shared.domain.errors import KeepsakeError
 from shared.http.app import create_api
 from shared.settings import AZURE_MARKS, AuthMode, SettingsError, load_settings
@@ -134,7 +134,7 @@ async def _run(front: socket.socket, data: Path) -> None:
     ):
         async with (
             serving(create_api(composition), front) as server_ended,
-            beside(_tick(composition)) as timers_ended,
+            beside(tick(composition)) as timers_ended,
         ):
             _greet(address_of(front), own_model=model_ended is not None)
             parts = {
@@ -193,8 +193,8 @@ async def _composed(data: Path) -> AsyncIterator[Composition]:
             await composition.close()
 
 
-async def _tick(composition: Composition) -> None:
-    """The work of the timers."""
+async def tick(composition: Composition, seconds: float = TIMER_SECONDS) -> None:
+    """Do what the timers do, every so many seconds."""
     background = Background(composition)
     while True:
         for run in (background.sweep_deleted_sessions, background.summarise_idle_sessions):
@@ -202,7 +202,7 @@ async def _tick(composition: Composition) -> None:
                 KeepsakeError
             ):  # the next round tries again, as the next tick would
                 await run()
-        await asyncio.sleep(TIMER_SECONDS)
+        await asyncio.sleep(seconds)
 
 
 def _greet(address: str, *, own_model: bool) -> None:

@@ -22,7 +22,7 @@ class ChildError(RuntimeError):
 
 @contextlib.asynccontextmanager
 async def child(
-    *args: str, log: Path, speaks: bool = True
+    *args: str, log: Path, speaks: bool = True, patience: float = STOP_SECONDS
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a command in a session of its own until the block ends; what it says goes to the log file.
 
@@ -35,7 +35,7 @@ async def child(
     try:
         yield process
     finally:
-        await asyncio.shield(_stop(process))
+        await asyncio.shield(_stop(process, patience))
 
 
 async def first_line(process: asyncio.subprocess.Process, log: Path) -> str:
@@ -77,12 +77,12 @@ async def _start(
     )
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
+async def _stop(process: asyncio.subprocess.Process, patience: float) -> None:
     if process.returncode is not None:
         return
     _signal(process, signal.SIGTERM)
     try:
-        async with asyncio.timeout(STOP_SECONDS):
+        async with asyncio.timeout(patience):
             await process.wait()
     except TimeoutError:
         _signal(process, signal.SIGKILL)

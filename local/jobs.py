@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
-from shared.adapters.job_messages import write_job
+from shared.adapters.queue.messages import write_job
 from shared.ports.jobs import ConsolidationJob
 
 MAX_DELIVERIES = 5
@@ -42,12 +42,12 @@ class LocalQueue:
         """How many jobs failed five times."""
         return len(self._poison)
 
-    async def revive(self) -> int:
+    async def requeue(self) -> int:
         """Deliver again what failed five times."""
-        revived, self._poison = self._poison, []
-        for message in revived:
+        requeued, self._poison = self._poison, []
+        for message in requeued:
             self._waiting.put_nowait(_Message(message.body))
-        return len(revived)
+        return len(requeued)
 
     @contextlib.asynccontextmanager
     async def working(self, work: Work) -> AsyncIterator[None]:

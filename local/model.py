@@ -24,13 +24,13 @@ from local.serving import address_of, listen, serving
 
 MODEL_NAME = "scripted"
 BLOCK = re.compile(
-    r"<(user_preferences|session_summary|last_time|recalled_turns|conversation)>\n(.*)\n</\1>",
+    r"<(user_preferences|session_summary|recent_session|recalled_turns|conversation)>\n(.*)\n</\1>",
     re.DOTALL,
 )
 SAYS = {
     "user_preferences": "I know what you prefer",
     "session_summary": "Earlier",
-    "last_time": "Last time",
+    "recent_session": "Last time",
     "recalled_turns": "You once said",
 }
 DIMENSIONS = 512  # of a vector, if a request does not say

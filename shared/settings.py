@@ -189,7 +189,7 @@ class Settings(BaseSettings):
         pattern=r"^\S*$",
         description="The model that summarises, at Azure OpenAI a deployment; empty: `CHAT_MODEL`",
     )
-    summary_piece_tokens: int = Field(
+    summary_chunk_tokens: int = Field(
         12_000,
         ge=500,
         le=200_000,

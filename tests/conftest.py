@@ -1,18 +1,20 @@
 """What every test may ask for: a model server, a local Cosmos DB, the application on both."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.cosmos import LocalCosmos
-from shared.services import recall
-from tests.support.app import Keepsake, running
+from shared.domain.deadlines import Deadlines
+from tests.support.app import PATIENT, Keepsake, running
 from tests.support.model_server import ModelServer
 from tests.support.redis_server import RedisServer
 
 Rows = Callable[[str], list[dict[str, Any]]]
+Start = Callable[..., AbstractAsyncContextManager[Keepsake]]
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -58,11 +60,10 @@ def redis(redis_server: RedisServer) -> RedisServer:
     return redis_server
 
 
-@pytest.fixture(autouse=True)
-def _recall_has_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A turn waits for recall as long as a busy machine takes; a test of the deadlines sets them."""
-    monkeypatch.setattr(recall, "RECALL_SECONDS", 20.0)
-    monkeypatch.setattr(recall, "EMBEDDING_SECONDS", 20.0)
+@pytest.fixture
+def deadlines() -> Deadlines:
+    """Patient ones; a test of deadlines parametrises its own."""
+    return PATIENT
 
 
 @pytest.fixture(params=["cosmos-only", "redis"])
@@ -81,11 +82,26 @@ def embedding_model() -> str:
 
 
 @pytest.fixture
-async def keepsake(
-    cosmos: LocalCosmos, model: ModelServer, session_cache: dict[str, Any], embedding_model: str
-) -> AsyncIterator[Keepsake]:
+def start(
+    cosmos: LocalCosmos,
+    model: ModelServer,
+    session_cache: dict[str, Any],
+    embedding_model: str,
+    deadlines: Deadlines,
+) -> Start:
+    """Start a worker on the test's stores and model; it may have deadlines of its own."""
+
+    def start(own: Deadlines | None = None) -> AbstractAsyncContextManager[Keepsake]:
+        settings = {"embedding_model": embedding_model} | session_cache
+        return running(cosmos, model, deadlines=own or deadlines, **settings)
+
+    return start
+
+
+@pytest.fixture
+async def keepsake(start: Start) -> AsyncIterator[Keepsake]:
     """The application on the local Cosmos DB and the scripted model, in both modes."""
-    async with running(cosmos, model, embedding_model=embedding_model, **session_cache) as app:
+    async with start() as app:
         yield app
 
 

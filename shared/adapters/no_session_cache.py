@@ -4,28 +4,28 @@ from collections.abc import Sequence
 
 from shared.domain.ids import SessionId, TurnId, UserId
 from shared.domain.turns import Turn
-from shared.ports.cache import CachedSession, LeaseRequest, OpenedTurn
+from shared.ports.cache import CachedSession, LeaseOutcome, LeaseRequest
 
 
 class NoSessionCache:
-    """Answers as an empty cache would; duplicates are then told apart by the commit alone."""
+    """Behaves like an empty cache; the commit alone tells duplicates apart."""
 
     async def open_turn(
         self,
-        user: UserId,
-        session: SessionId,
+        user: UserId,  # noqa: ARG002 - the port's signature
+        session: SessionId,  # noqa: ARG002
         request: LeaseRequest,  # noqa: ARG002
-    ) -> OpenedTurn:
-        """Nothing is held, by nobody."""
+    ) -> LeaseOutcome:
+        """Nothing is held, by anyone."""
         return CachedSession(None, 0, ())
 
     async def close_turn(
         self, user: UserId, turn: Turn, owner: str, window: Sequence[Turn] | None
     ) -> None:
-        """Nothing is kept."""
+        """Nothing is stored."""
 
     async def release(self, user: UserId, session: SessionId, turn_id: TurnId, owner: str) -> None:
         """Nothing is held."""
 
-    async def forget(self, user: UserId, session: SessionId) -> None:
-        """Nothing is there."""
+    async def delete(self, user: UserId, session: SessionId) -> None:
+        """There is nothing to delete."""

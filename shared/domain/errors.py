@@ -66,12 +66,6 @@ class PreconditionFailed(KeepsakeError):
     code = "precondition_failed"
 
 
-class Conflict(KeepsakeError):
-    """Other writers won five times in a row."""
-
-    code = "conflict"
-
-
 class TurnConflict(KeepsakeError):
     """The turn id was used for another body."""
 

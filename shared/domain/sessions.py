@@ -1,18 +1,54 @@
-"""A session as its user may change it."""
+"""A session: its header, and what its user may change about it."""
 
 import hashlib
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal
 
 from shared.domain.errors import PreconditionFailed
-from shared.domain.turns import Header
+from shared.domain.ids import Gen, SessionId
+from shared.domain.summaries import Summary
 
 Strategy = Literal["discrete", "summary", "preferences", "custom"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What is known about one incarnation of a session without reading its turns.
+
+    `etag` is the store's version. The session is due for consolidation once `due_at` has passed.
+    After `attempts` failures in a row it may be dead-lettered, with the reason. From turn
+    `vectors_from` on, turns may lack the vectors that consolidation should have added.
+    """
+
+    session_id: SessionId
+    gen: Gen
+    epoch: int
+    turn_count: int
+    consolidated_seq: int
+    title: str | None = None
+    agent_id: str | None = None
+    strategy: str | None = None
+    summary: Summary | None = None
+    ttl_seconds: int | None = None
+    created_at: datetime
+    last_active_at: datetime
+    expires_at: datetime | None
+    due_at: datetime | None = None
+    attempts: int = 0
+    dead_lettered: str | None = None
+    vectors_from: int | None = None
+    etag: str
+
+    @property
+    def shown_title(self) -> str | None:
+        """The user's own title, otherwise the summary's."""
+        return self.title or (self.summary.title if self.summary else None)
+
+
 @dataclass(frozen=True, slots=True)
 class SessionPatch:
-    """A JSON merge patch of a session: only the fields that were sent; null clears one."""
+    """A JSON merge patch of a session: only the fields in `given` count; None clears a field."""
 
     given: frozenset[str]
     title: str | None = None
@@ -20,31 +56,34 @@ class SessionPatch:
     ttl_seconds: int | None = None
 
     def apply(self, header: Header) -> Header:
-        """The header as the patch wants it."""
-        return replace(
-            header,
-            title=self.title if "title" in self.given else header.title,
-            strategy=self.strategy if "strategy" in self.given else header.strategy,
-            ttl_seconds=self.ttl_seconds if "ttl_seconds" in self.given else header.ttl_seconds,
-        )
+        """Return the header with the patch applied."""
+        return replace(header, **{name: getattr(self, name) for name in self.given})
+
+
+def empty_header(session: SessionId, gen: Gen, epoch: int, now: datetime) -> Header:
+    """The header of a session that has no turns and is not stored yet."""
+    return Header(
+        session_id=session,
+        gen=gen,
+        epoch=epoch,
+        turn_count=0,
+        consolidated_seq=0,
+        created_at=now,
+        last_active_at=now,
+        expires_at=None,
+        etag="",
+    )
 
 
 def session_etag(header: Header) -> str:
-    """A digest of what a user sees of the session."""
-    seen = repr(
-        (
-            header.gen.value,
-            header.turn_count,
-            header.consolidated_seq,
-            header.title,
-            header.strategy,
-        )
-    )
+    """Digest of what a user sees of the session."""
+    identity = header.gen.value, header.turn_count, header.consolidated_seq
+    seen = repr((*identity, header.title, header.strategy))
     return hashlib.sha256(f"{seen}{header.ttl_seconds}".encode()).hexdigest()[:32]
 
 
 def check_etag(header: Header, if_match: str | None) -> None:
-    """Let pass what the user saw, or who does not say.
+    """Accept the version that the caller saw, or any version if the caller does not say.
 
     Raises:
         PreconditionFailed: the session has changed since.

@@ -2,19 +2,22 @@
 
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import RedirectResponse
 from fastapi.telemetry import TelemetryConfig
 
-from shared.composition import Composition
-from shared.http.edge import Edge
+from shared import __version__
+from shared.bootstrap.composition import Composition
+from shared.http.access_log import AccessLog
 from shared.http.errors import install_error_handlers
-from shared.http.observing import Observed
 from shared.http.openapi import complete
 from shared.http.principal import make_authenticator
+from shared.http.request_limits import RequestLimits
 from shared.http.routers import chat, context, data, meta, preferences, sessions, turns, user
 
 DESCRIPTION = "The memory layer for agents: a turn sent twice is stored once and answered the same."
-# FastAPI's own spans hold raw paths and query strings, its log records the text of exceptions (F36): Observed does it.
+# FastAPI's own spans hold raw paths and query strings, its log
+# records the text of exceptions (F36); AccessLog has neither.
 BUILT_IN_TELEMETRY: TelemetryConfig = {"tracing": False, "logs": False, "auto_configure": False}
 
 
@@ -32,7 +35,7 @@ def create_api(composition: Composition) -> FastAPI:
     """The application over one worker's composition."""
     api = Api(
         title="Keepsake",
-        version="0.1.0",
+        version=__version__,
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
@@ -44,7 +47,13 @@ def create_api(composition: Composition) -> FastAPI:
     api.state.authenticator = make_authenticator(composition.settings)
     for noun in (chat, context, sessions, turns, data, preferences, user, meta):
         api.include_router(noun.router, prefix="/api")
+    for path in ("/", "/docs"):  # outside the Functions host's prefix: for people on a laptop
+        api.add_route(path, _to_docs, include_in_schema=False)
     install_error_handlers(api)
-    api.add_middleware(Edge)
-    api.add_middleware(Observed, until_exporting=composition.until_exporting)
+    api.add_middleware(RequestLimits)
+    api.add_middleware(AccessLog, until_exporting=composition.until_exporting)
     return api
+
+
+async def _to_docs(_: Request) -> Response:
+    return RedirectResponse("/api/docs")

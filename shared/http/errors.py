@@ -1,7 +1,6 @@
-"""Errors on the wire: one envelope, one table from codes to statuses, nothing of what was sent is echoed."""
+"""Errors on the wire: one envelope, and one table from codes to statuses."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -12,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 
 from shared.domain import errors
+from shared.http.validation import NO_BODY, explain, target_of
 from shared.telemetry import log_failure
 
 STATUS: dict[type[errors.KeepsakeError], int] = {
@@ -24,7 +24,6 @@ STATUS: dict[type[errors.KeepsakeError], int] = {
     errors.TurnConflict: 409,
     errors.TurnInProgress: 409,
     errors.SessionErased: 409,
-    errors.Conflict: 409,
     errors.PreconditionFailed: 412,
     errors.TooLarge: 413,
     errors.ContentFiltered: 422,
@@ -32,15 +31,16 @@ STATUS: dict[type[errors.KeepsakeError], int] = {
     errors.StoreUnavailable: 503,
     errors.Busy: 503,
 }
-HOST_CODES = {
+HTTP_CODES = {
     400: "invalid_json",
     404: "not_found",
     405: "method_not_allowed",
     413: "too_large",
 }
-WHAT_NEXT = {
-    404: "There is no such path; /api/docs shows those there are",
-    405: "This path does not take that method; the header Allow says which it takes",
+HTTP_MESSAGES = {
+    400: "The body could not be read; send it as UTF-8 JSON",
+    404: "There is no such path; see /api/docs for those that exist",
+    405: "This path does not support this method; the Allow header lists those it supports",
 }
 MAX_DETAILS = 20
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
@@ -55,7 +55,7 @@ class ErrorDetail(BaseModel):
 
 
 class Error(ErrorDetail):
-    """What went wrong; `code` is a contract, `message` says what to do next."""
+    """What went wrong; `code` is a contract, `message` says what to do."""
 
     details: list[ErrorDetail] | None = None
     retry_after: float | None = None
@@ -76,16 +76,16 @@ def install_error_handlers(api: FastAPI) -> None:
 
 
 def error_responses(*known: type[errors.KeepsakeError]) -> dict[int | str, dict[str, Any]]:
-    """The documented error answers of a user's operation, by status; 400, 401 and 403 may happen to any."""
-    return document_errors(
-        errors.InvalidRequest, errors.InvalidId, errors.PrincipalRequired, errors.Forbidden, *known
-    )
+    """The documented errors of a user's operation; 400, 401 and 403 may happen to any."""
+    always = (errors.InvalidRequest, errors.InvalidId, errors.PrincipalRequired, errors.Forbidden)
+    return document_errors(*always, *known)
 
 
 def document_errors(*known: type[errors.KeepsakeError]) -> dict[int | str, dict[str, Any]]:
-    """These errors as OpenAPI's answers, by status.
+    """These errors as OpenAPI responses, by status.
 
-    Without their model: FastAPI would build a validator for each of a hundred, which a cold start waits for.
+    Without their model: FastAPI would build a validator for each of a hundred, and every cold
+    start would wait for it.
     """
     statuses: dict[int, list[str]] = {}
     for error in known:
@@ -94,30 +94,30 @@ def document_errors(*known: type[errors.KeepsakeError]) -> dict[int | str, dict[
 
 
 def describe_answer(description: str) -> dict[str, Any]:
-    """An error answer as OpenAPI has it; `error_schemas` has what it refers to."""
+    """An error response for OpenAPI; `error_schemas` has what it refers to."""
     schema = {"$ref": f"#/components/schemas/{ErrorEnvelope.__name__}"}
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
 def error_schemas() -> dict[str, Any]:
-    """The schemas of an error answer, by name."""
+    """The schemas of an error response, by name."""
     envelope = ErrorEnvelope.model_json_schema(ref_template="#/components/schemas/{model}")
     return {**envelope.pop("$defs"), ErrorEnvelope.__name__: envelope}
 
 
 def render(status: int, error: Error, retry_after: float | None = None) -> JSONResponse:
-    """An error as an answer, with the headers clients steer by."""
+    """Render an error with the headers that clients act on."""
     headers = {"x-ms-error-code": error.code}
-    if status == 503 or retry_after is not None:  # noqa: PLR2004
+    if status == 503 or retry_after is not None:  # noqa: PLR2004 - an HTTP status
         headers["Retry-After"] = str(max(1, math.ceil(retry_after or 1)))
-    if status == 401:  # noqa: PLR2004
+    if status == 401:  # noqa: PLR2004 - an HTTP status
         headers["WWW-Authenticate"] = "Bearer"
     body = ErrorEnvelope(error=error).model_dump(exclude_none=True)
     return JSONResponse(body, status, headers)
 
 
 def describe(failed: errors.KeepsakeError) -> Error:
-    """What the envelope says of an error a caller can act on."""
+    """Describe an error that the caller can act on."""
     return Error(
         code=failed.code,
         message=failed.message,
@@ -127,9 +127,10 @@ def describe(failed: errors.KeepsakeError) -> Error:
 
 
 def describe_unexpected(failed: Exception, request_id: str) -> Error:
-    """What the envelope says of any other, which is logged under the request's name, without content."""
+    """Describe any other error, and log it under the request's id, without content."""
     log_failure("request_failed", failed, request_id=request_id)
-    return Error(code="internal_error", message=f"Something broke on our side; report {request_id}")
+    message = f"Keepsake failed to handle this request; report the request id {request_id}"
+    return Error(code="internal_error", message=message)
 
 
 async def _on_known(_: Request, failed: Exception) -> JSONResponse:
@@ -143,57 +144,49 @@ async def _on_invalid(_: Request, failed: Exception) -> JSONResponse:
     details = [_detail(error) for error in failed.errors()[:MAX_DETAILS]]
     first = next((detail for detail in details if detail.code == "too_large"), details[0])
     status = 413 if first.code == "too_large" else 400
-    return render(
-        status, Error(code=first.code, message=first.message, target=first.target, details=details)
-    )
+    error = Error(code=first.code, message=first.message, target=first.target, details=details)
+    return render(status, error)
 
 
 async def _on_http(request: Request, failed: Exception) -> JSONResponse:
     assert isinstance(failed, HTTPException)  # noqa: S101 - registered for this type only
     status = failed.status_code
-    code = HOST_CODES.get(status, "invalid_request")
-    response = render(status, Error(code=code, message=WHAT_NEXT.get(status, str(failed.detail))))
+    code = HTTP_CODES.get(status, "invalid_request")
+    message = HTTP_MESSAGES.get(status, str(failed.detail))
+    response = render(status, Error(code=code, message=message))
     response.headers.update(failed.headers or {})
-    if status == 405:  # noqa: PLR2004
+    if status == 405:  # noqa: PLR2004 - an HTTP status
         response.headers["Allow"] = ", ".join(_methods_of(request))
     return response
-
-
-def _methods_of(request: Request) -> list[str]:
-    """What the path answers to; the framework names the methods of the first of its routes only."""
-    asked = [{**request.scope, "method": method} for method in METHODS]
-    routes: list[BaseRoute] = request.app.routes
-    return [
-        scope["method"]
-        for scope in asked
-        if any(route.matches(scope)[0] is Match.FULL for route in routes)
-    ]
 
 
 async def _on_unexpected(request: Request, failed: Exception) -> JSONResponse:
     request_id: str = request.state.request_id
     response = render(500, describe_unexpected(failed, request_id))
-    response.headers["x-ms-request-id"] = (
-        request_id  # this handler stands outside of what names the others
-    )
+    response.headers["x-ms-request-id"] = request_id  # no middleware adds it this far out
     return response
 
 
+def _methods_of(request: Request) -> list[str]:
+    """The methods of the path; the framework names only those of the first matching route."""
+    scopes = [{**request.scope, "method": method} for method in METHODS]
+    routes: list[BaseRoute] = request.app.routes
+    return [
+        scope["method"]
+        for scope in scopes
+        if any(route.matches(scope)[0] is Match.FULL for route in routes)
+    ]
+
+
 def _detail(error: Any) -> ErrorDetail:
-    location: Sequence[Any] = error["loc"]
-    of_header = location[0] == "header"  # whose names are ours; a field's may be whatever was sent
-    named = (
-        str(part)
-        for part in location[1:]
-        if of_header or isinstance(part, int) or str(part).isidentifier()
-    )
-    target = ".".join(named)[:200]
-    kind = str(error["type"])
-    code = kind if kind in {"too_large", "invalid_id"} else "invalid_request"
+    location, kind = error["loc"], str(error["type"])
     if kind == "missing" and len(location) == 1:
-        return ErrorDetail(code=code, message="Send a JSON object as the body")
+        return ErrorDetail(code="invalid_request", message=NO_BODY)
     if kind == "json_invalid":
-        return ErrorDetail(
-            code="invalid_json", message=f"The body is not valid JSON: {error['ctx']['error']}"
-        )
-    return ErrorDetail(code=code, message=str(error["msg"]), target=target or None)
+        reason = error["ctx"]["error"]
+        message = f"The body is not valid JSON: {reason}"
+        return ErrorDetail(code="invalid_json", message=message)
+    code = kind if kind in {"too_large", "invalid_id"} else "invalid_request"
+    target = "message" if kind == "no_message" else target_of(location)
+    message = explain(kind, str(error["msg"]), error.get("ctx") or {})
+    return ErrorDetail(code=code, message=message, target=target)

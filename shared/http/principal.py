@@ -12,7 +12,7 @@ from shared.settings import AuthMode, Settings
 from shared.telemetry.notes import current_notes
 
 if TYPE_CHECKING:
-    from shared.http.tokens import TokenVerifier
+    from shared.http.access_tokens import TokenVerifier
 
 USER_HEADER = "x-user-id"
 ACT_ON_BEHALF = "Memory.ActOnBehalf"
@@ -113,7 +113,7 @@ class EntraAuthenticator:
         return self._app(request, claims)
 
     def _person(self, request: Request, claims: dict[str, Any]) -> Principal:
-        own = _make_user(f"{claims['tid']}.{claims['oid']}")
+        own = _claimed_user(claims, str(claims["oid"]))
         if _header_user(request) not in {None, own}:
             raise Forbidden(f"A person's token acts for that person only; leave {USER_HEADER} out")
         return Principal(own, actor=own.value)
@@ -130,7 +130,7 @@ class EntraAuthenticator:
             raise PrincipalRequired(
                 f"An app says for which user it acts: send the header {USER_HEADER}"
             )
-        return Principal(_make_user(f"{claims['tid']}.{named.value}"), actor=app)
+        return Principal(_claimed_user(claims, named.value), actor=app)
 
     async def _verify(self, token: str) -> dict[str, Any]:
         if self._verifier is None:
@@ -139,7 +139,7 @@ class EntraAuthenticator:
 
 
 def _make_verifier(settings: Settings) -> "TokenVerifier":
-    from shared.http.tokens import TokenVerifier  # noqa: PLC0415 - cryptography is no part of a cold start
+    from shared.http.access_tokens import TokenVerifier  # noqa: PLC0415 - cryptography is no part of a cold start
 
     return TokenVerifier(settings)
 
@@ -147,7 +147,7 @@ def _make_verifier(settings: Settings) -> "TokenVerifier":
 def _named_user(request: Request) -> UserId:
     user = _header_user(request)
     if user is None:
-        raise PrincipalRequired(f"Say who the user is: send the header {USER_HEADER}")
+        raise PrincipalRequired(f"No user is named; send the header {USER_HEADER}")
     return user
 
 
@@ -155,7 +155,7 @@ def _header_user(request: Request) -> UserId | None:
     given = request.headers.getlist(USER_HEADER)
     if len(given) > 1:
         raise PrincipalRequired(
-            f"Say once who the user is: the header {USER_HEADER} came twice", target=USER_HEADER
+            f"The header {USER_HEADER} was sent twice; send it once", target=USER_HEADER
         )
     return _make_user(given[0]) if given else None
 
@@ -164,4 +164,13 @@ def _make_user(value: str) -> UserId:
     try:
         return UserId(value)
     except InvalidId as invalid:
-        raise PrincipalRequired(invalid.message, target=USER_HEADER) from invalid
+        raise InvalidId(invalid.message, target=USER_HEADER) from invalid
+
+
+def _claimed_user(claims: dict[str, Any], name: str) -> UserId:
+    try:
+        return UserId(f"{claims['tid']}.{name}")
+    except InvalidId as invalid:
+        raise PrincipalRequired(
+            "The token's tenant and user do not form a valid user id; get a new token"
+        ) from invalid

@@ -1,86 +1,108 @@
-"""Server-sent events of one turn: `context`, `delta`, `done`, `error`, and a ping while there is nothing to say."""
+"""Server-sent events of one turn: `context`, `delta`, `done`, `error`, and a ping when idle."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import assert_never
+from dataclasses import dataclass
+from typing import Any, assert_never
 
+from fastapi import Request
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
+from shared.domain.deadlines import Deadlines
 from shared.domain.errors import KeepsakeError
 from shared.http.errors import describe, describe_unexpected
 from shared.http.schemas.chat import ChatAnswer, ContextView
-from shared.metering import Meter
-from shared.services.turn_stream import Delta, Finished, Started, StreamEvent, TurnStream
+from shared.services.turns import ContextEvent, DeltaEvent, DoneEvent, StreamEvent, TurnStream
+from shared.telemetry.meter import Meter
 from shared.telemetry.notes import current_notes
 
-PING_SECONDS = 15.0  # load balancers close what is idle for some minutes
+EVENT_STREAM = "text/event-stream"
 PING = b": ping\n\n"
-HEADERS = {
-    "Cache-Control": "no-cache",
-    "X-Accel-Buffering": "no",
-}  # nobody between may hold events back
+HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # proxies must not buffer
+EVENT = {  # before OpenAPI 3.2 there is no better place to describe one event
+    "type": "object",
+    "properties": {
+        "event": {"type": "string", "enum": ["context", "delta", "done", "error"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["event", "data"],
+}
+
+
+def describe_events() -> dict[int | str, dict[str, Any]]:
+    """The streamed form of a chat answer, for OpenAPI."""
+    description = (
+        "The answer; or, if requested with `Accept: text/event-stream` or `stream`, the events "
+        "`context`, `delta` (provisional until `done`), `done` (the answer, and whether it "
+        "replaces what was streamed) and `error`"
+    )
+    return {200: {"description": description, "content": {EVENT_STREAM: {"schema": EVENT}}}}
 
 
 def stream_events(
-    stream: TurnStream, first: StreamEvent, meter: Meter, request_id: str
+    stream: TurnStream, first: StreamEvent, meter: Meter, request: Request
 ) -> StreamingResponse:
     """The response whose body is the turn's events, as they happen."""
-    body = _render(stream, first, meter, request_id)
-    return StreamingResponse(body, media_type="text/event-stream", headers=HEADERS)
+    deadlines: Deadlines = request.app.state.composition.deadlines
+    events = _Events(stream, meter, request.state.request_id, deadlines.stream_ping)
+    return StreamingResponse(events.render(first), media_type=EVENT_STREAM, headers=HEADERS)
 
 
-async def _render(
-    stream: TurnStream, first: StreamEvent, meter: Meter, request_id: str
-) -> AsyncIterator[bytes]:
-    finished = False
-    try:
-        event = first
-        while True:
-            yield _encode(event, meter)
-            if finished := isinstance(event, Finished):
-                current_notes().stream_ended = "done"
-                return
-            while (heard := await _next(stream)) is None:
-                yield PING
-            event = heard
-    except Exception as failed:  # noqa: BLE001 - the status is sent; the reader learns it by an event
-        finished = True
-        error = (
-            describe(failed)
-            if isinstance(failed, KeepsakeError)
-            else describe_unexpected(failed, request_id)
-        )
-        current_notes().stream_ended = error.code
-        yield format_sse_event(
-            event="error", data_str=json.dumps({"error": error.model_dump(exclude_none=True)})
-        )
-    finally:
+@dataclass(frozen=True, slots=True)
+class _Events:
+    stream: TurnStream
+    meter: Meter
+    request_id: str
+    ping_seconds: float  # load balancers close connections that are idle for some minutes
+
+    async def render(self, first: StreamEvent) -> AsyncIterator[bytes]:
+        ended, event = False, first
         notes = current_notes()
-        notes.stream_ended = notes.stream_ended or "left"
-        stream.leave(interrupt=not finished)
+        try:
+            while True:
+                yield _encode(event, self.meter)
+                if ended := isinstance(event, DoneEvent):
+                    notes.stream_ended = "done"
+                    return
+                while (received := await self._next()) is None:
+                    yield PING
+                event = received
+        except Exception as failed:  # noqa: BLE001 - the status is sent; an event reports it
+            ended = True
+            yield self._encode_error(failed)
+        finally:
+            notes.stream_ended = notes.stream_ended or "left"
+            self.stream.leave(interrupt=not ended)
 
+    async def _next(self) -> StreamEvent | None:
+        try:
+            async with asyncio.timeout(self.ping_seconds):
+                return await self.stream.receive()
+        except TimeoutError:
+            return None
 
-async def _next(stream: TurnStream) -> StreamEvent | None:
-    try:
-        async with asyncio.timeout(PING_SECONDS):
-            return await stream.receive()
-    except TimeoutError:
-        return None
+    def _encode_error(self, failed: Exception) -> bytes:
+        if isinstance(failed, KeepsakeError):
+            error = describe(failed)
+        else:
+            error = describe_unexpected(failed, self.request_id)
+        current_notes().stream_ended = error.code
+        body = {"error": error.model_dump(exclude_none=True)}
+        return format_sse_event(event="error", data_str=json.dumps(body))
 
 
 def _encode(event: StreamEvent, meter: Meter) -> bytes:
     match event:
-        case Started(session_id, turn_id, context):
+        case ContextEvent(session_id, turn_id, context):
             views = [ContextView.of(entry).model_dump(exclude_none=True) for entry in context]
-            started = {"session_id": session_id.value, "turn_id": turn_id.value, "context": views}
-            return format_sse_event(event="context", data_str=json.dumps(started))
-        case Delta(text):
+            ids = {"session_id": session_id.value, "turn_id": turn_id.value}
+            return format_sse_event(event="context", data_str=json.dumps(ids | {"context": views}))
+        case DeltaEvent(text):
             return format_sse_event(event="delta", data_str=json.dumps({"text": text}))
-        case Finished(answer, replaced):
-            done = ChatAnswer.of(answer, meter).model_dump(mode="json", exclude_none=True) | {
-                "replaced": replaced
-            }
-            return format_sse_event(event="done", data_str=json.dumps(done))
+        case DoneEvent(answer, replaced):
+            done = ChatAnswer.of(answer, meter).model_dump(mode="json", exclude_none=True)
+            data = json.dumps(done | {"replaced": replaced})
+            return format_sse_event(event="done", data_str=data)
     assert_never(event)

@@ -9,12 +9,12 @@ from shared.domain.turns import Turn
 
 
 class CacheUnavailable(Exception):
-    """The session cache does not answer; the turn goes on without it."""
+    """The session cache does not answer; the turn continues without it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseRequest:
-    """Who asks to work on which turn, and for how long at most."""
+    """A request to be the only one working on a turn, for at most so many seconds."""
 
     turn_id: TurnId
     owner: str
@@ -24,7 +24,10 @@ class LeaseRequest:
 
 @dataclass(frozen=True, slots=True)
 class CachedSession:
-    """What the cache holds of a session: its gen, the count it is good for, turns in order; without a gen, nothing."""
+    """What the cache holds of a session: its gen, the turn count it matches, turns in order.
+
+    Without a gen it holds nothing.
+    """
 
     gen: Gen | None
     count: int
@@ -33,45 +36,48 @@ class CachedSession:
 
 @dataclass(frozen=True, slots=True)
 class LeaseHeld:
-    """Another request works on this turn, for so many seconds at most."""
+    """Another request is working on this turn, for at most so many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseConflict:
-    """Another request works on this turn id with another body."""
+    """Another request is working on this turn id with a different body."""
 
 
-OpenedTurn = CachedSession | LeaseHeld | LeaseConflict
+LeaseOutcome = CachedSession | LeaseHeld | LeaseConflict
 
 
 class SessionCache(Protocol):
-    """The running session, one round trip away. It may be stale, empty or away; it only saves time."""
+    """The running session. It may be stale, empty or unavailable; it only saves time.
+
+    Every method raises CacheUnavailable if the cache does not answer in time.
+    """
 
     async def open_turn(
         self, user: UserId, session: SessionId, request: LeaseRequest
-    ) -> OpenedTurn:
-        """Take the lease of a turn and read the session. Twice is harmless: it is the same owner's lease.
+    ) -> LeaseOutcome:
+        """Take the lease of a turn and read the session.
 
-        Raises:
-            CacheUnavailable: from every method, when the cache does not answer in time.
+        Idempotent: a repeat finds the same owner's lease.
         """
         ...
 
     async def close_turn(
         self, user: UserId, turn: Turn, owner: str, window: Sequence[Turn] | None
     ) -> None:
-        """Add a committed turn, or replace all by window and turn, and drop the lease.
+        """Append a committed turn, or replace everything by window and turn; drop the lease.
 
-        Twice is harmless: what is there, or ahead, stays. A session that was forgotten is not brought back.
+        Idempotent: content that is already there, or newer, stays. A deleted session does not
+        come back.
         """
         ...
 
     async def release(self, user: UserId, session: SessionId, turn_id: TurnId, owner: str) -> None:
-        """End the owner's lease. Twice is harmless."""
+        """End the owner's lease. Idempotent: another owner's lease is not touched."""
         ...
 
-    async def forget(self, user: UserId, session: SessionId) -> None:
-        """Drop everything of the session. Twice is harmless."""
+    async def delete(self, user: UserId, session: SessionId) -> None:
+        """Delete everything of the session. Idempotent: there is nothing left to delete."""
         ...

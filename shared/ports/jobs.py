@@ -1,4 +1,4 @@
-"""Sessions on their way to whoever consolidates them."""
+"""The queue of sessions to consolidate."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,28 +15,27 @@ class ConsolidationJob:
 
 
 class QueueUnavailable(Exception):
-    """The queue does not answer; what is due is found by the timer."""
+    """The queue does not answer; the timer finds what is due."""
 
 
 class JobQueue(Protocol):
-    """Sessions on their way to whoever consolidates them. A job may come twice, late, or out of order."""
+    """The queue of sessions to consolidate. A job may arrive twice, late or out of order.
+
+    Every method raises QueueUnavailable if the queue does not answer in time.
+    """
 
     async def put(self, job: ConsolidationJob) -> None:
-        """Ask for a session to be consolidated. Twice is harmless: the second finds nothing to do.
-
-        Raises:
-            QueueUnavailable: from every method, when the queue does not answer in time.
-        """
+        """Enqueue a session. Idempotent in effect: the second job finds nothing to do."""
         ...
 
     async def length(self) -> int:
-        """About how many jobs wait."""
+        """Roughly how many jobs are waiting."""
         ...
 
     async def count_poison(self) -> int:
-        """About how many jobs failed for good."""
+        """Roughly how many jobs have failed for good."""
         ...
 
-    async def revive(self) -> int:
-        """Put jobs that failed for good back into the queue; how many it was. Twice is harmless: there are none."""
+    async def requeue(self) -> int:
+        """Put jobs that failed for good back on the queue; returns how many. Idempotent."""
         ...

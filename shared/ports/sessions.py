@@ -1,24 +1,27 @@
-"""Headers of sessions."""
+"""Session headers, session data, and the tombstones of deleted sessions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol, Self
 
-from shared.domain.ids import SessionId, UserId
-from shared.domain.turns import Header
+from pydantic import JsonValue
+
+from shared.domain.ids import DataName, Gen, SessionId, UserId
+from shared.domain.sessions import Header
+from shared.ports.turns import CommitOutcome
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderCursor:
-    """A place in the list of sessions, newest first."""
+    """A position in the list of sessions, newest first."""
 
     last_active_at: datetime
     session: SessionId
 
     @classmethod
     def at(cls, text: str, session: SessionId) -> Self:
-        """The place that RFC 3339 text and a session say.
+        """Build the position from an RFC 3339 time and a session.
 
         Raises:
             ValueError: the text is not a time with a zone.
@@ -34,7 +37,7 @@ class HeaderCursor:
 
 @dataclass(frozen=True, slots=True)
 class HeaderChange:
-    """What a caller may change on a header; None clears a field."""
+    """The fields of a header that a caller may change; None clears a field."""
 
     title: str | None
     strategy: str | None
@@ -42,39 +45,110 @@ class HeaderChange:
 
 
 class SessionStore(Protocol):
-    """Headers of sessions. Every read is strongly consistent within the user's partition.
+    """Session headers. Every read is strongly consistent within the user's partition.
 
-    Every method raises StoreUnavailable when the store does not answer, and Busy when it has no request units left.
+    Raises StoreUnavailable if the store does not answer, Busy if it has no request units left.
     """
 
     async def read_header(self, user: UserId, session: SessionId) -> Header | None:
-        """The header, or None; expired headers are not there."""
+        """The header; None if there is none or it has expired."""
         ...
 
     async def open_session(
         self, user: UserId, session: SessionId, agent_id: str | None, now: datetime
     ) -> None:
-        """Make an empty header unless there is one. Twice is harmless: the second create is refused by its id."""
+        """Create an empty header if there is none. Idempotent: the id refuses a second create."""
         ...
 
     async def list_headers(
         self, user: UserId, after: HeaderCursor | None, limit: int
     ) -> Sequence[Header]:
-        """Sessions with at least one turn, newest first, of the user's current epoch."""
+        """Sessions that have turns, newest first."""
         ...
 
     async def change_header(
         self, user: UserId, header: Header, change: HeaderChange
     ) -> Header | None:
-        """Set the changeable fields if the header is still at this etag; None when it is not.
+        """Set the changeable fields if the header still has this ETag; None if it does not.
 
-        Twice is harmless: the same values are set again.
+        Idempotent: the same values are set again.
         """
         ...
 
     async def shorten(self, user: UserId, header: Header, expires_at: datetime) -> None:
-        """Let everything of the session that lives longer end then, the header last.
+        """Make everything of the session that lives longer expire then, the header last.
 
-        Twice is harmless: nothing lives longer the second time.
+        Idempotent: the second time, nothing lives longer.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DataItem:
+    """One item of session data: a JSON value under a name, until it expires."""
+
+    name: DataName
+    value: JsonValue
+    updated_at: datetime
+    expires_at: datetime
+
+
+class SessionDataStore(Protocol):
+    """Session data: what an agent keeps with a session, and results of its tools.
+
+    Raises StoreUnavailable if the store does not answer, Busy if it has no request units left.
+    """
+
+    async def read_data(self, user: UserId, header: Header, name: DataName) -> DataItem | None:
+        """The item, if it belongs to this incarnation of the session."""
+        ...
+
+    async def write_data(self, user: UserId, header: Header, item: DataItem) -> bool:
+        """Write the item if the session is still the same one; False if it is not.
+
+        Idempotent: the same item is written again.
+        """
+        ...
+
+    async def delete_data(self, user: UserId, header: Header, name: DataName) -> None:
+        """Delete the item. Idempotent: it is gone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """What remains of a deleted session until it has been swept once more."""
+
+    user: UserId
+    session: SessionId
+    gen: Gen
+
+
+class TombstoneStore(Protocol):
+    """Deletes sessions, and remembers which ones to sweep again.
+
+    Raises StoreUnavailable if the store does not answer, Busy if it has no request units left.
+    """
+
+    async def delete_header(self, user: UserId, header: Header, due_at: datetime) -> CommitOutcome:
+        """Replace the header by a tombstone in one batch, unless it was written meanwhile.
+
+        Idempotent: the second batch finds no header.
+        """
+        ...
+
+    async def sweep(self, user: UserId, gen: Gen) -> None:
+        """Delete every document of the gen until a query finds none. Idempotent."""
+        ...
+
+    async def list_tombstones(self, user: UserId, session: SessionId) -> Sequence[Tombstone]:
+        """The tombstones of one session."""
+        ...
+
+    async def find_due(self, now: datetime) -> Sequence[Tombstone]:
+        """Due tombstones of all users, at most 1,000: one of the reads that cross partitions."""
+        ...
+
+    async def close(self, tombstone: Tombstone) -> None:
+        """Delete the tombstone. Idempotent: it is gone."""
         ...

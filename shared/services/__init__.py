@@ -1,1 +1,1 @@
-"""Use cases, one file each."""
+"""Services: one folder or module for each thing that people do."""

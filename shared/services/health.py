@@ -5,10 +5,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.ports.health import Pingable
+from shared.ports.system import Pingable
 
-PING_SECONDS = 1.0
-CACHE_SECONDS = 5.0  # a probe storm costs one round of pings
+CACHE_SECONDS = 5.0  # many probes cost one round of pings
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +20,12 @@ class Check:
 
 
 class Health:
-    """Asks every dependency at once, and remembers the answer for five seconds."""
+    """Pings every dependency at once, and remembers the answers for five seconds."""
 
-    def __init__(self, dependencies: Sequence[Pingable]) -> None:
-        """Take the dependencies to ask."""
+    def __init__(self, dependencies: Sequence[Pingable], seconds: float) -> None:
+        """Ping these dependencies; each has so many seconds to answer."""
         self._dependencies = dependencies
+        self._seconds = seconds
         self._checks: Sequence[Check] = ()
         self._asked_at = float("-inf")
         self._lock = asyncio.Lock()
@@ -34,17 +34,17 @@ class Health:
         """The state of every dependency, at most five seconds old."""
         async with self._lock:
             if time.monotonic() - self._asked_at > CACHE_SECONDS:
-                self._checks = await asyncio.gather(*map(_check, self._dependencies))
+                pings = (self._ping(dependency) for dependency in self._dependencies)
+                self._checks = await asyncio.gather(*pings)
                 self._asked_at = time.monotonic()
             return self._checks
 
-
-async def _check(dependency: Pingable) -> Check:
-    start = time.perf_counter()
-    try:
-        async with asyncio.timeout(PING_SECONDS):
-            await dependency.ping()
-        ok = True
-    except Exception:  # noqa: BLE001 - whatever it raises, it did not answer
-        ok = False
-    return Check(dependency.name, ok, round((time.perf_counter() - start) * 1000, 1))
+    async def _ping(self, dependency: Pingable) -> Check:
+        start = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._seconds):
+                await dependency.ping()
+            ok = True
+        except Exception:  # noqa: BLE001 - whatever it raises, it did not answer
+            ok = False
+        return Check(dependency.name, ok, round((time.perf_counter() - start) * 1000, 1))

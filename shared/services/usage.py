@@ -1,45 +1,44 @@
-"""What a user takes of the stores and of the model: of all that is kept, and of today."""
+"""What is stored for a user and what it cost, today and in total."""
 
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
 from shared.domain.ids import UserId
-from shared.ports.clock import Clock
-from shared.ports.usage import UsageStore, Used
-from shared.ports.users import UserStore
+from shared.ports.system import Clock
+from shared.ports.users import UsageStore, UsageTotals, UserStore
 
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)  # earlier than anything that is kept
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)  # earlier than anything that is stored
 
 
 @dataclass(frozen=True, slots=True)
 class UserUsage:
-    """Of one day in UTC, which is today, and in all."""
+    """The totals of today, a day in UTC, and of everything."""
 
     day: date
-    today: Used
-    total: Used
+    today: UsageTotals
+    total: UsageTotals
 
 
+@dataclass(frozen=True, slots=True)
 class Usage:
-    """Reads it; a turn pays nothing for that."""
+    """Sums up usage when asked; turns pay nothing for it."""
 
-    def __init__(self, store: UsageStore, users: UserStore, clock: Clock) -> None:
-        """Take the ports."""
-        self._store = store
-        self._users = users
-        self._clock = clock
+    store: UsageStore
+    users: UserStore
+    clock: Clock
 
     async def read(self, user: UserId) -> UserUsage:
-        """The user's figures, none from before an erase.
+        """The user's totals, without anything from before an erase.
 
         Raises:
-            StoreUnavailable, Busy: nothing was added up.
+            StoreUnavailable, Busy: nothing could be summed up.
         """
-        epoch = await self._users.read_epoch(user)
-        day = self._clock.now().date()
+        epoch = await self.users.read_epoch(user)
+        day = self.clock.now().date()
         midnight = datetime.combine(day, time(), UTC)
         today, total = await asyncio.gather(
-            self._store.add_up(user, epoch, midnight), self._store.add_up(user, epoch, BEGINNING)
+            self.store.sum_usage(user, epoch, midnight),
+            self.store.sum_usage(user, epoch, BEGINNING),
         )
         return UserUsage(day, today, total)

@@ -40,7 +40,7 @@ _summarised = _meter.create_counter(
     names.TURNS_SUMMARISED, unit="{turn}", description="Turns gone into a summary"
 )
 _parked = _meter.create_counter(
-    names.SESSIONS_PARKED, unit="{session}", description="Sessions given up, by reason"
+    names.SESSIONS_DEAD_LETTERED, unit="{session}", description="Sessions given up, by reason"
 )
 _conflicts = _meter.create_counter(
     names.STORE_CONFLICTS, unit="{race}", description="Commits lost to another turn's"
@@ -88,9 +88,9 @@ def count_summary(turns: int, *, extractive: bool) -> None:
     _summarised.add(turns, {names.EXTRACTIVE: extractive})
 
 
-def count_parked(reason: str) -> None:
+def count_dead_lettered(reason: str) -> None:
     """Count a session that is given up until somebody revives it."""
-    _parked.add(1, {names.PARKED_REASON: reason})
+    _parked.add(1, {names.DEAD_LETTER_REASON: reason})
 
 
 def time_retrieval(seconds: float, *, cold: bool) -> None:
@@ -114,6 +114,6 @@ def count_charge(units: float, status: int) -> None:
     _charge.add(units, {names.DB_STATUS: str(status)})
 
 
-def count_redis_away() -> None:
+def count_redis_unavailable() -> None:
     """Count a call that Redis did not answer."""
     _redis_away.add(1)

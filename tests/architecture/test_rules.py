@@ -6,19 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from shared.adapters import cosmos_queries
+from shared.adapters.cosmos import queries as catalogue
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SHARED = sorted((ROOT / "shared").rglob("*.py"))
-ACROSS_USERS = [
-    "cosmos_graves.py:find_due",
-    "cosmos_summaries.py:_scan",
-]  # the timers' scans, without a partition
+ACROSS_USERS = ["consolidation.py:_scan", "tombstones.py:find_due"]  # the timers' own scans
 MAKES_USER_IDS = {
     "shared/http/principal.py",  # a verified principal
-    "shared/adapters/cosmos_graves.py",  # what one wrote, read back by a timer's scan
-    "shared/adapters/cosmos_summaries.py",
-    "shared/adapters/job_messages.py",  # and handed on by it
+    "shared/adapters/cosmos/tombstones.py",  # what one wrote, read back by a timer's scan
+    "shared/adapters/cosmos/consolidation.py",
+    "shared/adapters/queue/messages.py",  # and handed on by it
 }
 
 
@@ -50,9 +47,7 @@ def test_every_query_stays_in_one_partition_f33() -> None:
 
 def test_every_query_names_its_user_f33() -> None:
     """The second fence: the text itself, but for the constants named ACROSS_USERS."""
-    values = {
-        name: value for name, value in vars(cosmos_queries).items() if not name.startswith("__")
-    }
+    values = {name: value for name, value in vars(catalogue).items() if not name.startswith("__")}
     texts = {
         name: value.values() if isinstance(value, dict) else [value]
         for name, value in values.items()
@@ -67,9 +62,9 @@ def test_every_query_names_its_user_f33() -> None:
         if not all("c.user_id = @user_id" in text for text in some)
     }
     assert unfenced == {
-        "FIND_DUE_GRAVES_ACROSS_USERS",
+        "FIND_DUE_TOMBSTONES_ACROSS_USERS",
         "FIND_DUE_SESSIONS_ACROSS_USERS",
-        "FIND_PARKED_SESSIONS_ACROSS_USERS",
+        "FIND_DEAD_LETTERED_SESSIONS_ACROSS_USERS",
     }
 
 

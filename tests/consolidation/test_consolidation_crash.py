@@ -16,7 +16,7 @@ from tests.support.model_server import ModelServer
 pytestmark = pytest.mark.anyio
 
 TURNS = 7
-PIECE: dict[str, Any] = {"summary_piece_tokens": 500}
+PIECE: dict[str, Any] = {"summary_chunk_tokens": 500}
 LONG = "I wrote this down. " + "x" * 600  # three such turns are a piece
 
 
@@ -106,10 +106,10 @@ async def _outcome(keepsake: Keepsake, cosmos: LocalCosmos, session: str) -> dic
         if row["kind"] == "session" and row["session_id"] == session
     )
     beside: dict[str, Any] = cosmos.rows("preferences")[0]
-    told = [one["text"] for one in beside["last_times"] if one["session_id"] == session]
+    told = [one["text"] for one in beside["recent_sessions"] if one["session_id"] == session]
     kept: dict[str, Any] = {
         name: header.get(name)
-        for name in ("consolidated_seq", "summary", "due_at", "attempts", "parked")
+        for name in ("consolidated_seq", "summary", "due_at", "attempts", "dead_lettered")
     }
     del kept["summary"]["expires_at"]  # that of its newest turn, which was said at another time
     return kept | {

@@ -9,12 +9,12 @@ import pytest
 
 from local.cosmos import Fault, LocalCosmos
 from local.model import Behaviour
-from shared.adapters.cosmos_items import read_time
-from shared.adapters.job_messages import write_job
-from shared.background import Background
+from shared.adapters.cosmos.items import read_time
+from shared.adapters.queue.messages import write_job
+from shared.bootstrap.background import Background
+from shared.domain.deadlines import Deadlines
 from shared.domain.ids import SessionId
 from shared.ports.jobs import ConsolidationJob
-from shared.services import consolidation
 from tests.conftest import Rows
 from tests.support.app import BEN, Keepsake, running
 from tests.support.ask import ADA
@@ -140,12 +140,12 @@ async def test_a_model_that_fails_is_tried_later_and_later_then_given_up_f15(
         waits.append(seconds_until(header, cosmos))
         cosmos.clock.advance(waits[-1] or 0)
     assert [round(wait / 60) if wait else wait for wait in waits] == [5, 15, 45, 135, None]
-    assert (header["parked"], header["attempts"], header["consolidated_seq"]) == (
+    assert (header["dead_lettered"], header["attempts"], header["consolidated_seq"]) == (
         "model_unavailable",
         5,
         0,
     )
-    assert caplog.text.count("session_parked reason=model_unavailable") == 1
+    assert caplog.text.count("session_dead_lettered reason=model_unavailable") == 1
     asked = len(model.requests)
     await rest(keepsake, cosmos, DAY)
     assert len(model.requests) == asked
@@ -156,26 +156,26 @@ async def test_parked_sessions_are_listed_and_revived(
     keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer, live_rows: Rows
 ) -> None:
     """An operator sees what was given up and why, and has it tried anew, as often as a new one."""
-    await parked(keepsake, cosmos, model)
+    await dead_lettered(keepsake, cosmos, model)
     services = await keepsake.composition.services()
     job = ConsolidationJob(ADA, SessionId("s"))
-    assert [(one.job, one.reason) for one in await services.idle_sessions.list_parked()] == [
+    assert [(one.job, one.reason) for one in await services.schedule.list_dead_lettered()] == [
         (job, "model_unavailable")
     ]
-    assert (await services.idle_sessions.revive(), await services.idle_sessions.revive()) == (1, 0)
+    assert (await services.schedule.requeue(), await services.schedule.requeue()) == (1, 0)
     model.fail_next(500)
     await keepsake.tick()
     assert live_rows("session")[0]["attempts"] == 1
     await rest(keepsake, cosmos)
     assert (await keepsake.get("/sessions/s"))["consolidated_seq"] == 1
-    assert await services.idle_sessions.list_parked() == []
+    assert await services.schedule.list_dead_lettered() == []
 
 
 async def test_a_turn_gives_a_parked_session_another_chance(
     keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer
 ) -> None:
     """Who comes back is not forgotten for what failed before."""
-    await parked(keepsake, cosmos, model)
+    await dead_lettered(keepsake, cosmos, model)
     await keepsake.chat("I live in Oslo.")
     await rest(keepsake, cosmos)
     assert (await keepsake.get("/sessions/s"))["summary"][
@@ -232,7 +232,7 @@ async def test_a_session_that_kills_its_process_is_given_up_too_f24(
             work.cancel()
             await asyncio.wait({work})
     (header,) = live_rows("session")
-    assert (header["parked"], header["attempts"], header["due_at"]) == (
+    assert (header["dead_lettered"], header["attempts"], header["due_at"]) == (
         "delivered_too_often",
         5,
         None,
@@ -280,11 +280,11 @@ async def test_a_last_delivery_that_finds_nothing_to_do_counts_nothing_f24(
 
 
 async def test_a_run_without_time_left_goes_on_in_another(
-    cosmos: LocalCosmos, model: ModelServer, live_rows: Rows, monkeypatch: pytest.MonkeyPatch
+    cosmos: LocalCosmos, model: ModelServer, live_rows: Rows
 ) -> None:
     """What is committed stays, what is left is queued again, and neither is a failure."""
-    monkeypatch.setattr(consolidation, "RUN_SECONDS", 2.0)
-    async with running(cosmos, model, summary_piece_tokens=500) as keepsake:
+    deadlines = Deadlines(consolidation=2)
+    async with running(cosmos, model, deadlines=deadlines, summary_chunk_tokens=500) as keepsake:
         for n in range(2):
             await keepsake.chat(f"My number is {n}. {'x' * 1500}")
         model.script.extend([Behaviour(), Behaviour(delay=60)])
@@ -302,11 +302,10 @@ async def test_a_run_without_time_left_goes_on_in_another(
 
 
 async def test_a_run_in_which_nothing_is_done_is_a_failure_f15(
-    cosmos: LocalCosmos, model: ModelServer, live_rows: Rows, monkeypatch: pytest.MonkeyPatch
+    cosmos: LocalCosmos, model: ModelServer, live_rows: Rows
 ) -> None:
     """Else a session that is always too slow would be tried for ever."""
-    monkeypatch.setattr(consolidation, "RUN_SECONDS", 0.5)
-    async with running(cosmos, model) as keepsake:
+    async with running(cosmos, model, deadlines=Deadlines(consolidation=0.5)) as keepsake:
         await keepsake.chat("My cat is called Mina.")
         model.script.append(Behaviour(delay=60))
         await (await keepsake.composition.services()).consolidation.run(
@@ -323,7 +322,7 @@ async def test_a_store_that_is_away_is_no_failure_of_the_session_f9(
     await keepsake.chat("My cat is called Mina.")
     cosmos.clock.advance(IDLE)
     services = await keepsake.composition.services()
-    await services.idle_sessions.queue_due()
+    await services.schedule.queue_due()
     cosmos.faults.add(Fault(status=503, kind=kind, times=3))
     await keepsake.work()
     (header,) = live_rows("session")
@@ -342,7 +341,7 @@ async def test_a_session_that_left_redis_is_summarised_all_the_same_f6(
         assert (await keepsake.chat("Hello")).json()["degraded"] == []
 
 
-async def parked(keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer) -> None:
+async def dead_lettered(keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer) -> None:
     """A session that was given up."""
     await keepsake.chat("My cat is called Mina.")
     for _ in range(5):
@@ -364,4 +363,4 @@ async def test_a_damaged_turn_parks_its_session_by_what_is_wrong_f24(
     for _ in range(5):
         await rest(keepsake, cosmos, DAY)
     header = cosmos_rows("session")[0]
-    assert (header["parked"], header["attempts"]) == ("ValueError", 5)
+    assert (header["dead_lettered"], header["attempts"]) == ("ValueError", 5)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from local.cosmos import LocalCosmos
-from shared.adapters.token_counter import TokenCounter
+from shared.adapters.language.tokens import TiktokenCounter
 from tests.support.app import Keepsake, running
 from tests.support.model_server import ModelServer
 
@@ -121,10 +121,10 @@ async def test_planted_facts_are_left_in_the_summary(
     bar: int,
 ) -> None:
     """Of thirty facts in 120 turns, piece after piece: four in five with a model that keeps what it is shown."""
-    async with running(cosmos, model, summariser=summariser, summary_piece_tokens=2000) as keepsake:
+    async with running(cosmos, model, summariser=summariser, summary_chunk_tokens=2000) as keepsake:
         await conversation(keepsake, 120, facts)
         text = (await keepsake.get("/sessions/s"))["summary"]["text"]
-    tokens = TokenCounter()
+    tokens = TiktokenCounter()
     tokens.load()
     left = sum(word in text for _, word in facts)
     with capsys.disabled():

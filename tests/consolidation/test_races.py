@@ -18,7 +18,7 @@ from tests.support.rows import bump_epoch
 pytestmark = pytest.mark.anyio
 
 TURNS = 5
-PIECE: dict[str, Any] = {"summary_piece_tokens": 500}
+PIECE: dict[str, Any] = {"summary_chunk_tokens": 500}
 IDLE = 31 * 60
 Happening = Callable[[Keepsake], Awaitable[object]]
 

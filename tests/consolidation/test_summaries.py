@@ -56,13 +56,13 @@ async def test_the_next_session_is_told_of_the_last(
     cosmos.clock.advance(86_400)
     await keepsake.tick()
     answer = (await keepsake.chat("Hello again", session_id="today")).json()
-    told = json.loads(block(model.requests[-1], "last_time") or "{}")
+    told = json.loads(block(model.requests[-1], "recent_session") or "{}")
     assert told["summary"] == "My cat is called Mina."
     assert [(entry["section"], entry.get("id")) for entry in answer["context"]] == [
-        ("last_time", "yesterday")
+        ("recent_session", "yesterday")
     ]
     await keepsake.chat("And now?", session_id="yesterday")
-    assert block(model.requests[-1], "last_time") is None
+    assert block(model.requests[-1], "recent_session") is None
 
 
 async def test_nobody_else_is_told(

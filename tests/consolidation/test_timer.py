@@ -11,12 +11,12 @@ import pytest
 import local.__main__ as laptop
 from local.cosmos import Fault, LocalCosmos
 from local.tasks import beside
-from shared.adapters.cosmos_items import empty_header, write_time
+from shared.adapters.cosmos.items import empty_header, write_time
+from shared.domain.deadlines import Deadlines
 from shared.domain.errors import KeepsakeError
 from shared.domain.ids import Gen, SessionId, UserId
 from shared.ports.jobs import ConsolidationJob, QueueUnavailable
-from shared.services import idle_sessions
-from shared.services.idle_sessions import MAX_WAITING
+from shared.services.consolidation.schedule import MAX_WAITING
 from tests.support.app import Keepsake, running
 from tests.support.ask import ADA
 from tests.support.faulty import Watched
@@ -50,7 +50,7 @@ async def test_all_due_sessions_are_queued_page_by_page(
     before = cosmos.rows("memory")
     async with running(cosmos, model, wrap=watched.wrap) as keepsake:
         services = await keepsake.composition.services()
-        assert await services.idle_sessions.queue_due() == 2400
+        assert await services.schedule.queue_due() == 2400
         assert await keepsake.jobs.length() == 2400
     assert cosmos.rows("memory") == before
 
@@ -70,23 +70,21 @@ async def test_a_full_queue_is_left_alone(
             await keepsake.jobs.put(ConsolidationJob(ADA, SessionId("s")))
         services = await keepsake.composition.services()
         with caplog.at_level(logging.INFO):
-            assert await services.idle_sessions.queue_due() == queued
+            assert await services.schedule.queue_due() == queued
     assert re.search(
         f"due_sessions queued={queued} waiting={waiting} oldest_seconds=18[0-9]{{2}}\n", caplog.text
     )
 
 
 async def test_what_a_run_has_no_time_for_is_left_to_the_next(
-    cosmos: LocalCosmos, model: ModelServer, monkeypatch: pytest.MonkeyPatch
+    cosmos: LocalCosmos, model: ModelServer
 ) -> None:
     """A run that is out of time ends without an error, and the next finds everything."""
     await due(cosmos, 2, users=1)
+    async with running(cosmos, model, deadlines=Deadlines(timer_run=0)) as late:
+        assert await (await late.composition.services()).schedule.queue_due() == 0
     async with running(cosmos, model) as keepsake:
-        services = await keepsake.composition.services()
-        with monkeypatch.context() as short:
-            short.setattr(idle_sessions, "RUN_SECONDS", 0.0)
-            assert await services.idle_sessions.queue_due() == 0
-        assert await services.idle_sessions.queue_due() == 2
+        assert await (await keepsake.composition.services()).schedule.queue_due() == 2
 
 
 async def test_sessions_that_are_not_due_are_left_alone(
@@ -104,7 +102,7 @@ async def test_sessions_that_are_not_due_are_left_alone(
         await client.put("/preferences", json={"memory_enabled": True})
     cosmos.clock.advance(IDLE)
     await keepsake.chat("I live in Oslo.", session_id="new")
-    assert await services.idle_sessions.queue_due() == 0
+    assert await services.schedule.queue_due() == 0
 
 
 @pytest.mark.parametrize("minutes", [1, 120])
@@ -116,9 +114,9 @@ async def test_the_idle_time_is_a_setting(
         services = await keepsake.composition.services()
         await keepsake.chat("My cat is called Mina.")
         cosmos.clock.advance(minutes * 60 - 5)
-        assert await services.idle_sessions.queue_due() == 0
+        assert await services.schedule.queue_due() == 0
         cosmos.clock.advance(10)
-        assert await services.idle_sessions.queue_due() == 1
+        assert await services.schedule.queue_due() == 1
 
 
 @pytest.mark.parametrize("skip", [0, 1, 2])
@@ -131,9 +129,9 @@ async def test_a_scan_that_breaks_off_is_begun_anew_f21(
         services = await keepsake.composition.services()
         cosmos.faults.add(Fault(status=503, kind="query", skip=skip, times=20))
         with pytest.raises(KeepsakeError):
-            await services.idle_sessions.queue_due()
+            await services.schedule.queue_due()
         cosmos.faults.clear()
-        assert await services.idle_sessions.queue_due() == 2400
+        assert await services.schedule.queue_due() == 2400
 
 
 async def test_a_queue_that_is_away_costs_no_turn(
@@ -152,12 +150,14 @@ async def test_a_queue_that_is_away_costs_no_turn(
 
 
 async def test_timers_of_a_laptop_go_on_when_a_store_was_away(
-    keepsake: Keepsake, cosmos: LocalCosmos, monkeypatch: pytest.MonkeyPatch
+    keepsake: Keepsake, cosmos: LocalCosmos
 ) -> None:
     """A run that fails is told in its line, and the next tick comes."""
-    monkeypatch.setattr(laptop, "TIMER_SECONDS", 0.01)
     cosmos.faults.add(Fault(status=503, kind="query", times=10_000))
-    async with beside(laptop._tick(keepsake.composition)) as ticking, asyncio.timeout(20):
+    async with (
+        beside(laptop.tick(keepsake.composition, seconds=0.01)) as ticking,
+        asyncio.timeout(20),
+    ):
         while cosmos.faults.hits() < 8:
             assert not ticking.done()
             await asyncio.sleep(0.005)

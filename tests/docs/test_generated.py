@@ -1,26 +1,22 @@
-"""What is generated from the code says what the code says today."""
+"""Generated documents match the code."""
 
-from pathlib import Path
-
-from local import openapi_document, settings_table
+from devtools import openapi_document, settings_table
 from shared.settings import Settings
-
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def test_the_settings_table_is_that_of_the_code() -> None:
-    """The README tells every setting, its default and its limits as shared/settings.py has them."""
-    readme = (ROOT / "README.md").read_text()
-    assert settings_table.replace_table(readme) == readme, (
-        "shared/settings.py has changed: run `make docs`, commit it"
+    """docs/settings.md lists every setting, its default and its limits as in shared/settings.py."""
+    committed = settings_table.DOCUMENT.read_text()
+    assert settings_table.replace_table(committed) == committed, (
+        "shared/settings.py has changed: run `make docs` and commit the result"
     )
 
 
 def test_the_openapi_document_is_that_of_the_code() -> None:
-    """docs/openapi.json is what the application serves: a change of the contract is seen in the diff."""
+    """docs/openapi.json is what the application serves, so the diff shows contract changes."""
     committed = openapi_document.DOCUMENT.read_text()
     assert openapi_document.render_document() == committed, (
-        "the API has changed: run `make docs`, look, commit it"
+        "the API has changed: run `make docs`, review and commit the result"
     )
 
 

@@ -1,5 +1,6 @@
-"""The README is true: its commands run, in their order, on a product started as it says."""
+"""The README is true: its commands run, in order, on a product started as it says."""
 
+import json
 import os
 import re
 import signal
@@ -12,6 +13,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text()
+ERRORS = (ROOT / "docs" / "errors.md").read_text()
+MAX_WORDS = 1200
 COMMANDS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
 
 
@@ -34,12 +37,34 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 @pytest.mark.skipif(not Path("/usr/bin/curl").exists(), reason="the README's commands use curl")
 def test_every_command_of_the_readme_works_in_order(port: int) -> None:
-    """A stranger who pastes the commands one after the other gets answers, not errors."""
+    """A newcomer who pastes the commands one after the other gets answers, not errors."""
     outputs = [_run(command, port) for command in COMMANDS]
     assert len(outputs) >= 9
     assert [output for output in outputs if '"error"' in output] == []
-    assert "one short sentence" in outputs[1]
+    assert (
+        '"section":"recalled_turns"' in outputs[1] or "recall_semantic" in outputs[0] + outputs[1]
+    )
     assert outputs[2].count('"turn_id":"t1"') == 1
+    assert {"preferences", "recent_session"} <= set(re.findall(r'"section":"(\w+)"', outputs[5]))
+
+
+@pytest.mark.skipif(not Path("/usr/bin/curl").exists(), reason="the README's commands use curl")
+def test_the_first_turn_may_be_sent_again(port: int) -> None:
+    """The README's first request, sent twice, is one turn and gets one reply."""
+    first, again = (json.loads(_run(COMMANDS[0], port)) for _ in range(2))
+    assert again["replayed"]
+    assert again["reply"] == first["reply"]
+
+
+def test_the_readme_stays_short() -> None:
+    """Newcomers read at most 1,200 words, code included."""
+    assert len(README.split()) <= MAX_WORDS
+
+
+def test_the_tour_leaves_memory_on() -> None:
+    """Memory that a command switches off is switched on again by a later one."""
+    switches = re.findall(r'"memory_enabled": (\w+)', "".join(COMMANDS))
+    assert switches[-1:] in ([], ["true"])
 
 
 def test_the_commands_named_in_prose_exist() -> None:
@@ -61,14 +86,14 @@ def test_the_tests_and_folders_it_points_to_exist() -> None:
 
 
 def test_every_error_code_is_explained() -> None:
-    """The table of errors has each code a caller may meet."""
+    """docs/errors.md lists every error code that a caller may get, and no other."""
     domain, http = (
         (ROOT / "shared" / name).read_text() for name in ("domain/errors.py", "http/errors.py")
     )
     codes = re.findall(r'^    code = "(\w+)"', domain, re.MULTILINE)
     codes += re.findall(r'(?:code=|\d{3}: )"(\w+)"', http)
     assert {"turn_conflict", "method_not_allowed", "internal_error"} <= set(codes)
-    assert [code for code in codes if f"`{code}`" not in README] == []
+    assert sorted(re.findall(r"^\| \d{3} \| `(\w+)`", ERRORS, re.MULTILINE)) == sorted(set(codes))
 
 
 def _run(command: str, port: int) -> str:

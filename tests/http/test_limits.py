@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.domain.turns import MAX_MESSAGE_BYTES
-from shared.http.edge import MAX_BODY_BYTES
+from shared.domain.messages import MAX_MESSAGE_BYTES
+from shared.http.request_limits import MAX_BODY_BYTES
 from shared.http.schemas.chat import MAX_METADATA_BYTES
 from shared.http.schemas.fields import MAX_INSTRUCTIONS_BYTES
 from tests.conftest import Rows
@@ -242,7 +242,7 @@ async def test_a_forged_cursor_is_refused(keepsake: Keepsake) -> None:
         (
             {"json": {"message": "x"}, "headers": {"x-request-deadline-ms": "soon"}},
             "x-request-deadline-ms",
-            "integer",
+            "whole number",
         ),
         ({"content": b"", "headers": {"content-type": "application/json"}}, None, "JSON object"),
     ],

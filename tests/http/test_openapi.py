@@ -9,7 +9,7 @@ import pytest
 import schemathesis
 from schemathesis.config import SchemathesisConfig
 
-from local.openapi_document import build_document
+from devtools.openapi_document import build_document
 from tests.support.app import Keepsake
 from tests.support.model_server import ModelServer
 from tests.support.served import served

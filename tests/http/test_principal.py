@@ -18,6 +18,7 @@ from tests.support.identity import AUDIENCE, BOT, OTHER_TENANT, TENANT, Authorit
 from tests.support.model_server import ModelServer
 
 pytestmark = pytest.mark.anyio
+MALFORMED = [({"x-user-id": value}, 400) for value in ("", "a b", "a" * 129)]
 
 
 @pytest.fixture
@@ -166,14 +167,12 @@ async def test_an_app_without_role_or_allowance_is_403_f33(
     ).status_code == 403
 
 
-@pytest.mark.parametrize(
-    "named", [{}, {"x-user-id": ""}, {"x-user-id": "a b"}, {"x-user-id": "x" * 120}]
-)
-async def test_an_app_that_names_no_user_is_401(
-    guarded: Keepsake, authority: Authority, named: dict[str, str]
+@pytest.mark.parametrize(("named", "status"), [({}, 401), *MALFORMED])
+async def test_an_app_names_a_user(
+    guarded: Keepsake, authority: Authority, named: dict[str, str], status: int
 ) -> None:
-    """There is no default user."""
-    assert (await _chat(guarded, authority.app_token(), **named)).status_code == 401
+    """There is no default user; a malformed user id is an invalid id, not a missing principal."""
+    assert (await _chat(guarded, authority.app_token(), **named)).status_code == status
 
 
 async def test_signing_keys_are_fetched_once(guarded: Keepsake, authority: Authority) -> None:
@@ -184,16 +183,26 @@ async def test_signing_keys_are_fetched_once(guarded: Keepsake, authority: Autho
     assert authority.served == before + 1
 
 
-@pytest.mark.parametrize(
-    "named", [{}, {"x-user-id": ""}, {"x-user-id": "a b"}, {"x-user-id": "a" * 129}]
-)
-async def test_on_a_laptop_the_user_must_be_named_too(
-    keepsake: Keepsake, named: dict[str, str]
+async def test_a_laptop_has_no_default_user(keepsake: Keepsake) -> None:
+    """A request without a user is refused: there is no shared bucket."""
+    async with keepsake.client(None) as client:
+        answer = await client.get("/preferences")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "principal_required")
+
+
+@pytest.mark.parametrize(("named", "status"), MALFORMED)
+async def test_a_malformed_user_id_is_an_invalid_id(
+    keepsake: Keepsake, named: dict[str, str], status: int
 ) -> None:
-    """Without a user, or with a silly one, it is 401: there is no shared bucket."""
+    """The error names the header, so that the caller need not look for a missing login."""
     async with keepsake.client(None) as client:
         answer = await client.get("/preferences", headers=named)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "principal_required")
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["target"]) == (
+        status,
+        "invalid_id",
+        "x-user-id",
+    )
 
 
 @pytest.mark.parametrize(

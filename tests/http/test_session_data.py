@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local.cosmos import LocalCosmos
-from shared.services.session_data import MAX_VALUE_BYTES
+from shared.services.sessions.data import MAX_DATA_BYTES
 from tests.conftest import Rows
 from tests.support.app import BEN, Keepsake
 
@@ -113,10 +113,10 @@ async def test_a_value_ends_at_128_kb_f27(keepsake: Keepsake, extra: int, status
     """The limit is exact, and its error names it."""
     async with keepsake.client() as client:
         answer = await client.put(
-            "/sessions/s/data/a", json={"value": "x" * (MAX_VALUE_BYTES - 2 + extra)}
+            "/sessions/s/data/a", json={"value": "x" * (MAX_DATA_BYTES - 2 + extra)}
         )
     assert answer.status_code == status
-    assert status == 200 or str(MAX_VALUE_BYTES) in answer.json()["error"]["message"]
+    assert status == 200 or str(MAX_DATA_BYTES) in answer.json()["error"]["message"]
 
 
 async def test_values_put_at_once_are_all_kept(keepsake: Keepsake) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from local.cosmos import Fault, LocalCosmos
-from shared.adapters.cosmos_items import empty_header
+from shared.adapters.cosmos.items import empty_header
 from shared.domain.ids import Gen, SessionId, UserId
 from tests.conftest import Rows
 from tests.support.app import BEN, Keepsake, running
@@ -233,10 +233,10 @@ async def test_graves_are_swept_once_more_by_the_timer(
         await client.delete("/sessions/s")
     services = await keepsake.composition.services()
     cosmos.clock.advance(182)  # so long may a request of the deleted session live
-    assert await services.deletions.sweep_due() == 0
+    assert await services.deletion.sweep_due() == 0
     cosmos.clock.advance(120)
-    assert await services.deletions.sweep_due() == 1
-    assert cosmos_rows("grave") == []
+    assert await services.deletion.sweep_due() == 1
+    assert cosmos_rows("tombstone") == []
     assert len(cosmos_rows("turn")) == 1
 
 
@@ -290,7 +290,7 @@ async def test_two_deletes_at_once_both_succeed(
             delete_before_the_sweep  # the first batch is the header's, the second the sweep's
         )
         assert (await client.delete("/sessions/s")).status_code == 204
-    assert {row["kind"] for row in cosmos.rows("memory")} == {"user", "grave"}
+    assert {row["kind"] for row in cosmos.rows("memory")} == {"user", "tombstone"}
 
 
 async def test_a_late_sweep_spares_what_the_next_session_keeps(

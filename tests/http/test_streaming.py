@@ -14,12 +14,10 @@ from openai import AsyncOpenAI, AsyncStream
 
 from local.model import Behaviour
 from local.serving import address_of, listen, serving
-from shared.http import sse
-from shared.services import conversation
-from shared.services.commits import STORE_SECONDS
-from shared.services.turn_stream import EVENTS_AHEAD
+from shared.domain.deadlines import Deadlines
+from shared.services.turns.stream import EVENTS_AHEAD
 from tests.support.app import Keepsake
-from tests.support.ask import ADA, a_question
+from tests.support.ask import a_chat_request
 from tests.support.model_server import REFUSAL, ModelServer
 
 pytestmark = pytest.mark.anyio
@@ -101,7 +99,7 @@ async def test_a_slow_reader_holds_the_model_back(keepsake: Keepsake, model: Mod
     """What is written ahead of a reader is bounded: the turn waits, its memory does not grow."""
     services = await keepsake.composition.services()
     model.script.append(Behaviour(text="word " * 4000))
-    stream = services.conversation.stream(ADA, a_question())
+    stream = services.chat.stream(a_chat_request())
     await stream.receive()
     async with asyncio.timeout(10):
         while not stream._events.full():  # noqa: ASYNC110 - a queue tells nobody that it is full
@@ -117,12 +115,12 @@ async def test_a_reader_who_leaves_at_the_end_holds_nothing_back(
     """All pieces wait for a reader, and the end for room behind them: without a reader the turn comes to its end."""
     services = await keepsake.composition.services()
     model.script.append(Behaviour(text="word " * EVENTS_AHEAD))
-    stream = services.conversation.stream(ADA, a_question())
+    stream = services.chat.stream(a_chat_request())
     await stream.receive()
     await _until(keepsake.transcript, lambda turns: len(turns) == 1)
     stream.leave(interrupt=True)
     _, late = await asyncio.wait(
-        {*services.conversation._running, asyncio.create_task(asyncio.sleep(0))}, timeout=10
+        {*services.chat._running, asyncio.create_task(asyncio.sleep(0))}, timeout=10
     )
     assert late == set()
 
@@ -183,13 +181,12 @@ async def test_length_is_passed_on(keepsake: Keepsake, model: ModelServer) -> No
     assert (events[-1][1]["reply"], events[-1][1]["finish_reason"]) == ("Once upon", "length")
 
 
+@pytest.mark.parametrize("deadlines", [Deadlines(first_token=0.2, stream=3.4)])
 @pytest.mark.parametrize("behaviour", [Behaviour(delay=30), Behaviour(text=LONG, piece_delay=30)])
 async def test_a_model_that_hangs_is_given_up_f15(
-    keepsake: Keepsake, model: ModelServer, monkeypatch: pytest.MonkeyPatch, behaviour: Behaviour
+    keepsake: Keepsake, model: ModelServer, behaviour: Behaviour
 ) -> None:
     """No first token in time, or no end in time: 503 or an error event, and nothing is stored."""
-    monkeypatch.setattr(conversation, "FIRST_TOKEN_SECONDS", 0.2)
-    monkeypatch.setattr(conversation, "STREAM_SECONDS", STORE_SECONDS + 0.4)
     model.script.append(behaviour)
     async with _served(keepsake) as client:
         answer = await client.post(
@@ -199,21 +196,19 @@ async def test_a_model_that_hangs_is_given_up_f15(
     assert (await keepsake.get("/sessions"))["value"] == []
 
 
+@pytest.mark.parametrize("deadlines", [Deadlines(turn=3.2)])
 async def test_a_json_answer_that_hangs_is_given_up_f15(
-    keepsake: Keepsake, model: ModelServer, monkeypatch: pytest.MonkeyPatch
+    keepsake: Keepsake, model: ModelServer
 ) -> None:
     """Without streaming the whole reply has a deadline."""
-    monkeypatch.setattr(conversation, "TURN_SECONDS", STORE_SECONDS + 0.2)
     model.script.append(Behaviour(delay=30))
     answer = await keepsake.chat("Hello")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_unavailable")
 
 
-async def test_while_nothing_is_said_a_ping_is(
-    keepsake: Keepsake, model: ModelServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("deadlines", [Deadlines(stream_ping=0.02)])
+async def test_while_nothing_is_said_a_ping_is(keepsake: Keepsake, model: ModelServer) -> None:
     """A comment line keeps the connection from being taken for dead."""
-    monkeypatch.setattr(sse, "PING_SECONDS", 0.02)
     model.script.append(Behaviour(text="one two", piece_delay=0.2))
     async with _served(keepsake) as client:
         answer = await client.post("/api/chat", json={"message": "Hello"}, headers=STREAM)
@@ -265,11 +260,11 @@ async def test_the_first_event_names_the_turn(keepsake: Keepsake) -> None:
     assert (again.json()["replayed"], again.json()["session_id"]) == (True, started["session_id"])
 
 
+@pytest.mark.parametrize("deadlines", [Deadlines(first_token=2.5)])
 async def test_a_tool_call_that_is_being_written_is_a_first_token(
-    keepsake: Keepsake, model: ModelServer, monkeypatch: pytest.MonkeyPatch
+    keepsake: Keepsake, model: ModelServer
 ) -> None:
     """A model that writes calls, and no text, is not given up as silent."""
-    monkeypatch.setattr(conversation, "FIRST_TOKEN_SECONDS", 2.5)
     calls = [
         {"id": f"c{n}", "type": "function", "function": {"name": "f", "arguments": "{}"}}
         for n in range(6)
@@ -293,7 +288,7 @@ async def test_a_handler_that_is_cancelled_leaves_no_turn_behind(
     await asyncio.wait({handling})
     services = await keepsake.composition.services()
     async with asyncio.timeout(10):
-        while services.conversation._running:  # noqa: ASYNC110 - a turn's end is no event
+        while services.chat._running:  # noqa: ASYNC110 - a turn's end is no event
             await asyncio.sleep(0.02)
     async with keepsake.client() as client:
         assert (await client.post("/chat", json=turn)).status_code == 200
@@ -370,9 +365,9 @@ async def test_openai_python_reads_the_stream(keepsake: Keepsake) -> None:
         )
         events = [event async for event in stream]
         await reader.close()
-    assert [key for event in events for key in event if key in {"context", "text", "replaced"}][
-        -1
-    ] == "replaced"  # type: ignore[attr-defined]  # events are mappings
+    known = {"context", "text", "replaced"}
+    keys = [key for event in events for key in event if key in known]  # type: ignore[attr-defined]  # events are mappings
+    assert keys[-1] == "replaced"
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node stands in for a browser's fetch")

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 NOTHING = {
     "sessions": 0,
     "turns": 0,
-    "values": 0,
+    "session_data": 0,
     "bytes": 0,
     "prompt_tokens": 0,
     "completion_tokens": 0,
@@ -45,7 +45,7 @@ async def test_counts_and_tokens_are_those_of_the_answers(keepsake: Keepsake) ->
     ]
     await _keep(keepsake, {"number": 7})
     used = (await keepsake.get("/user/usage"))["total"]
-    assert (used["sessions"], used["turns"], used["values"]) == (2, 3, 1)
+    assert (used["sessions"], used["turns"], used["session_data"]) == (2, 3, 1)
     for tokens in ("prompt_tokens", "completion_tokens"):
         assert used[tokens] == sum(answer[tokens] for answer in answers) > 0
 
@@ -118,7 +118,7 @@ async def test_what_another_user_took_is_not_counted_f33(keepsake: Keepsake) -> 
     await keepsake.chat("Hello", turn_id="t", user=BEN)
     await _keep(keepsake, 1, user=BEN)
     assert await keepsake.get("/user/usage") == mine
-    assert (await keepsake.get("/user/usage", user=BEN))["total"]["values"] == 1
+    assert (await keepsake.get("/user/usage", user=BEN))["total"]["session_data"] == 1
 
 
 async def test_documents_of_older_versions_count_as_nothing(

@@ -21,8 +21,8 @@ from infra.check.values import (
     leaves,
     resource_body,
 )
-from shared.http.observing import Observed
-from shared.services.idle_sessions import MAX_WAITING
+from shared.http.access_log import AccessLog
+from shared.services.consolidation.schedule import MAX_WAITING
 from shared.settings import Settings
 from shared.telemetry import log_event
 from tests.support.telemetry import capturing
@@ -130,7 +130,7 @@ async def test_a_failure_is_read_from_the_line_of_a_request_that_is_not_traced(s
     headers = [(b"traceparent", f"00-{TRACE}-00f067aa0ba902b7-00".encode())]  # 00: not sampled
     scope = {"type": "http", "method": "GET", "headers": headers, "state": {}}
     with capturing() as captured:
-        await Observed(answering(status), nothing)(scope, nothing, nothing)
+        await AccessLog(answering(status), nothing)(scope, nothing, nothing)
     [line] = [line for line in captured.exported if str(line.body).startswith("request ")]
     begins = re.findall(r'startswith "(.*?)"', QUERIES["server-errors"])[0]
     pattern = re.findall(r'extract\("(.*?)", 1', QUERIES["server-errors"])[0]

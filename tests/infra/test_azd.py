@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +111,7 @@ def test_the_gallery_finds_what_it_looks_for() -> None:
 
 def test_the_template_has_the_version_of_the_project() -> None:
     """What azd reports is what is released."""
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert AZURE_YAML["metadata"]["template"] == f"keepsake@{version}"
+    assert AZURE_YAML["metadata"]["template"] == f"keepsake@{__version__}"
 
 
 @pytest.mark.parametrize("system", ["posix", "windows"])

@@ -12,13 +12,15 @@ from fastapi import FastAPI
 
 from local.cosmos import LOCAL_ENDPOINT, LOCAL_KEY, LocalCosmos
 from local.jobs import LocalQueue
-from shared.background import Background
-from shared.composition import Composition
+from shared.bootstrap.background import Background
+from shared.bootstrap.composition import Composition
+from shared.domain.deadlines import Deadlines
 from shared.http.app import create_api
 from shared.settings import AuthMode, Settings
 
 Transport = AsyncHttpTransport[Any, Any]
 ADA, BEN = "ada", "ben"
+PATIENT = Deadlines(recall=20, embedding=20)  # a busy machine is not what these tests are about
 WARM_CALLS = 4  # of Cosmos DB: the header, the preferences, one search by words, one batch
 
 
@@ -117,6 +119,7 @@ async def running(
     *,
     wrap: Callable[[Transport], Transport] = lambda inner: inner,
     clock_ahead: float = 0.0,
+    deadlines: Deadlines = PATIENT,
     **settings: Any,
 ) -> AsyncIterator[Keepsake]:
     """A worker on these stores; `wrap` may put a faulty transport between the SDK and Cosmos DB.
@@ -129,6 +132,7 @@ async def running(
         cosmos_transport=wrap(cosmos.transport()),
         jobs=None if "queue_endpoint" in settings else jobs,
         clock=_StoreClock(cosmos, clock_ahead),
+        deadlines=deadlines,
     )
     try:
         yield Keepsake(create_api(composition), composition, jobs)

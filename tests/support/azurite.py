@@ -11,7 +11,7 @@ from typing import Self
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.queue import QueueClient
 
-from local.queue_pump import AZURITE, AZURITE_KEY
+from devtools.queue_pump import AZURITE, AZURITE_KEY
 
 ROOT = Path(__file__).resolve().parents[2]
 MAIN = (

@@ -4,16 +4,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.domain.ids import Gen, SessionId, TurnId, UserId
-from shared.domain.ranking import FoundTurn
-from shared.domain.turns import (
-    FunctionCall,
-    Header,
-    Message,
-    TokenUsage,
-    ToolCall,
-    Turn,
-    TurnStatus,
-)
+from shared.domain.messages import FunctionCall, Message, ToolCall
+from shared.domain.recall.ranking import FoundTurn
+from shared.domain.sessions import Header
+from shared.domain.turns import TokenUsage, Turn, TurnStatus
 
 NOON = datetime(2026, 5, 8, 12, tzinfo=UTC)
 GEN = Gen("0" * 32)

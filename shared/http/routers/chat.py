@@ -2,27 +2,24 @@
 
 import asyncio
 from typing import Annotated, Any
-from uuid import uuid4
 
 from fastapi import APIRouter, Header, Request, Response
 
 from shared.domain import errors
-from shared.domain.ids import SessionId, TurnId, UserId
+from shared.domain.ids import UserId
+from shared.http.dependencies import CurrentServices, CurrentSettings
 from shared.http.errors import error_responses
 from shared.http.principal import CurrentUser
-from shared.http.schemas.chat import ChatAnswer, ChatBody, MemoryBody
-from shared.http.sse import stream_events
+from shared.http.schemas.chat import ChatAnswer, ChatBody
+from shared.http.sse import EVENT_STREAM, describe_events, stream_events
 from shared.http.strict_json import StrictRoute
-from shared.http.wiring import CurrentServices, CurrentSettings
-from shared.metering import current_meter
-from shared.services.conversation import Conversation
-from shared.services.questions import Question, ToolResult
+from shared.services.turns import Chat, ChatRequest
 from shared.settings import Settings
+from shared.telemetry.meter import current_meter
 
 router = APIRouter(tags=["chat"], route_class=StrictRoute)
-EVENT_STREAM = "text/event-stream"
 IdempotencyKey = Annotated[
-    str | None, Header(max_length=800, description="Stands for turn_id when that is absent")
+    str | None, Header(max_length=800, description="Used as turn_id if the body has none")
 ]
 Patience = Annotated[
     int | None,
@@ -30,25 +27,20 @@ Patience = Annotated[
         alias="x-request-deadline-ms",
         ge=1,
         le=180_000,
-        description="Milliseconds after which to stop waiting",
+        description="Milliseconds after which to stop waiting; needs a turn_id",
     ),
 ]
-EVENT = {  # one of the stream's; before OpenAPI 3.2 there is no better place to say so
-    "type": "object",
-    "properties": {
-        "event": {"type": "string", "enum": ["context", "delta", "done", "error"]},
-        "data": {"type": "string", "contentMediaType": "application/json"},
-    },
-    "required": ["event", "data"],
-}
-AS_EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The answer; or, asked for with `Accept: text/event-stream` or `stream`, the events "
-        "`context`, `delta` (provisional until `done`), `done` (the answer, and whether it replaces what was "
-        "streamed) and `error`",
-        "content": {EVENT_STREAM: {"schema": EVENT}},
-    }
-}
+CHAT_ERRORS = (
+    errors.TurnConflict,
+    errors.TurnInProgress,
+    errors.SessionErased,
+    errors.TooLarge,
+    errors.ContentFiltered,
+    errors.ModelUnavailable,
+    errors.StoreUnavailable,
+    errors.Busy,
+)
+RESPONSES: dict[int | str, dict[str, Any]] = describe_events() | error_responses(*CHAT_ERRORS)
 
 
 @router.post(
@@ -57,17 +49,7 @@ AS_EVENTS: dict[int | str, dict[str, Any]] = {
     summary="Take one turn",
     response_model=ChatAnswer,
     response_model_exclude_none=True,
-    responses=AS_EVENTS
-    | error_responses(
-        errors.TurnConflict,
-        errors.TurnInProgress,
-        errors.SessionErased,
-        errors.TooLarge,
-        errors.ContentFiltered,
-        errors.ModelUnavailable,
-        errors.StoreUnavailable,
-        errors.Busy,
-    ),
+    responses=RESPONSES,
 )
 async def chat(
     request: Request,
@@ -78,30 +60,27 @@ async def chat(
     idempotency_key: IdempotencyKey = None,
     patience_ms: Patience = None,
 ) -> ChatAnswer | Response:
-    """Answer a message and keep the turn. The same `turn_id` again gives the same answer and stores nothing new."""
-    question = _question(body, idempotency_key, settings)
+    """Answer a message and store the turn.
+
+    The same `turn_id` sent again returns the same answer and stores nothing new.
+    """
+    asked = _chat_request(user, body, idempotency_key, settings)
     patience = patience_ms / 1000 if patience_ms else None
     if patience and body.turn_id is None and idempotency_key is None:
         raise errors.InvalidRequest(
-            "With x-request-deadline-ms send a turn_id, too: by it the answer is collected",
+            "x-request-deadline-ms needs a turn_id; send one to collect the answer with later",
             target="turn_id",
         )
     if body.stream or EVENT_STREAM in request.headers.get("accept", ""):
-        return await _stream(
-            services.conversation, user, question, patience, request.state.request_id
-        )
-    return ChatAnswer.of(await services.conversation.ask(user, question, patience), current_meter())
+        return await _stream(services.chat, asked, patience, request)
+    return ChatAnswer.of(await services.chat.ask(asked, patience), current_meter())
 
 
 async def _stream(
-    conversation: Conversation,
-    user: UserId,
-    question: Question,
-    patience: float | None,
-    request_id: str,
+    chat: Chat, asked: ChatRequest, patience: float | None, request: Request
 ) -> Response:
-    """Events from the first token on; what goes wrong before it has its own status."""
-    stream = conversation.stream(user, question)
+    """Stream from the first token on; an error before it gets its own status."""
+    stream = chat.stream(asked)
     try:
         async with asyncio.timeout(patience):
             first = await stream.receive()
@@ -111,46 +90,20 @@ async def _stream(
     except TimeoutError:
         stream.leave(interrupt=False)
         raise errors.TurnInProgress(
-            "The turn goes on; send it again to collect its answer", retry_after=1
+            "The turn is still running; send it again to collect the answer", retry_after=1
         ) from None
-    return stream_events(stream, first, current_meter(), request_id)
+    return stream_events(stream, first, current_meter(), request)
 
 
-def _question(body: ChatBody, idempotency_key: str | None, settings: Settings) -> Question:
+def _chat_request(
+    user: UserId, body: ChatBody, idempotency_key: str | None, settings: Settings
+) -> ChatRequest:
     if None not in {body.turn_id, idempotency_key} and body.turn_id != idempotency_key:
         raise errors.InvalidRequest(
-            "turn_id and Idempotency-Key differ; send one of them", target="turn_id"
+            "turn_id and Idempotency-Key differ; send only one of them", target="turn_id"
         )
     if body.model not in {None, settings.chat_model, *settings.chat_models_allowed}:
         raise errors.InvalidRequest(
-            "This model is not on the list CHAT_MODELS_ALLOWED", target="model"
+            "This model is not allowed; choose one that CHAT_MODELS_ALLOWED lists", target="model"
         )
-    turn_id = TurnId(_first_given(body.turn_id, idempotency_key))
-    return Question(
-        session=SessionId(body.session_id)
-        if body.session_id is not None
-        else SessionId.begun_by(turn_id),
-        turn_id=turn_id,
-        message=body.message,
-        results=[ToolResult(result.tool_call_id, result.content) for result in body.messages],
-        tools=body.tools,
-        instructions=body.instructions,
-        agent_id=body.agent_id,
-        namespace=body.namespace,
-        metadata=body.metadata,
-        model=body.model,
-        history_tokens=settings.history_tokens
-        if body.history_tokens is None
-        else body.history_tokens,
-        memory_tokens=_memory_tokens(body.memory, settings),
-    )
-
-
-def _memory_tokens(memory: MemoryBody, settings: Settings) -> int:
-    if not memory.recall:
-        return 0
-    return settings.memory_tokens if memory.budget_tokens is None else memory.budget_tokens
-
-
-def _first_given(*ids: str | None) -> str:
-    return next((given for given in ids if given is not None), uuid4().hex)
+    return body.to_request(user, idempotency_key, settings)

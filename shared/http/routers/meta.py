@@ -1,4 +1,4 @@
-"""About the service itself: health, the OpenAPI document, the page that shows it."""
+"""The service itself: health, the OpenAPI document, and the page that shows it."""
 
 import asyncio
 from importlib.util import find_spec
@@ -11,9 +11,10 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
 from shared.domain import errors
+from shared.http.dependencies import CurrentServices, CurrentSettings
 from shared.http.errors import document_errors
+from shared.http.openapi import for_mode
 from shared.http.schemas.health import CheckView, HealthView, ReadinessView
-from shared.http.wiring import CurrentServices
 
 router = APIRouter(tags=["service"])
 Asset = Annotated[
@@ -29,7 +30,7 @@ AS_FILES: dict[int | str, dict[str, Any]] = {
 @router.head("/health", include_in_schema=False)
 @router.get("/health", operation_id="read_health", summary="Alive")
 async def read_health() -> HealthView:
-    """Answers without asking anything else."""
+    """Answer without checking any dependency."""
     return HealthView()
 
 
@@ -41,7 +42,7 @@ async def read_health() -> HealthView:
     responses={503: {"model": ReadinessView, "description": "A dependency does not answer"}},
 )
 async def read_readiness(services: CurrentServices, response: Response) -> ReadinessView:
-    """Every dependency with its milliseconds, asked at most five seconds ago."""
+    """Return every dependency with its latency in milliseconds, at most five seconds old."""
     checks = await services.health.check()
     ready = all(check.ok for check in checks)
     response.status_code = 200 if ready else 503
@@ -55,15 +56,14 @@ async def read_readiness(services: CurrentServices, response: Response) -> Readi
 
 
 @router.get("/openapi.json", operation_id="read_openapi", summary="OpenAPI document")
-async def read_openapi(request: Request) -> dict[str, Any]:
-    """This document."""
-    document: dict[str, Any] = request.app.openapi()
-    return document
+async def read_openapi(request: Request, settings: CurrentSettings) -> dict[str, Any]:
+    """Return this document, with the ways to authenticate that are on here."""
+    return for_mode(request.app.openapi(), settings.auth_mode)
 
 
 @router.get("/docs", operation_id="read_docs", summary="Documentation", response_class=HTMLResponse)
 async def read_docs(request: Request) -> HTMLResponse:
-    """The OpenAPI document as a page; a function key in the query goes on to what the page loads."""
+    """Show the OpenAPI document as a page; a function key in the query is passed on."""
     query = f"?{quote(request.url.query, safe='=&%')}" if request.url.query else ""
     return get_swagger_ui_html(
         openapi_url=f"openapi.json{query}",
@@ -82,7 +82,7 @@ async def read_docs(request: Request) -> HTMLResponse:
     responses=AS_FILES | document_errors(errors.InvalidRequest),
 )
 async def read_docs_asset(asset: Asset) -> Response:
-    """Script, style and icon, served by us."""
+    """Return the page's script, style or icon."""
     file = _assets() / asset
     content = await asyncio.to_thread(file.read_bytes)
     return Response(

@@ -4,18 +4,17 @@ from fastapi import APIRouter, Response
 
 from shared.domain import errors
 from shared.domain.preferences import Preferences
+from shared.http.dependencies import CurrentServices
 from shared.http.errors import error_responses
 from shared.http.principal import CurrentUser
 from shared.http.routers.sessions import IfMatch, bare_etag
 from shared.http.schemas.preferences import PreferencesBody, PreferencesPatchBody, PreferencesView
 from shared.http.strict_json import StrictRoute
-from shared.http.wiring import CurrentServices
 
 router = APIRouter(tags=["preferences"], route_class=StrictRoute, prefix="/preferences")
 WRITE_ERRORS = (
     errors.PreconditionFailed,
     errors.TooLarge,
-    errors.Conflict,
     errors.StoreUnavailable,
     errors.Busy,
 )
@@ -31,7 +30,7 @@ WRITE_ERRORS = (
 async def read_preferences(
     user: CurrentUser, services: CurrentServices, response: Response
 ) -> PreferencesView:
-    """What the user has set; `{}` with ETag "0" for a new user."""
+    """Return what the user has set; `{}` with ETag "0" for a new user."""
     return _render(await services.preferences.read(user), response)
 
 
@@ -49,7 +48,7 @@ async def replace_preferences(
     response: Response,
     if_match: IfMatch = None,
 ) -> PreferencesView:
-    """Set the whole object."""
+    """Replace the whole object."""
     content = body.model_dump(mode="json")
     return _render(await services.preferences.replace(user, content, bare_etag(if_match)), response)
 
@@ -76,17 +75,15 @@ async def update_preferences(
 @router.delete(
     "",
     operation_id="delete_preferences",
-    summary="Forget preferences",
+    summary="Delete preferences",
     status_code=204,
-    responses=error_responses(
-        errors.PreconditionFailed, errors.Conflict, errors.StoreUnavailable, errors.Busy
-    ),
+    responses=error_responses(errors.PreconditionFailed, errors.StoreUnavailable, errors.Busy),
 )
 async def delete_preferences(
     user: CurrentUser, services: CurrentServices, if_match: IfMatch = None
 ) -> None:
-    """Forget all preferences of the user. What is not there is deleted already."""
-    await services.preferences.clear(user, bare_etag(if_match))
+    """Delete all preferences of the user. Deleting what does not exist succeeds."""
+    await services.preferences.delete(user, bare_etag(if_match))
 
 
 def _render(stored: Preferences, response: Response) -> PreferencesView:

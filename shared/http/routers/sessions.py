@@ -1,24 +1,25 @@
-"""Sessions: list, read, change, forget."""
+"""Sessions: list, read, change, delete, summarise."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
 
-from shared.domain import errors, turns
+from shared.domain import errors
 from shared.domain.ids import SessionId
+from shared.domain.sessions import Header as SessionHeader
 from shared.domain.sessions import SessionPatch, session_etag
+from shared.http.dependencies import CurrentServices
 from shared.http.errors import error_responses
 from shared.http.paging import Cursor, Limit, next_link, read_cursor
 from shared.http.principal import CurrentUser
 from shared.http.schemas.fields import SessionIdText
 from shared.http.schemas.sessions import SessionPage, SessionPatchBody, SessionView
 from shared.http.strict_json import StrictRoute
-from shared.http.wiring import CurrentServices
 from shared.ports.sessions import HeaderCursor
 
 router = APIRouter(tags=["sessions"], route_class=StrictRoute, prefix="/sessions")
 IfMatch = Annotated[
-    str | None, Header(max_length=200, description="An ETag: refuse if it has changed")
+    str | None, Header(max_length=200, description="An ETag: refuse the change if it has changed")
 ]
 UNAVAILABLE = (errors.StoreUnavailable, errors.Busy)
 
@@ -33,7 +34,7 @@ UNAVAILABLE = (errors.StoreUnavailable, errors.Busy)
 async def list_sessions(
     user: CurrentUser, services: CurrentServices, limit: Limit = 20, cursor: Cursor = None
 ) -> SessionPage:
-    """The user's sessions, newest first."""
+    """Return the user's sessions, newest first."""
     after = _read_place(cursor) if cursor else None
     headers = await services.sessions.list(user, after, limit)
     page = SessionPage(value=[SessionView.of(header) for header in headers])
@@ -54,7 +55,7 @@ async def list_sessions(
 async def read_session(
     session_id: SessionIdText, user: CurrentUser, services: CurrentServices, response: Response
 ) -> SessionView:
-    """A session's header, with its summary when there is one."""
+    """Return a session without its turns, with its summary if there is one."""
     return _render(await services.sessions.read(user, SessionId(session_id)), response)
 
 
@@ -64,7 +65,7 @@ async def read_session(
     summary="Change a session",
     response_model_exclude_none=True,
     responses=error_responses(
-        errors.NotFound, errors.PreconditionFailed, errors.Conflict, errors.TooLarge, *UNAVAILABLE
+        errors.NotFound, errors.PreconditionFailed, errors.TooLarge, *UNAVAILABLE
     ),
 )
 async def update_session(
@@ -75,20 +76,17 @@ async def update_session(
     response: Response,
     if_match: IfMatch = None,
 ) -> SessionView:
-    """Set title, extraction strategy or time to live; null clears one."""
-    patch = SessionPatch(
-        frozenset(body.model_fields_set), body.title, body.strategy, body.ttl_seconds
-    )
-    return _render(
-        await services.sessions.update(user, SessionId(session_id), patch, bare_etag(if_match)),
-        response,
-    )
+    """Set the title, the extraction strategy or the time to live; null clears a field."""
+    given = frozenset(body.model_fields_set)
+    patch = SessionPatch(given, body.title, body.strategy, body.ttl_seconds)
+    session, etag = SessionId(session_id), bare_etag(if_match)
+    return _render(await services.sessions.update(user, session, patch, etag), response)
 
 
 @router.delete(
     "/{session_id}",
     operation_id="delete_session",
-    summary="Forget a session",
+    summary="Delete a session",
     status_code=204,
     responses=error_responses(errors.PreconditionFailed, *UNAVAILABLE),
 )
@@ -98,8 +96,8 @@ async def delete_session(
     services: CurrentServices,
     if_match: IfMatch = None,
 ) -> None:
-    """Forget a session and all its turns. What is not there is deleted already."""
-    await services.deletions.delete(user, SessionId(session_id), bare_etag(if_match))
+    """Delete a session with all its turns and data. Deleting what does not exist succeeds."""
+    await services.deletion.delete(user, SessionId(session_id), bare_etag(if_match))
 
 
 @router.post(
@@ -114,20 +112,21 @@ async def delete_session(
 async def consolidate_now(
     session_id: SessionIdText, user: CurrentUser, services: CurrentServices, response: Response
 ) -> SessionView:
-    """Summarise what was said since the last time, at once, and answer with the session as it is then.
+    """Summarise what was said since the last summary, and return the session.
 
-    It is done when `consolidated_seq` is `turn_count`; a minute may not be enough for a very long session, send again
-    then. Twice is harmless. For a user who switched memory off nothing is summarised, and it does not grow.
+    It is complete when `consolidated_seq` equals `turn_count`. A very long session may take more
+    than the minute that one request has: send the request again. Idempotent. With memory
+    switched off nothing is summarised, and `consolidated_seq` stays as it is.
     """
     return _render(await services.consolidation.consolidate(user, SessionId(session_id)), response)
 
 
 def bare_etag(if_match: str | None) -> str | None:
-    """The ETag without its quotes; the digest is strong, so a weak mark is dropped too."""
+    """The ETag without quotes; a weak mark is dropped too, since the digest is strong."""
     return if_match and if_match.removeprefix("W/").strip('"')
 
 
-def _render(header: turns.Header, response: Response) -> SessionView:
+def _render(header: SessionHeader, response: Response) -> SessionView:
     response.headers["ETag"] = f'"{session_etag(header)}"'
     return SessionView.of(header)
 
@@ -138,5 +137,6 @@ def _read_place(cursor: str) -> HeaderCursor:
         return HeaderCursor.at(place["at"], SessionId(place["session"]))
     except ValueError as invalid:
         raise errors.InvalidRequest(
-            "The cursor is not from a next_link of this list", target="cursor"
+            "This cursor does not belong to this list; use one from its next_link",
+            target="cursor",
         ) from invalid

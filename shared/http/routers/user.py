@@ -1,13 +1,13 @@
-"""The user as a whole."""
+"""The user: what is stored and what it cost."""
 
 from fastapi import APIRouter
 
 from shared.domain import errors
+from shared.http.dependencies import CurrentServices
 from shared.http.errors import error_responses
 from shared.http.principal import CurrentUser
 from shared.http.schemas.usage import UserUsageView
 from shared.http.strict_json import StrictRoute
-from shared.http.wiring import CurrentServices
 
 router = APIRouter(tags=["user"], route_class=StrictRoute, prefix="/user")
 
@@ -19,5 +19,8 @@ router = APIRouter(tags=["user"], route_class=StrictRoute, prefix="/user")
     responses=error_responses(errors.StoreUnavailable, errors.Busy),
 )
 async def read_usage(user: CurrentUser, services: CurrentServices) -> UserUsageView:
-    """What is kept of the user and what it took, today and in all. Added up when asked: seldom is better than often."""
+    """Return what is stored for the user and what it cost, today and in total.
+
+    It is summed up on request: ask rarely.
+    """
     return UserUsageView.of(await services.usage.read(user))

@@ -1,15 +1,16 @@
-"""A chat turn on the wire: asked and answered."""
+"""A chat turn on the wire: the request and the answer."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Literal, Self
+from uuid import uuid4
 
-from pydantic import AfterValidator, BaseModel, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
-from shared.domain.context import ContextEntry
-from shared.domain.turns import ToolCall
+from shared.domain.ids import SessionId, TurnId, UserId
+from shared.domain.prompt import ContextEntry
 from shared.http.schemas.fields import (
     Closed,
     Flag,
@@ -19,36 +20,35 @@ from shared.http.schemas.fields import (
     MessageText,
     Name,
     Whole,
+    too_large,
 )
-from shared.metering import Meter
-from shared.services.turn_stream import Answer
+from shared.http.schemas.messages import ToolCallView
+from shared.services.turns import Answer, ChatRequest, ToolResult
+from shared.settings import Settings
+from shared.telemetry.meter import Meter
 
 MAX_METADATA_BYTES = 16_384
-MAX_TOOLS = 128  # what the chat API itself allows
+MAX_TOOLS = 128  # the chat API's own limit
 MAX_TOOL_RESULTS = 16  # of one turn
 MAX_RESULTS_BYTES = 65_536
 MAX_TOOLS_BYTES = 65_536
 
 
-def _small(values: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
-    if (
-        sum(len(str(key).encode()) + len(str(value).encode()) for key, value in values.items())
-        > MAX_METADATA_BYTES
-    ):
-        raise PydanticCustomError(
-            "too_large", "May have {limit} bytes", {"limit": MAX_METADATA_BYTES}
-        )
+def _check_metadata(values: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    size = sum(len(str(key).encode()) + len(str(value).encode()) for key, value in values.items())
+    if size > MAX_METADATA_BYTES:
+        raise too_large(MAX_METADATA_BYTES)
     return values
 
 
-def _small_tools(tools: tuple[dict[str, JsonValue], ...]) -> tuple[dict[str, JsonValue], ...]:
+def _check_tools(tools: tuple[dict[str, JsonValue], ...]) -> tuple[dict[str, JsonValue], ...]:
     if len(json.dumps(tools, ensure_ascii=False).encode()) > MAX_TOOLS_BYTES:
-        raise PydanticCustomError("too_large", "May have {limit} bytes", {"limit": MAX_TOOLS_BYTES})
+        raise too_large(MAX_TOOLS_BYTES)
     return tools
 
 
 class ToolResultBody(Closed):
-    """What a tool answered."""
+    """The result of a tool call."""
 
     role: Literal["tool"] = "tool"
     tool_call_id: Name
@@ -56,29 +56,34 @@ class ToolResultBody(Closed):
 
 
 class MemoryBody(Closed):
-    """What a turn does with memory: whether it recalls, and how many tokens of memory its model is given."""
+    """How a turn uses memory: whether it recalls, and its budget for stored text."""
 
     recall: Flag = True
     budget_tokens: Annotated[Whole, Field(ge=0, le=16_000)] | None = None
 
 
 class ChatBody(Closed):
-    """One chat turn. `turn_id` makes it safe to send twice; without one each send is a new turn.
+    """One chat turn. `turn_id` makes it safe to resend; without one, each request is a new turn.
 
-    Without `session_id` it begins a session, with the same `turn_id` always the same one. A turn is a `message`, or in
-    `messages` the results of the tools that the turn before asked for, or both.
+    Without `session_id` it starts a session, and the same `turn_id` always starts the same one.
+    A turn is a `message`, or in `messages` the results of the tools that the previous turn
+    called, or both.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"message": "Hello", "session_id": "monday"}]}
+    )
 
     message: MessageText | None = None
     messages: Annotated[tuple[ToolResultBody, ...], Field(max_length=MAX_TOOL_RESULTS)] = ()
     tools: Annotated[
-        tuple[dict[str, JsonValue], ...], Field(max_length=MAX_TOOLS), AfterValidator(_small_tools)
+        tuple[dict[str, JsonValue], ...], Field(max_length=MAX_TOOLS), AfterValidator(_check_tools)
     ] = ()
     session_id: IdText | None = None
     turn_id: IdText | None = None
     agent_id: Name | None = None
     namespace: Annotated[
-        Name | None, Field(description="Not used yet; part of what makes a body another one")
+        Name | None, Field(description="Not used yet; a resend must have the same one")
     ] = None
     instructions: Instructions | None = None
     model: Name | None = None
@@ -86,38 +91,65 @@ class ChatBody(Closed):
     history_tokens: Annotated[Whole, Field(ge=0, le=200_000)] | None = None
     memory: MemoryBody = MemoryBody()
     metadata: Annotated[
-        Annotated[Mapping[str, JsonValue], AfterValidator(_small)] | None,
-        Field(description="Not kept; part of what makes a body another one"),
+        Annotated[Mapping[str, JsonValue], AfterValidator(_check_metadata)] | None,
+        Field(description="Not stored; a resend must have the same"),
     ] = None
 
     @model_validator(mode="after")
-    def _check_said(self) -> Self:
+    def _check_content(self) -> Self:
         if self.message is None and not self.messages:
             raise PydanticCustomError(
-                "missing", "Send a message, or the results of tools in messages"
+                "no_message", "Send a message, or the results of tools in messages"
             )
         if sum(len(result.content.encode()) for result in self.messages) > MAX_RESULTS_BYTES:
-            raise PydanticCustomError(
-                "too_large", "Results may have {limit} bytes", {"limit": MAX_RESULTS_BYTES}
-            )
+            raise too_large(MAX_RESULTS_BYTES)
         return self
+
+    def to_request(
+        self, user: UserId, idempotency_key: str | None, settings: Settings
+    ) -> ChatRequest:
+        """The request with ids and budgets filled in.
+
+        Raises:
+            InvalidId: an id is not valid.
+        """
+        turn_id = TurnId(_first_given(self.turn_id, idempotency_key))
+        session = self.session_id
+        return ChatRequest(
+            user=user,
+            session=SessionId.begun_by(turn_id) if session is None else SessionId(session),
+            turn_id=turn_id,
+            message=self.message,
+            results=[ToolResult(result.tool_call_id, result.content) for result in self.messages],
+            tools=self.tools,
+            instructions=self.instructions,
+            agent_id=self.agent_id,
+            namespace=self.namespace,
+            metadata=self.metadata,
+            model=self.model,
+            history_tokens=_or_default(self.history_tokens, settings.history_tokens),
+            memory_tokens=self._memory_tokens(settings),
+        )
+
+    def _memory_tokens(self, settings: Settings) -> int:
+        if not self.memory.recall:
+            return 0
+        return _or_default(self.memory.budget_tokens, settings.memory_tokens)
 
 
 class ContextView(BaseModel):
-    """One thing the model was given, and why."""
+    """One thing that the model was given, and why."""
 
     section: str
     id: str | None = None
-    session_id: str | None = Field(
-        None, description="Of a recalled turn, the session it was said in"
-    )
+    session_id: str | None = Field(None, description="The session that a recalled turn is from")
     text: str | None = None
     score: float | None = None
     why: str | None = None
 
     @classmethod
     def of(cls, entry: ContextEntry) -> Self:
-        """The entry on the wire."""
+        """Render the entry."""
         return cls(**asdict(entry))
 
 
@@ -134,13 +166,16 @@ class UsageView(BaseModel):
 
 
 class ChatAnswer(BaseModel):
-    """The stored turn's reply. Replayed: it was stored before; then `context` is empty, since it is not kept."""
+    """The stored turn's reply.
+
+    `replayed` means that it was stored before; then `context` is empty, since it is not stored.
+    """
 
     session_id: str
     turn_id: str
     seq: int
     reply: str
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: list[ToolCallView] | None = None
     finish_reason: str
     replayed: bool
     context: list[ContextView]
@@ -150,14 +185,14 @@ class ChatAnswer(BaseModel):
 
     @classmethod
     def of(cls, answer: Answer, meter: Meter) -> Self:
-        """The answer on the wire."""
+        """Render the answer with what the request used."""
         turn = answer.turn
         return cls(
             session_id=turn.session_id.value,
             turn_id=turn.turn_id.value,
             seq=turn.seq,
             reply=turn.reply,
-            tool_calls=list(turn.tool_calls) or None,
+            tool_calls=[ToolCallView.of(call) for call in turn.tool_calls] or None,
             finish_reason=turn.finish_reason or "stop",
             replayed=answer.replayed,
             context=[ContextView.of(entry) for entry in answer.context],
@@ -173,3 +208,11 @@ class ChatAnswer(BaseModel):
             timings_ms=dict(answer.timings),
             degraded=list(answer.degraded),
         )
+
+
+def _first_given(*ids: str | None) -> str:
+    return next((given for given in ids if given is not None), uuid4().hex)
+
+
+def _or_default(tokens: int | None, default: int) -> int:
+    return default if tokens is None else tokens

@@ -1,4 +1,4 @@
-"""What requests are made of: fields with bounds, and no others."""
+"""The fields of requests: bounded types, and a base that refuses unknown fields."""
 
 import re
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from shared.domain.ids import MAX_ID_BYTES
-from shared.domain.turns import MAX_MESSAGE_BYTES
+from shared.domain.messages import MAX_MESSAGE_BYTES
 
 MAX_INSTRUCTIONS_BYTES = 16_384
 MAX_NAME_CHARS = 200
@@ -29,17 +29,22 @@ RFC_3339 = re.compile(
 
 
 class Closed(BaseModel):
-    """A request: unknown fields are refused."""
+    """A request body: unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def too_large(limit: int) -> PydanticCustomError:
+    """The error for a field beyond its limit in bytes; it becomes a 413."""
+    return PydanticCustomError(
+        "too_large", "This exceeds {limit} bytes; send less", {"limit": limit}
+    )
 
 
 def _bounded(limit: int) -> AfterValidator:
     def check(text: str) -> str:
         if len(text.encode()) > limit:
-            raise PydanticCustomError(
-                "too_large", "May have {limit} bytes of UTF-8", {"limit": limit}
-            )
+            raise too_large(limit)
         return text
 
     return AfterValidator(check)
@@ -57,7 +62,9 @@ def _in_utc(at: datetime) -> datetime:
     try:
         return at.astimezone(UTC)
     except OverflowError as outside:
-        raise PydanticCustomError("datetime", "In UTC this is after the year 9999") from outside
+        raise PydanticCustomError(
+            "datetime", "In UTC this is after the year 9999; send an earlier time"
+        ) from outside
 
 
 MessageText = Annotated[
@@ -79,12 +86,15 @@ ID_SCHEMA: dict[str, JsonValue] = {
     "maxLength": MAX_ID_BYTES,
     "pattern": r"^[^/\\?#]+$",
 }
-IdText = Annotated[
-    str, Field(json_schema_extra=ID_SCHEMA)
-]  # its rule is in domain/ids.py, which also names it
+IdText = Annotated[str, Field(json_schema_extra=ID_SCHEMA)]  # domain/ids.py has the rule
 SessionIdText = Annotated[
-    str, Path(json_schema_extra=ID_SCHEMA, description="The caller's name for the session")
+    str,
+    Path(
+        json_schema_extra=ID_SCHEMA,
+        description="The caller's id of the session",
+        examples=["monday"],
+    ),
 ]
 Flag = Annotated[bool, Strict()]
-Whole = Annotated[int, Strict()]  # "7" and true are no numbers
+Whole = Annotated[int, Strict()]  # "7" and true are not numbers
 Instant = Annotated[AwareDatetime, BeforeValidator(_only_text), AfterValidator(_in_utc)]

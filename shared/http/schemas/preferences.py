@@ -3,10 +3,12 @@
 from datetime import datetime
 from typing import Self
 
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shared.domain.preferences import Preferences
 from shared.http.schemas.fields import Closed, Flag
+
+EXAMPLE: dict[str, JsonValue] = {"preferences": {"answers": "one short sentence"}}
 
 
 class PreferencesView(BaseModel):
@@ -18,7 +20,7 @@ class PreferencesView(BaseModel):
 
     @classmethod
     def of(cls, stored: Preferences) -> Self:
-        """The preferences on the wire."""
+        """Render the preferences."""
         return cls(
             preferences=dict(stored.preferences),
             memory_enabled=stored.memory_enabled,
@@ -29,12 +31,16 @@ class PreferencesView(BaseModel):
 class PreferencesBody(Closed):
     """The whole object; what is left out goes back to its default."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
     preferences: dict[str, JsonValue] = Field(default={})
     memory_enabled: Flag = True
 
 
 class PreferencesPatchBody(Closed):
     """A JSON merge patch (RFC 7396) of the object: null removes a key."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     preferences: dict[str, JsonValue] | None = None
     memory_enabled: Flag | None = None

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from shared.domain.sessions import Strategy
+from shared.domain.sessions import Header, Strategy
 from shared.domain.summaries import Summary
-from shared.domain.turns import Header
 from shared.http.schemas.fields import Closed, Name, Whole
 
 
@@ -22,7 +21,7 @@ class SummaryView(BaseModel):
 
     @classmethod
     def of(cls, summary: Summary) -> Self:
-        """The summary on the wire."""
+        """Render the summary."""
         return cls(**summary.model_dump(include=set(cls.model_fields)))
 
 
@@ -42,7 +41,7 @@ class SessionView(BaseModel):
 
     @classmethod
     def of(cls, header: Header) -> Self:
-        """The header on the wire."""
+        """Render the header."""
         return cls(
             session_id=header.session_id.value,
             title=header.shown_title,
@@ -60,10 +59,10 @@ class SessionView(BaseModel):
 class SessionPatchBody(Closed):
     """A merge patch: fields left out stay, null clears. No turn lives longer than `RETENTION_DAYS`."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"title": "Words"}]})
+
     title: Name | None = None
-    strategy: Annotated[
-        Strategy | None, Field(description="Kept and told; nothing goes by it yet")
-    ] = None
+    strategy: Annotated[Strategy | None, Field(description="Stored; not used yet")] = None
     ttl_seconds: Annotated[Whole, Field(ge=60, le=315_360_000)] | None = None
 
 

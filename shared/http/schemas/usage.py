@@ -1,4 +1,4 @@
-"""What is kept of a user, on the wire."""
+"""A user's usage on the wire."""
 
 from dataclasses import asdict, replace
 from datetime import date
@@ -6,49 +6,47 @@ from typing import Self
 
 from pydantic import BaseModel, Field
 
-from shared.ports.usage import Used
+from shared.ports.users import UsageTotals
 from shared.services.usage import UserUsage
 
+BYTES = "As JSON in Cosmos DB, without session headers, preferences and indexes"
+EMBEDDING_TOKENS = (
+    "As the embedding model counted them when the turns were taken; vectors that are added later "
+    "are not included"
+)
+REQUEST_UNITS = (
+    "What the requests behind these turns and session data had spent on reads when they wrote; "
+    "the write itself is in the `usage` of its own response"
+)
 
-class UsedView(BaseModel):
-    """What is kept, and what it took to make."""
 
-    sessions: int = Field(
-        description="Sessions with at least one turn; under `today` those with a turn today"
-    )
-    turns: int = Field(
-        description="Turns; under `today` those stored today, whenever they were said"
-    )
-    values: int = Field(description="Values kept with sessions; under `today` those set today")
-    bytes: int = Field(
-        description="Of these turns and values as the JSON that Cosmos DB stores; without headers of sessions, "
-        "preferences and indexes"
-    )
+class UsageTotalsView(BaseModel):
+    """What is stored, and what it cost."""
+
+    sessions: int = Field(description="Sessions with turns; under `today` those with a turn today")
+    turns: int = Field(description="Under `today` those stored today, whenever they were said")
+    session_data: int = Field(description="Items; under `today` those written today")
+    bytes: int = Field(description=BYTES)
     prompt_tokens: int = Field(description="Of these turns, as the model counted them")
     completion_tokens: int = Field(description="Of these turns, as the model counted them")
-    embedding_tokens: int = Field(
-        description="Of these turns, as the embedding model counted them when they were said; vectors that come later "
-        "are in no turn's figures"
-    )
-    request_units: float = Field(
-        description="What the requests that made these turns and values had spent in Cosmos DB when they wrote: their "
-        "reads, without the write itself, whose price is known only afterwards and is in that answer's `usage`"
-    )
+    embedding_tokens: int = Field(description=EMBEDDING_TOKENS)
+    request_units: float = Field(description=REQUEST_UNITS)
 
     @classmethod
-    def of(cls, used: Used) -> Self:
-        """The figures on the wire."""
-        return cls(**asdict(replace(used, request_units=round(used.request_units, 2))))
+    def of(cls, totals: UsageTotals) -> Self:
+        """Render the totals."""
+        return cls(**asdict(replace(totals, request_units=round(totals.request_units, 2))))
 
 
 class UserUsageView(BaseModel):
-    """Of what has neither expired nor been deleted. What was made before this was measured counts, with 0 bytes."""
+    """Totals over everything that has neither expired nor been deleted."""
 
-    day: date = Field(description="The day that `today` means; days are UTC's")
-    today: UsedView
-    total: UsedView
+    day: date = Field(description="The day that `today` means, in UTC")
+    today: UsageTotalsView
+    total: UsageTotalsView
 
     @classmethod
     def of(cls, usage: UserUsage) -> Self:
-        """The figures on the wire."""
-        return cls(day=usage.day, today=UsedView.of(usage.today), total=UsedView.of(usage.total))
+        """Render the totals."""
+        today, total = UsageTotalsView.of(usage.today), UsageTotalsView.of(usage.total)
+        return cls(day=usage.day, today=today, total=total)

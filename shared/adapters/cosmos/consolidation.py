@@ -1,0 +1,116 @@
+"""The consolidation state on session headers in the `memory` container."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from azure.core import MatchConditions
+
+from shared.adapters.cosmos import queries as sql
+from shared.adapters.cosmos.containers import MEMORY, CosmosContainers
+from shared.adapters.cosmos.errors import ItemChanged, ItemMissing
+from shared.adapters.cosmos.items import header_id, left_of, read_time, set_fields, write_time
+from shared.domain.errors import Contended
+from shared.domain.ids import SessionId, UserId
+from shared.domain.sessions import Header
+from shared.domain.summaries import Summary
+from shared.ports.consolidation import DeadLetteredSession, DueSession, Failure
+from shared.ports.jobs import ConsolidationJob
+from shared.ports.system import Clock
+
+PAGE = 1000  # sessions read at once, and then queued before the next are read
+
+
+@dataclass(frozen=True, slots=True)
+class CosmosConsolidation:
+    """Writes on the header's ETag: whatever was written in the meantime wins."""
+
+    containers: CosmosContainers
+    clock: Clock
+
+    async def find_due(self, now: datetime) -> AsyncIterator[Sequence[DueSession]]:
+        """Due headers of all users, a thousand at a time, in no order."""
+        async for page in self._scan(sql.FIND_DUE_SESSIONS_ACROSS_USERS, {"@now": write_time(now)}):
+            yield [DueSession(_job_of(item), read_time(item["due_at"])) for item in page]
+
+    async def find_dead_lettered(self) -> AsyncIterator[Sequence[DeadLetteredSession]]:
+        """Dead-lettered headers of all users, a thousand at a time, in no order."""
+        async for page in self._scan(sql.FIND_DEAD_LETTERED_SESSIONS_ACROSS_USERS, {}):
+            yield [DeadLetteredSession(_job_of(item), item["dead_lettered"]) for item in page]
+
+    async def save_summary(
+        self, user: UserId, header: Header, summary: Summary | None, upto: int
+    ) -> bool:
+        """Set summary and `consolidated_seq`, which ends all attempts; nothing is due when that is everything."""
+        fields = {
+            "consolidated_seq": upto,
+            "summary": summary.model_dump(mode="json") if summary else None,
+            "attempts": 0,
+            "dead_lettered": None,
+        }
+        return await self._patch(
+            user, header, fields | ({"due_at": None} if upto >= header.turn_count else {})
+        )
+
+    async def postpone(self, user: UserId, header: Header, failure: Failure | None) -> bool:
+        """Set when the session is due again, or that it is dead-lettered."""
+        if failure is None:
+            return await self._patch(user, header, _waiting(self.clock.now(), 0, None))
+        dead_lettered = None if failure.due_at else failure.reason
+        return await self._patch(
+            user, header, _waiting(failure.due_at, failure.attempts, dead_lettered)
+        )
+
+    async def await_vectors(
+        self, user: UserId, header: Header, from_seq: int, due_at: datetime
+    ) -> bool:
+        """Set what is waited for, and when it is due."""
+        return await self._patch(
+            user, header, {"vectors_from": from_seq, "due_at": write_time(due_at)}
+        )
+
+    async def clear_due(self, user: UserId, header: Header) -> bool:
+        """Set that nothing is due, nor waited for."""
+        return await self._patch(user, header, {"vectors_from": None, "due_at": None})
+
+    async def _patch(self, user: UserId, header: Header, fields: Mapping[str, Any]) -> bool:
+        try:
+            async with self.containers.call(MEMORY) as container:
+                await container.patch_item(
+                    header_id(header.session_id),
+                    user.value,
+                    set_fields({**fields, **left_of(header, self.clock.now())}),
+                    etag=header.etag,
+                    match_condition=MatchConditions.IfNotModified,
+                )
+        except (ItemChanged, ItemMissing, Contended):
+            return False
+        return True
+
+    async def _scan(
+        self, text: str, parameters: Mapping[str, Any]
+    ) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
+        async with self.containers.call(MEMORY) as container:
+            found = container.query_items(
+                sql.squeeze(text), parameters=sql.named(parameters), max_item_count=PAGE
+            ).by_page()
+        while True:
+            async with self.containers.call(MEMORY):  # each page has its own time
+                page = await anext(found, None)
+                if page is None:
+                    return
+                items = [item async for item in page]
+            yield items
+
+
+def _waiting(due_at: datetime | None, attempts: int, dead_lettered: str | None) -> dict[str, Any]:
+    return {
+        "due_at": due_at and write_time(due_at),
+        "attempts": attempts,
+        "dead_lettered": dead_lettered,
+    }
+
+
+def _job_of(item: Mapping[str, str]) -> ConsolidationJob:
+    return ConsolidationJob(UserId(item["user_id"]), SessionId(item["session_id"]))

@@ -1,0 +1,141 @@
+"""Session headers in the `memory` container."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from azure.core import MatchConditions
+
+from shared.adapters.cosmos import queries as sql
+from shared.adapters.cosmos.containers import MEMORY, Batch, CosmosContainers
+from shared.adapters.cosmos.errors import ItemChanged, ItemExists, ItemMissing
+from shared.adapters.cosmos.items import (
+    empty_header,
+    header_id,
+    header_of,
+    left_of,
+    set_fields,
+    ttl_until,
+    write_time,
+)
+from shared.adapters.cosmos.users import USER_ID, CosmosUsers
+from shared.domain.errors import Contended, StoreUnavailable
+from shared.domain.ids import Gen, SessionId, UserId
+from shared.domain.sessions import Header
+from shared.ports.sessions import HeaderChange, HeaderCursor
+from shared.ports.system import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class CosmosSessions:
+    """Headers by point read and by one-partition query."""
+
+    containers: CosmosContainers
+    users: CosmosUsers
+    clock: Clock
+
+    async def read_header(self, user: UserId, session: SessionId) -> Header | None:
+        """The header, or None."""
+        try:
+            async with self.containers.call(MEMORY) as container:
+                item = await container.read_item(header_id(session), user.value)
+        except ItemMissing:
+            return None
+        return header_of(item, self.clock.now()) if item["session_id"] == session.value else None
+
+    async def open_session(
+        self, user: UserId, session: SessionId, agent_id: str | None, now: datetime
+    ) -> None:
+        """Make an empty header of a fresh gen, fenced by the user's epoch, unless there is one.
+
+        Twice is harmless: one create wins by its id. Which one, the caller reads; so no outcome is an error here.
+        """
+        epoch = await self.users.ensure_epoch(user)
+        fresh = empty_header(user, session, Gen(uuid4().hex), epoch, agent_id, now)
+        count_write = [{"op": "incr", "path": "/writes", "value": 1}]
+        batch: Batch = [
+            ("patch", (USER_ID, count_write), {"filter_predicate": sql.unchanged_epoch(epoch)}),
+            ("create", (fresh,), {}),
+        ]
+        try:
+            await self.containers.write_batch(MEMORY, user, batch)
+        except (ItemExists, ItemChanged, ItemMissing, StoreUnavailable, Contended):
+            return
+
+    async def list_headers(
+        self, user: UserId, after: HeaderCursor | None, limit: int
+    ) -> Sequence[Header]:
+        """Sessions with turns, newest first."""
+        parameters: dict[str, Any] = {"@user_id": user.value, "@limit": limit}
+        text = sql.LIST_SESSIONS
+        if after:
+            text = sql.LIST_SESSIONS_AFTER
+            parameters |= {
+                "@last_active_at": write_time(after.last_active_at),
+                "@id": header_id(after.session),
+            }
+        async with self.containers.call(MEMORY) as container:
+            pages = container.query_items(
+                sql.squeeze(text),
+                parameters=sql.named(parameters),
+                partition_key=user.value,
+                max_item_count=limit,
+            )
+            return [header_of(item, self.clock.now()) async for item in pages]
+
+    async def change_header(
+        self, user: UserId, header: Header, change: HeaderChange
+    ) -> Header | None:
+        """Set the changeable fields if the header is still at this etag."""
+        fields = {
+            "title": change.title,
+            "strategy": change.strategy,
+            "ttl_seconds": change.ttl_seconds,
+        } | left_of(header, self.clock.now())
+        try:
+            async with self.containers.call(MEMORY) as container:
+                item = await container.patch_item(
+                    header_id(header.session_id),
+                    user.value,
+                    set_fields(fields),
+                    etag=header.etag,
+                    match_condition=MatchConditions.IfNotModified,
+                )
+        except (ItemChanged, ItemMissing, Contended):
+            return None
+        return header_of(item, self.clock.now())
+
+    async def shorten(self, user: UserId, header: Header, expires_at: datetime) -> None:
+        """A hundred documents at a time until a query finds none that lives longer; then the header."""
+        while ids := await self._list_longer_lived(user, header, expires_at):
+            await self._set_expiry(user, ids, expires_at)
+        await self._set_expiry(user, [header_id(header.session_id)], expires_at)
+
+    async def _list_longer_lived(
+        self, user: UserId, header: Header, expires_at: datetime
+    ) -> list[str]:
+        parameters = {
+            "@user_id": user.value,
+            "@gen": header.gen.value,
+            "@expires_at": write_time(expires_at),
+        }
+        async with self.containers.call(MEMORY) as container:
+            found = container.query_items(
+                sql.squeeze(sql.LIST_LONGER_LIVED),
+                parameters=sql.named(parameters),
+                partition_key=user.value,
+            )
+            return [item["id"] async for item in found]
+
+    async def _set_expiry(self, user: UserId, ids: Sequence[str], expires_at: datetime) -> None:
+        fields = {
+            "expires_at": write_time(expires_at),
+            "ttl": ttl_until(expires_at, self.clock.now()),
+        }
+        batch: Batch = [("patch", (item_id, set_fields(fields)), {}) for item_id in ids]
+        try:
+            await self.containers.write_batch(MEMORY, user, batch)
+        except (ItemMissing, ItemChanged, Contended):
+            return  # one has expired or was deleted meanwhile: the next query tells what is left

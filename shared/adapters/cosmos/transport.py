@@ -1,0 +1,59 @@
+"""Counts what leaves for Cosmos DB, and what it costs."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from azure.core.pipeline.transport import AsyncHttpTransport
+
+from shared.adapters.cosmos.errors import TOO_MANY_REQUESTS, busy, is_failure, throttle_hint
+from shared.adapters.cosmos.operations import SYSTEM, operation_of
+from shared.telemetry.meter import current_meter
+from shared.telemetry.metrics import count_charge
+from shared.telemetry.spans import mark_status, store_call
+
+LONGEST_WAIT = 1.0  # seconds; a longer throttle hint is passed on to the caller
+
+
+@dataclass(frozen=True, slots=True)
+class CountingTransport(AsyncHttpTransport[Any, Any]):
+    """Passes requests to the real transport and counts them on the request's meter."""
+
+    inner: AsyncHttpTransport[Any, Any]
+    server: str
+
+    async def send(self, request: Any, **kwargs: Any) -> Any:
+        """Send one request.
+
+        Raises:
+            Busy: the server asks for a longer pause than the deadline allows; the SDK would sleep.
+        """
+        meter = current_meter()
+        meter.cosmos_calls += 1
+        operation, collection = operation_of(request.method, request.url, request.headers)
+        with store_call(SYSTEM, operation, self.server, collection=collection) as span:
+            response = await self.inner.send(request, **kwargs)
+            mark_status(span, response.status_code, failed=is_failure(response.status_code))
+        charge = float(response.headers.get("x-ms-request-charge", 0))
+        meter.request_units += charge
+        count_charge(charge, response.status_code)
+        throttled = response.status_code == TOO_MANY_REQUESTS
+        if throttled and throttle_hint(response.headers) > LONGEST_WAIT:
+            raise busy(response.headers)
+        return response
+
+    async def open(self) -> None:
+        """Open the real transport."""
+        await self.inner.open()
+
+    async def close(self) -> None:
+        """Close the real transport."""
+        await self.inner.close()
+
+    async def __aenter__(self) -> Self:
+        """Open the real transport."""
+        await self.inner.__aenter__()
+        return self
+
+    async def __aexit__(self, *details: object) -> None:
+        """Close the real transport."""
+        await self.inner.__aexit__(*details)  # type: ignore[arg-type]  # the SDK's is untyped

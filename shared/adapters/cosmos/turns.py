@@ -1,0 +1,123 @@
+"""Turns in the `memory` container, each committed with its header in one batch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from shared.adapters.cosmos import queries as sql
+from shared.adapters.cosmos.containers import MEMORY, Batch, CosmosContainers
+from shared.adapters.cosmos.errors import ItemChanged, ItemExists, ItemMissing
+from shared.adapters.cosmos.items import (
+    header_id,
+    measured,
+    set_fields,
+    ttl_until,
+    turn_item,
+    turn_item_id,
+    turn_of,
+    write_time,
+)
+from shared.domain.errors import Contended, StoreUnavailable
+from shared.domain.history import MAX_WINDOW_BYTES, MAX_WINDOW_TURNS
+from shared.domain.ids import Gen, SessionId, TurnId, UserId
+from shared.domain.sessions import Header
+from shared.domain.turns import Turn
+from shared.ports.turns import (
+    AlreadyThere,
+    CommitOutcome,
+    Committed,
+    Draft,
+    HeaderMoved,
+    OutcomeUnknown,
+)
+from shared.telemetry.meter import current_meter
+
+MAX_PAGE_BYTES = 1_048_576  # of turns in one answer; the rest is behind its next_link
+
+
+@dataclass(frozen=True, slots=True)
+class CosmosTurns:
+    """Commits and reads turns within the user's partition."""
+
+    containers: CosmosContainers
+
+    async def commit_turn(self, user: UserId, draft: Draft, expires_at: datetime) -> CommitOutcome:
+        """Create the turn, and move the header on the condition that gen and count are what the turn saw.
+
+        Twice is harmless: the create comes first in the batch and is refused by its id.
+        """
+        turn = draft.turn
+        item = measured(turn_item(user, turn, draft.vector), current_meter())
+        header = {
+            "turn_count": turn.seq,
+            "last_active_at": item["created_at"],
+            "due_at": write_time(draft.due_at) if draft.due_at else None,
+            "expires_at": write_time(expires_at),
+            "ttl": ttl_until(expires_at, turn.created_at),
+        }
+        condition = sql.unchanged_header(turn.gen, turn.seq - 1)
+        batch: Batch = [
+            ("create", (item,), {}),
+            (
+                "patch",
+                (header_id(turn.session_id), set_fields(header)),
+                {"filter_predicate": condition},
+            ),
+        ]
+        try:
+            await self.containers.write_batch(MEMORY, user, batch)
+        except ItemExists:
+            return AlreadyThere()
+        except (ItemChanged, ItemMissing, Contended):
+            return HeaderMoved()
+        except StoreUnavailable:
+            return OutcomeUnknown()
+        return Committed()
+
+    async def read_turn(
+        self, user: UserId, session: SessionId, gen: Gen, turn_id: TurnId
+    ) -> Turn | None:
+        """One turn by its id."""
+        try:
+            async with self.containers.call(MEMORY) as container:
+                item = await container.read_item(turn_item_id(session, gen, turn_id), user.value)
+        except ItemMissing:
+            return None
+        return (
+            turn_of(item)
+            if (item["session_id"], item["turn_id"]) == (session.value, turn_id.value)
+            else None
+        )
+
+    async def read_tail(self, user: UserId, header: Header) -> Sequence[Turn]:
+        """The newest turns up to the header's count, oldest first: at most 20 or about 64 KB."""
+        parameters = self._of_gen(user, header.session_id, header.gen)
+        parameters |= {"@limit": MAX_WINDOW_TURNS, "@upto": header.turn_count}
+        return (await self._read(user, sql.READ_TAIL, parameters, MAX_WINDOW_BYTES))[::-1]
+
+    async def list_turns(
+        self, user: UserId, session: SessionId, gen: Gen, after_seq: int, limit: int
+    ) -> Sequence[Turn]:
+        """Turns with a greater seq, in order."""
+        parameters = self._of_gen(user, session, gen) | {"@limit": limit, "@after": after_seq}
+        return await self._read(user, sql.LIST_TURNS, parameters, MAX_PAGE_BYTES)
+
+    async def _read(
+        self, user: UserId, text: str, parameters: dict[str, Any], enough_bytes: int
+    ) -> list[Turn]:
+        """Turns as a query finds them, until they are that many bytes."""
+        turns: list[Turn] = []
+        async with self.containers.call(MEMORY) as container:
+            found = container.query_items(
+                sql.squeeze(text), parameters=sql.named(parameters), partition_key=user.value
+            )
+            async for item in found:
+                turns.append(turn_of(item))
+                if sum(turn.size for turn in turns) >= enough_bytes:
+                    break
+        return turns
+
+    @staticmethod
+    def _of_gen(user: UserId, session: SessionId, gen: Gen) -> dict[str, Any]:
+        return {"@user_id": user.value, "@session_id": session.value, "@gen": gen.value}

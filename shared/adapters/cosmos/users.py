@@ -1,0 +1,42 @@
+"""The user's own document: `{id: "user", epoch, writes}`, never expiring, never deleted."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from shared.adapters.cosmos.containers import MEMORY, CosmosContainers
+from shared.adapters.cosmos.errors import ItemExists, ItemMissing
+from shared.domain.ids import UserId
+
+USER_ID = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class CosmosUsers:
+    """Reads and makes the user's document."""
+
+    containers: CosmosContainers
+
+    async def read_epoch(self, user: UserId) -> int:
+        """The user's epoch; 0 of a user who has no document yet."""
+        return await self._read(user) or 0
+
+    async def ensure_epoch(self, user: UserId) -> int:
+        """The user's epoch, making the document if there is none. Twice is harmless: the id decides."""
+        epoch = await self._read(user)
+        if epoch is not None:
+            return epoch
+        item = {"id": USER_ID, "user_id": user.value, "kind": "user", "epoch": 0, "writes": 0}
+        try:
+            async with self.containers.call(MEMORY) as container:
+                await container.create_item(item)
+        except ItemExists:
+            return await self.read_epoch(user)
+        return 0
+
+    async def _read(self, user: UserId) -> int | None:
+        try:
+            async with self.containers.call(MEMORY) as container:
+                item: dict[str, Any] = await container.read_item(USER_ID, user.value)
+        except ItemMissing:
+            return None
+        return int(item["epoch"])

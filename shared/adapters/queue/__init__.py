@@ -1,0 +1,1 @@
+"""The job queue in Azure Queue Storage."""

@@ -1,0 +1,1 @@
+"""What each worker owns, and how it starts."""

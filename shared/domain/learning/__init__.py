@@ -1,0 +1,1 @@
+"""Learning from transcripts, without any I/O."""

@@ -1,0 +1,14 @@
+"""Consolidation: what was said in old sessions goes into their summaries."""
+
+from shared.services.consolidation.consolidate import Consolidation
+from shared.services.consolidation.recent_sessions import RecentSessions
+from shared.services.consolidation.schedule import ConsolidationSchedule
+from shared.services.consolidation.summarise import Summariser, SummaryModel
+
+__all__ = [
+    "Consolidation",
+    "ConsolidationSchedule",
+    "RecentSessions",
+    "Summariser",
+    "SummaryModel",
+]

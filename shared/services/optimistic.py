@@ -1,0 +1,66 @@
+"""Conditional writes: the only way to change a document that has concurrent writers."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Hashable
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+from shared.domain.errors import Busy
+
+MAX_PAUSE = 0.25  # seconds between two attempts, with full jitter
+
+Result = TypeVar("Result")
+
+
+class OptimisticWriter:
+    """Repeats a conditional write until it applies or its deadline has passed.
+
+    Writers of one key in this process take turns. That is only a courtesy which saves lost races:
+    the condition of each write decides, also between processes.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._locks: WeakValueDictionary[Hashable, _Lock] = WeakValueDictionary()
+
+    async def write(self, key: Hashable, attempt: Callable[[], Awaitable[Result | None]]) -> Result:
+        """Call `attempt` until it returns a result; None means that another writer was faster.
+
+        An attempt reads what is stored now, changes it, and writes it on the condition that it
+        has not changed. It must be idempotent, because a lost answer repeats it.
+
+        Raises:
+            Busy: the deadline has passed; the attempt that was under way may have been applied.
+        """
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self.write_until_cancelled(key, attempt)
+        except TimeoutError as late:
+            raise Busy(
+                "Too many others are changing this at the moment; send the same request again",
+                retry_after=1,
+            ) from late
+
+    async def write_until_cancelled(
+        self, key: Hashable, attempt: Callable[[], Awaitable[Result | None]]
+    ) -> Result:
+        """Do the same without a deadline of its own: the caller has one."""
+        lock = self._locks.setdefault(key, _Lock())
+        async with lock.mutex:
+            attempts = 0
+            while (result := await attempt()) is None:
+                attempts += 1
+                await asyncio.sleep(_jitter(min(MAX_PAUSE, 0.005 * 2**attempts)))
+            return result
+
+
+class _Lock:
+    __slots__ = ("__weakref__", "mutex")
+
+    def __init__(self) -> None:
+        self.mutex = asyncio.Lock()
+
+
+def _jitter(seconds: float) -> float:
+    return random.uniform(0, seconds)  # noqa: S311 - spreads load, guards nothing

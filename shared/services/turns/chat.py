@@ -1,0 +1,235 @@
+"""Chat turns, answered by the model, and turns recorded from elsewhere."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from shared.domain.deadlines import Deadlines
+from shared.domain.errors import Busy, ContentFiltered, StoreUnavailable, TooLarge, TurnInProgress
+from shared.domain.messages import stored_size
+from shared.domain.prompt import ContextEntry
+from shared.domain.turns import MAX_TURN_BYTES, TurnStatus
+from shared.domain.vectors import Vector
+from shared.ports.jobs import ConsolidationJob, JobQueue, QueueUnavailable
+from shared.ports.models import ChatModel, ModelRequest, TokenCounter
+from shared.ports.preferences import PreferenceStore
+from shared.ports.system import Clock
+from shared.prompts import read_prompt
+from shared.services.recall import Recall
+from shared.services.turns.attempt import TurnAttempt, turn_deadline
+from shared.services.turns.commit import TurnCommit
+from shared.services.turns.context import build_context, start_search
+from shared.services.turns.draft import Retention, draft_turn
+from shared.services.turns.generation import (
+    Generate,
+    Generation,
+    StreamedGeneration,
+    generate_in_time,
+)
+from shared.services.turns.lease import Leases
+from shared.services.turns.opening import TurnOpening
+from shared.services.turns.request import ChatRequest, RecordRequest
+from shared.services.turns.stored_turn import StoredTurn
+from shared.services.turns.stream import Answer, TurnStream
+from shared.telemetry.metrics import count_turn, time_retrieval
+
+Result = TypeVar("Result")
+
+PROMPT = "chat.v1"
+CONSOLIDATED_EVERY = 10  # turns: what leaves the history is in the summary by then
+RENEW_AFTER = timedelta(days=1)  # use extends the life of preferences, written at most daily
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatParts:
+    """What a chat turn is made with: the stages of a turn, and the ports it calls itself."""
+
+    opening: TurnOpening
+    commit: TurnCommit
+    leases: Leases
+    recall: Recall
+    model: ChatModel
+    tokens: TokenCounter
+    preferences: PreferenceStore
+    jobs: JobQueue
+    clock: Clock
+    retention: Retention
+    deadlines: Deadlines
+
+
+class Chat:
+    """Takes turns: opens, asks the model, commits. A turn sent twice is stored once."""
+
+    def __init__(self, parts: ChatParts) -> None:
+        self._parts = parts
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def ask(self, request: ChatRequest, patience: float | None = None) -> Answer:
+        """Answer one message and store the turn; returns only once it is stored.
+
+        With `patience`, the caller waits at most that many seconds. The turn continues after
+        that, and a resend collects the answer.
+
+        Raises:
+            ContentFiltered: the provider refused; the turn is stored as refused, for resends too.
+            TurnInProgress: the caller's patience, or the wait for another request, is over.
+            TurnConflict, SessionErased, ModelUnavailable, StoreUnavailable, Busy: nothing is
+                stored.
+        """
+        if patience is None:
+            return await self._ask(request)
+        task = self._start(self._ask(request))
+        done, _ = await asyncio.wait({task}, timeout=patience)
+        if not done:
+            raise TurnInProgress(
+                "The turn is still running; send it again to collect the answer", retry_after=1
+            )
+        return await task
+
+    def stream(self, request: ChatRequest) -> TurnStream:
+        """Start a turn and return its events.
+
+        A reader who leaves interrupts the turn, and what was said by then is stored. Receiving
+        raises what `ask` raises.
+        """
+        stream = TurnStream()
+        self._start(self._run_stream(request, stream))
+        return stream
+
+    async def record(self, request: RecordRequest) -> StoredTurn:
+        """Store a turn that was answered elsewhere. Idempotent: a repeat finds it stored.
+
+        Raises:
+            TooLarge: the messages exceed 256 KB.
+            TurnConflict, SessionErased, StoreUnavailable, Busy: as `ask`.
+        """
+        if stored_size(request.recorded) > MAX_TURN_BYTES:
+            raise TooLarge(
+                f"The messages exceed {MAX_TURN_BYTES} bytes; split the turn", target="messages"
+            )
+        parts, deadlines = self._parts, self._parts.deadlines
+        attempt = TurnAttempt(request, deadlines.commit, parts.clock.now())  # no model: no more
+        async with turn_deadline(deadlines.turn):  # but many turns of an import may have to queue
+            stored = await parts.opening.open(attempt)
+            if stored is None:
+                async with parts.leases.held(attempt):
+                    stored = await self._commit(attempt, Generation(None, TurnStatus.DONE))
+        return _counted(stored, attempt.degraded)
+
+    async def drain(self) -> None:
+        """Let turns that nobody waits for finish, or cancel them; resends complete those."""
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=self._parts.deadlines.drain)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _ask(self, request: ChatRequest) -> Answer:
+        async def generate(asked: ModelRequest, _: Sequence[ContextEntry]) -> Generation:
+            return Generation(await self._parts.model.reply(asked), TurnStatus.DONE)
+
+        return await self._take(request, self._parts.deadlines.turn, generate)
+
+    async def _run_stream(self, request: ChatRequest, stream: TurnStream) -> None:
+        streamed = StreamedGeneration(self._parts.model, stream, request.session, request.turn_id)
+        seconds = self._parts.deadlines.stream
+        try:
+            await streamed.finish(await self._take(request, seconds, streamed.generate))
+        except Exception as failed:  # noqa: BLE001 - the reader gets it, whatever it is
+            await stream.send(failed)
+
+    def _start(self, work: Coroutine[None, None, Result]) -> asyncio.Task[Result]:
+        """Run it to its end, whoever waits for it; a task that nobody holds may vanish."""
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # is retrieved
+        return task
+
+    async def _take(self, request: ChatRequest, seconds: float, generate: Generate) -> Answer:
+        """Take one turn from its opening to its commit."""
+        parts = self._parts
+        attempt = TurnAttempt(request, seconds, parts.clock.now())
+        timings = attempt.timings
+        with timings.stage("total"):
+            async with turn_deadline(seconds):
+                with timings.stage("session"):
+                    stored = await parts.opening.open(attempt)
+                if stored:
+                    return _answer(stored, attempt)
+                async with parts.leases.held(attempt):
+                    return await self._take_opened(request, attempt, generate)
+
+    async def _take_opened(
+        self, request: ChatRequest, attempt: TurnAttempt, generate: Generate
+    ) -> Answer:
+        parts, timings = self._parts, attempt.timings
+        system = [text for text in (read_prompt(PROMPT), request.instructions) if text]
+        with start_search(parts.recall, attempt, request) as search:
+            with timings.stage("recall"):
+                context = await build_context(attempt, request, search, system, parts.tokens.count)
+            time_retrieval(timings.seconds, cold=attempt.snapshot.cold)
+            asked = ModelRequest(
+                context.prompt.messages,
+                request.tools,
+                request.model,
+                parts.deadlines.first_token,
+                attempt.seconds_left - parts.deadlines.commit,
+            )
+            with timings.stage("model"):
+                generation = await generate_in_time(generate, asked, context.prompt.context)
+            with timings.stage("commit"):
+                committing = self._commit(attempt, generation, search.vector())
+                stored, _ = await asyncio.gather(committing, self._renew_preferences(attempt))
+        if stored.replayed:
+            return _answer(stored, attempt, attempt.degraded)
+        return _answer(
+            stored, attempt, attempt.degraded.union(context.degraded), context.prompt.context
+        )
+
+    async def _commit(
+        self, attempt: TurnAttempt, generation: Generation, vector: Vector | None = None
+    ) -> StoredTurn:
+        parts = self._parts
+        draft = draft_turn(attempt, generation, vector, parts.clock.now(), parts.retention)
+        stored = await parts.commit.commit(attempt, draft)
+        new_turns = stored.turn.seq - attempt.snapshot.header.consolidated_seq
+        if draft.due_at and not stored.replayed and new_turns % CONSOLIDATED_EVERY == 0:
+            job = ConsolidationJob(attempt.request.user, attempt.request.session)
+            self._start(self._enqueue(job))
+        return stored
+
+    async def _enqueue(self, job: ConsolidationJob) -> None:
+        with suppress(QueueUnavailable):  # the timer finds the session once it is idle
+            await self._parts.jobs.put(job)
+
+    async def _renew_preferences(self, attempt: TurnAttempt) -> None:
+        renewed = self._parts.clock.now() + self._parts.retention.turns
+        expires_at = attempt.snapshot.preferences_expire_at
+        if expires_at and renewed - expires_at > RENEW_AFTER:
+            with suppress(StoreUnavailable, Busy):  # the next turn renews them
+                await self._parts.preferences.renew(attempt.request.user, renewed)
+
+
+def _counted(stored: StoredTurn, degraded: set[str]) -> StoredTurn:
+    """Count the stored turn for telemetry."""
+    count_turn(stored.turn.status.value, sorted(degraded), replayed=stored.replayed)
+    return stored
+
+
+def _answer(
+    stored: StoredTurn,
+    attempt: TurnAttempt,
+    degraded: set[str] | None = None,
+    context: Sequence[ContextEntry] = (),
+) -> Answer:
+    turn = _counted(stored, degraded or set()).turn
+    if turn.status is TurnStatus.REFUSED:
+        raise ContentFiltered(
+            "The model's provider refused this message; the turn is stored as refused"
+        )
+    timings = attempt.timings.stages
+    return Answer(turn, stored.replayed, context, sorted(degraded or ()), timings)

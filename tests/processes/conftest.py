@@ -1,0 +1,96 @@
+"""The real worker on a local Cosmos DB server and the scripted model, each started once per test process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from devtools.functions import FUNCTION_KEY
+from local.cosmos import LOCAL_KEY
+from tests.support.azurite import Azurite, can_run
+from tests.support.model_server import ModelServer
+from tests.support.processes import server
+
+NO_QUEUE = {
+    "QUEUE_ENDPOINT": "http://127.0.0.1:9/none",
+    "QUEUE_KEY": "bm9uZQ==",
+}  # nothing listens there
+
+
+@pytest.fixture(scope="session")
+def cosmos_address() -> Iterator[str]:
+    """A local Cosmos DB server, empty."""
+    with server("-m", "local.cosmos", "--http", "--port", "0", "--control") as line:
+        yield line.split()[0]
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite | None]:
+    """The queue service, where it can be had."""
+    if not can_run():
+        yield None
+        return
+    with Azurite() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def worker_settings(
+    cosmos_address: str, model_server: ModelServer, azurite: Azurite | None
+) -> dict[str, str]:
+    """The app's settings on a laptop, with its stores."""
+    queue = azurite.settings if azurite else NO_QUEUE
+    return {
+        **queue,
+        "AUTH_MODE": "local",
+        "COSMOS_ENDPOINT": cosmos_address,
+        "COSMOS_KEY": LOCAL_KEY,
+        "OPENAI_BASE_URL": model_server.url,
+        "OPENAI_API_KEY": "none",
+        "CHAT_MODEL": "scripted",
+    }
+
+
+@pytest.fixture(scope="session")
+def worker(worker_settings: dict[str, str]) -> Iterator[httpx.Client]:
+    """The app in the real worker, as a client of the host sees it; the client holds the function key."""
+    yield from _serve_app(worker_settings)
+
+
+@pytest.fixture(scope="session")
+def entra_worker(worker_settings: dict[str, str]) -> Iterator[httpx.Client]:
+    """The app in the real worker as it is deployed: Entra ID guards users' operations. The client holds no key."""
+    entra = {
+        "AUTH_MODE": "entra",
+        "ENTRA_TENANT_IDS": "00000000-0000-0000-0000-000000000001",
+        "ENTRA_AUDIENCE": "api",
+    }
+    for client in _serve_app(worker_settings | entra):
+        del client.headers["x-functions-key"]
+        yield client
+
+
+@pytest.fixture(scope="session")
+def key_worker(worker_settings: dict[str, str]) -> Iterator[httpx.Client]:
+    """The app in the real worker with AUTH_MODE=key. The client holds the function key."""
+    yield from _serve_app(worker_settings | {"AUTH_MODE": "key"})
+
+
+@pytest.fixture(scope="session")
+def streams() -> Iterator[httpx.Client]:
+    """An app of streams in the real worker."""
+    yield from _serve_app({}, Path(__file__).parent / "streams")
+
+
+def _serve_app(settings: dict[str, str], folder: Path | None = None) -> Iterator[httpx.Client]:
+    options = {} if folder is None else {"folder": folder}
+    with (
+        server(
+            "-W", "error", "-m", "devtools.functions", "--port", "0", settings=settings, **options
+        ) as address,
+        httpx.Client(
+            base_url=address, headers={"x-functions-key": FUNCTION_KEY}, timeout=20
+        ) as client,
+    ):
+        yield client
