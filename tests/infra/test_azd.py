@@ -15,6 +15,7 @@ from infra.check.run import bicep_files
 from infra.check.values import Choice, at, leaves, resource_body
 from infra.hooks import check_choices
 from infra.hooks.write_local_settings import main, settings_for
+from shared import __version__
 from tests.infra.conftest import Started
 
 ROOT = Path(__file__).resolve().parents[2]

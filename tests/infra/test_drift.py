@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 
 import pytest
+from shared.adapters.storage_queue import POISON, QUEUE
+from shared.background import MAX_DELIVERIES
 
 from infra.check.app_settings import settings_of_module, settings_of_site
 from infra.check.bicep import operands
@@ -23,8 +25,6 @@ from infra.check.values import (
     resource_body,
 )
 from infra.hooks.write_local_settings import DEPLOYED
-from shared.adapters.storage_queue import POISON, QUEUE
-from shared.background import MAX_DELIVERIES
 from shared.settings import AZURE_MARKS, AuthMode, Settings
 
 ROOT = Path(__file__).resolve().parents[2]

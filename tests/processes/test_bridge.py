@@ -88,8 +88,8 @@ async def test_a_slow_reader_slows_the_application() -> None:
     sent = 0
 
     async def endless(
-        _scope: Message,
-        _receive: object,
+        scope: Message,  # noqa: ARG001 - the protocol names it
+        receive: object,  # noqa: ARG001 - the protocol names it
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
         nonlocal sent
@@ -118,8 +118,8 @@ async def test_an_invocation_lasts_until_its_application_has_ended(streamed: boo
     ended = False
 
     async def application(
-        _scope: Message,
-        _receive: object,
+        scope: Message,  # noqa: ARG001 - the protocol names it
+        receive: object,  # noqa: ARG001 - the protocol names it
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
         nonlocal ended
