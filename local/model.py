@@ -11,7 +11,7 @@ import signal
 import time
 import zlib
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,10 +21,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from local.serving import address_of, listen, serving
+from shared.domain.prompt import DATA_NOTICE
 
 MODEL_NAME = "scripted"
 BLOCK = re.compile(
-    r"<(user_preferences|session_summary|recent_session|recalled_turns|conversation)>\n(.*)\n</\1>",
+    r"<(user_preferences|session_summary|recent_session|recalled_turns|conversation)>\n(.*?)\n</\1>",
     re.DOTALL,
 )
 SAYS = {
@@ -63,8 +64,11 @@ class Behaviour:
 class ScriptedModel:
     """The server's application, its scripts, and the requests it has seen."""
 
-    def __init__(self) -> None:
-        """Start with an empty script."""
+    def __init__(
+        self, refuses: Callable[[Mapping[str, Any]], Sequence[str]] = lambda _: ()
+    ) -> None:
+        """Start with an empty script; a request for which `refuses` gives reasons gets a 400."""
+        self._refuses = refuses
         self.script: deque[Behaviour] = deque()
         self.embedding_script: deque[Behaviour] = deque()
         self.requests: list[dict[str, Any]] = []
@@ -82,6 +86,10 @@ class ScriptedModel:
     async def _complete(self, request: Request) -> Response:
         asked = await request.json()
         self.requests.append(asked)
+        if reasons := self._refuses(asked):
+            return JSONResponse(
+                {"error": {"message": "; ".join(reasons), "param": "messages"}}, 400
+            )
         behaviour = self.script.popleft() if self.script else Behaviour()
         await asyncio.sleep(behaviour.delay)
         if behaviour.body is not None or behaviour.status != 200:  # noqa: PLR2004
@@ -150,11 +158,11 @@ class ScriptedModel:
 
 def compose_answer(messages: list[dict[str, Any]]) -> str:
     """An answer that shows what the model was given: how much history, and which stored data."""
-    blocks = [
-        found for m in messages if m["role"] == "user" and (found := BLOCK.search(m["content"]))
-    ]
-    said = [m for m in messages if m["role"] != "system" and not BLOCK.search(m["content"])]
-    last, earlier = (said[-1]["content"], len(said) - 1) if said else ("", 0)
+    users = [m["content"] for m in messages if m["role"] == "user"]
+    blocks = [found for content in users for found in BLOCK.finditer(content)]
+    texts = [BLOCK.sub("", m["content"] or "") for m in messages if m["role"] != "system"]
+    said = [text for text in (text.replace(DATA_NOTICE, "").strip() for text in texts) if text]
+    last, earlier = (said[-1], len(said) - 1) if said else ("", 0)
     answer = f'You said: "{last}". I was given {earlier} earlier messages of this session.'
     return " ".join(
         [

@@ -134,6 +134,12 @@ class Settings(BaseSettings):
     max_completion_tokens: int = Field(
         2048, ge=1, le=32_768, description="Tokens an answer may have"
     )
+    first_token_seconds: float = Field(
+        15,
+        ge=1,
+        le=170,
+        description="Seconds that a streaming model may take until it says or thinks anything",
+    )
     history_tokens: int = Field(
         8000,
         ge=0,

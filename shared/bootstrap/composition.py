@@ -40,7 +40,7 @@ class Composition:
         if jobs is None:
             settings.require_queue()
         self.settings = settings
-        self.deadlines = deadlines or Deadlines()
+        self.deadlines = deadlines or Deadlines(first_token=settings.first_token_seconds)
         self._jobs = jobs
         self._cosmos_transport = cosmos_transport
         self._clock = clock

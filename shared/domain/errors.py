@@ -85,9 +85,20 @@ class SessionErased(KeepsakeError):
 
 
 class ContentFiltered(KeepsakeError):
-    """The model's provider refused the message; the turn is kept as refused."""
+    """The model or its provider refused to answer; the turn is stored as refused."""
 
     code = "content_filtered"
+
+    def __init__(self, message: str, *, refusal: str = "") -> None:
+        """Keep the refusal's own text, which is stored with the turn."""
+        super().__init__(message)
+        self.refusal = refusal
+
+
+class CompletionLimitReached(KeepsakeError):
+    """The model spent all its completion tokens without an answer; a retry would do the same."""
+
+    code = "completion_limit"
 
 
 class ModelUnavailable(KeepsakeError):

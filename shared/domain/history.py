@@ -1,15 +1,31 @@
 """History: the newest turns of a session, within a window and a budget."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from shared.domain.messages import Message
-from shared.domain.tokens import Count, estimate_tokens
+from shared.domain.tokens import BYTES_PER_TOKEN, Count, estimate_tokens
 from shared.domain.turns import Turn, TurnStatus
 
 MAX_WINDOW_TURNS = 20  # every turn reads the window
 MAX_WINDOW_BYTES = 65_536  # 20 turns of 3 KB; older turns stay in the transcript
-MAX_HISTORY_MESSAGES = 20  # the newest ones; the newest turn is included whole even if it has more
+MAX_HISTORY_MESSAGES = 80  # of 20 turns; more are tool loops, which their latest turns explain
+KEPT_TURNS = 10  # that the summary covers stay in the history: the newest of them, word for word
+STEP_TURNS = 5  # by which the start of the history advances, so that prompt caches stay valid
 SURELY_WITHIN = 0.5  # an estimate below this share of the budget needs no exact count
+GAP = "\n[... {characters} characters left out ...]\n"
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The turns that a prompt includes, oldest first, and their messages.
+
+    `incomplete` if the newest turn had to be shortened or left out to stay within the budget.
+    """
+
+    turns: tuple[Turn, ...] = ()
+    messages: tuple[Message, ...] = ()
+    incomplete: bool = False
 
 
 def newest_run(turns: Sequence[Turn], *, upto: int) -> tuple[Turn, ...]:
@@ -38,66 +54,69 @@ def fit_window(turns: Sequence[Turn]) -> tuple[Turn, ...]:
 
 
 def select_history(
-    window: Sequence[Turn], history_tokens: int, count: Count = estimate_tokens
-) -> tuple[Turn, ...]:
-    """The newest whole turns within the budget and 20 messages, oldest first; always the newest.
+    window: Sequence[Turn],
+    history_tokens: int,
+    count: Count = estimate_tokens,
+    *,
+    consolidated_seq: int = 0,
+) -> History:
+    """Select the newest turns within the budget, which holds in every case.
 
-    Refused turns are left out: the provider would refuse them again.
+    The start moves only when the summary does, and then or for want of budget in steps of five
+    turns: the bytes before it stay the same from turn to turn. If not even the newest turn fits,
+    its long texts lose their middle; if that does not help, it is left out. Refused turns are
+    left out, because the provider would refuse them again.
     """
-    candidates = [turn for turn in window if turn.status is not TurnStatus.REFUSED]
-    kept, estimate = _newest_within(candidates, history_tokens, estimate_tokens)
-    if count is not estimate_tokens and estimate > history_tokens * SURELY_WITHIN:
-        kept, _ = _newest_within(candidates, history_tokens, count)
-    return tuple(reversed(kept))
+    turns = [turn for turn in window if turn.status is not TurnStatus.REFUSED]
+    if not turns or history_tokens <= 0:
+        return History()
+    exact = _is_close(turns, history_tokens)
+    counter = count if exact else estimate_tokens
+    for start in _starts(turns, consolidated_seq):
+        selected = tuple(turn for turn in turns if turn.seq >= start)
+        messages = _messages_of(selected)
+        if len(messages) <= MAX_HISTORY_MESSAGES and _tokens(messages, counter) <= history_tokens:
+            return History(selected, messages)
+    return _shortened(turns[-1], history_tokens, counter)
 
 
-def pair_tools(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Drop tool results without their call, and calls without all results: models refuse both."""
-    kept: list[Message] = []
-    position = 0
-    while position < len(messages):
-        message = messages[position]
-        results = _results_after(messages, position)
-        position += 1 + len(results)
-        answers = {result.tool_call_id: result for result in reversed(results)}
-        if message.role == "tool":
-            continue
-        if message.tool_calls and all(call.id in answers for call in message.tool_calls):
-            kept += [message, *(answers[call.id] for call in message.tool_calls)]
-        elif not message.tool_calls:
-            kept.append(message)
-        elif message.content:
-            kept.append(message.model_copy(update={"tool_calls": ()}))
-    return tuple(kept)
+def _starts(turns: Sequence[Turn], consolidated_seq: int) -> Sequence[int]:
+    """The seqs at which the history may start, oldest first; at last the newest turn's."""
+    first = max(1, consolidated_seq - KEPT_TURNS + 1)
+    newest = turns[-1].seq
+    steps = range(first, newest, STEP_TURNS)
+    return [*(step for step in steps if step >= turns[0].seq - STEP_TURNS), newest]
 
 
-def _newest_within(
-    turns: Sequence[Turn], history_tokens: int, count: Count
-) -> tuple[list[Turn], int]:
-    """The newest turns that fit, newest first, and the tokens of all turns that were looked at."""
-    kept: list[Turn] = []
-    tokens = messages = 0
-    for turn in reversed(turns):
-        messages += len(turn.messages)
-        if kept and messages > MAX_HISTORY_MESSAGES:
-            break
-        tokens += _tokens_of(turn, count)
-        if kept and tokens > history_tokens:
-            break
-        kept.append(turn)
-    return kept, tokens
+def _messages_of(turns: Sequence[Turn]) -> tuple[Message, ...]:
+    """System messages stay in the transcript: stored text is never an instruction."""
+    return tuple(m for turn in turns for m in turn.messages if m.role != "system")
 
 
-def _tokens_of(turn: Turn, count: Count) -> int:
-    return sum(count(text) for message in turn.messages for text in message.texts if text)
+def _is_close(turns: Sequence[Turn], history_tokens: int) -> bool:
+    """Whether the window comes near the budget, so that an estimate does not do."""
+    return _tokens(_messages_of(turns), estimate_tokens) > history_tokens * SURELY_WITHIN
 
 
-def _results_after(messages: Sequence[Message], position: int) -> list[Message]:
-    results: list[Message] = []
-    if messages[position].role != "assistant":
-        return results
-    for message in messages[position + 1 :]:
-        if message.role != "tool":
-            break
-        results.append(message)
-    return results
+def _tokens(messages: Sequence[Message], count: Count) -> int:
+    return sum(count(text) for message in messages for text in message.texts if text)
+
+
+def _shortened(turn: Turn, history_tokens: int, count: Count) -> History:
+    """The turn with long texts cut in the middle; nothing if it does not fit even so."""
+    messages = _messages_of([turn])
+    share = history_tokens * BYTES_PER_TOKEN // (2 * len(messages)) if messages else 0
+    cut = tuple(_cut(message, share) for message in messages)
+    if not cut or _tokens(cut, count) > history_tokens:
+        return History(incomplete=True)
+    return History((turn,), cut, incomplete=True)
+
+
+def _cut(message: Message, size: int) -> Message:
+    """The message with at most about so many bytes of content, without its middle."""
+    text = message.content
+    if len(text.encode()) <= size:
+        return message
+    half = size * len(text) // (2 * len(text.encode()))  # bytes to characters
+    gap = GAP.format(characters=f"{len(text) - 2 * half:,}")
+    return message.model_copy(update={"content": f"{text[:half]}{gap}{text[len(text) - half :]}"})

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cache
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
 
 MAX_MESSAGE_BYTES = 32_768  # a long page of text; ten of them are a turn
 
@@ -24,21 +24,33 @@ class FunctionCall(Stored):
 
 
 class ToolCall(Stored):
-    """One tool call of an assistant message."""
+    """One tool call of an assistant message.
+
+    `provider_id` is the provider's own id if it could not be used; `extra` holds its own fields.
+    Both are opaque, and are sent back to the provider.
+    """
 
     id: str
     type: Literal["function"] = "function"
     function: FunctionCall
+    provider_id: str | None = None
+    extra: dict[str, JsonValue] | None = None
 
 
 class Message(Stored):
-    """One role's text, or an assistant's tool calls, or the result of a tool."""
+    """One role's text, or an assistant's tool calls, or the result of a tool.
+
+    `thinking` came before the reply and is not part of it. `reasoning` goes with tool calls, and
+    is sent back to the provider, which needs it there.
+    """
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str = ""
     name: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+    thinking: str | None = None
+    reasoning: str | None = None
     at: datetime
 
     @property

@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from shared.domain.history import pair_tools
+from shared.domain.history import History
 from shared.domain.messages import Message
+from shared.domain.normaliser import normalise
 from shared.domain.preferences import Preferences
 from shared.domain.recall.excerpts import Excerpt, fit_excerpts
 from shared.domain.recall.ranking import Ranked
@@ -58,33 +59,38 @@ def build_prompt(
     *,
     system: Sequence[Message],
     memory: Memory,
-    history: Sequence[Turn],
+    history: History,
     new_messages: Sequence[Message],
     memory_tokens: int,
+    with_tools: bool,
+    loop_start: Sequence[Message] = (),
 ) -> Prompt:
     """Assemble the prompt. System messages come first and never depend on anything stored.
+
+    `loop_start` is the message that started the tool loop which the new messages continue, if
+    the history no longer reaches back to it.
 
     The session's summary stands in for turns that have left the history. What is recalled fits
     into what the rest of memory leaves of its budget, as estimated, and comes right before the
     new messages, so that everything above it repeats from turn to turn and stays in the
     provider's prompt cache.
     """
-    summary = memory.summary if memory.summary and not _covers(history, memory.summary) else None
+    turns, at = history.turns, new_messages[0].at
+    summary = memory.summary if memory.summary and not _covers(turns, memory.summary) else None
     entries = [*_preferences(memory.preferences), *_summaries(summary, memory.recent_sessions)]
-    at = new_messages[0].at
     data = [Message(role="user", content=entry.text or "", at=at) for entry in entries]
     left = memory_tokens - sum(estimate_tokens(message.content) for message in data)
     budget = max(left, memory_tokens // RECALL_SHARE)
     excerpts = fit_excerpts(memory.recalled, budget, _tokens_as_data)
-    entries.extend(map(_history_entry, history))
+    entries.extend(map(_history_entry, turns))
     entries.extend(map(_recalled_entry, excerpts))
-    stored = (m for turn in history for m in turn.messages if m.role != "system")  # it is data
-    conversation = pair_tools((*stored, *new_messages))
+    conversation = (*loop_start, *history.messages, *new_messages)
     if excerpts:
         block = render_data("recalled_turns", [excerpt.text for excerpt in excerpts])
         recalled = Message(role="user", content=block, at=new_messages[-1].at)
         conversation = (*conversation[:-1], recalled, conversation[-1])
-    return Prompt((*system, *data, *conversation), tuple(entries))
+    messages = normalise((*system, *data, *conversation), with_tools=with_tools)
+    return Prompt(messages, tuple(entries))
 
 
 def render_data(tag: str, value: object) -> str:

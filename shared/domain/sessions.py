@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from shared.domain.errors import PreconditionFailed
-from shared.domain.ids import Gen, SessionId
+from shared.domain.ids import Gen, SessionId, TurnId
 from shared.domain.summaries import Summary
 
 Strategy = Literal["discrete", "summary", "preferences", "custom"]
@@ -19,6 +19,7 @@ class Header:
     `etag` is the store's version. The session is due for consolidation once `due_at` has passed.
     After `attempts` failures in a row it may be dead-lettered, with the reason. From turn
     `vectors_from` on, turns may lack the vectors that consolidation should have added.
+    `loop_turn` started the tool loop that the newest turn is part of.
     """
 
     session_id: SessionId
@@ -38,6 +39,7 @@ class Header:
     attempts: int = 0
     dead_lettered: str | None = None
     vectors_from: int | None = None
+    loop_turn: TurnId | None = None
     etag: str
 
     @property

@@ -37,20 +37,25 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class ModelReply:
-    """What the model said, or which tools it wants called."""
+    """What the model said, or which tools it wants called.
+
+    `thinking` is not part of the reply; `reasoning` has to be sent back with the tool calls.
+    """
 
     text: str
     finish_reason: str
     tool_calls: tuple[ToolCall, ...] = ()
     usage: TokenUsage = field(default_factory=TokenUsage)
+    thinking: str | None = None
+    reasoning: str | None = None
 
 
 class ChatModel(Protocol):
     """A chat model behind any OpenAI-compatible endpoint.
 
     Both methods raise ContentFiltered if the provider refuses the prompt or the completion,
-    InvalidRequest if it rejects these tools or messages, and ModelUnavailable if there is no
-    usable answer in time.
+    InvalidRequest if it rejects these tools or messages, CompletionLimitReached if the model
+    spent its tokens without an answer, and ModelUnavailable if there is no usable answer in time.
     """
 
     async def reply(self, request: ModelRequest) -> ModelReply:

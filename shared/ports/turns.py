@@ -13,11 +13,15 @@ from shared.domain.vectors import Vector
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A turn to commit, its vector if there is one, and when its session is due."""
+    """A turn to commit, its vector if there is one, and when its session is due.
+
+    `loop_turn` started the tool loop that goes on after this turn.
+    """
 
     turn: Turn
     vector: Vector | None
     due_at: datetime | None
+    loop_turn: TurnId | None = None
 
     def at(self, seq: int) -> Self:
         """The same draft at this position of the session."""

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.history import MAX_HISTORY_MESSAGES, pair_tools, select_history
+from shared.domain.history import MAX_HISTORY_MESSAGES, select_history
 from shared.domain.ids import SessionId
 from shared.domain.messages import Message
 from shared.domain.preferences import Preferences
-from shared.domain.prompt import Memory, build_prompt, render_data
+from shared.domain.prompt import Memory, build_prompt, pair_tools, render_data
 from shared.domain.recall.ranking import Ranked
 from shared.domain.summaries import RecentSession, Summary
 from shared.domain.tokens import estimate_tokens
@@ -134,7 +134,7 @@ def test_what_is_recalled_shares_a_budget_with_the_rest(said: int, found: int, t
         preferences={"x": "y" * (4 * (said - 45))} if said else {}, updated_at=NOON
     )
     known = Memory(
-        preferences, recalled=[Ranked(a_found(text="z" * (4 * found - 2)), words_rank=1)]
+        preferences, recalled=[Ranked(a_found(text="z" * (4 * found - 2)), keyword_rank=1)]
     )
     prompt = build_prompt(
         system=[], memory=known, history=[], new_messages=[a_message("Hi")], memory_tokens=400

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from local.model import Behaviour, ScriptedModel
 from local.serving import address_of, listen, serving
+from tests.support.strict_provider import violations
 
 REFUSAL = Behaviour(
     status=400, body='{"error": {"code": "content_filter", "message": "no"}}'
@@ -20,7 +21,7 @@ class ModelServer:
     def __init__(self) -> None:
         """Take a free port."""
         self._front = listen(0)
-        self._model = ScriptedModel()
+        self._model = ScriptedModel(violations)
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None

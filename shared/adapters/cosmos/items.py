@@ -103,6 +103,7 @@ def header_of(item: Mapping[str, Any], now: datetime) -> Header:
         attempts=item.get("attempts", 0),
         dead_lettered=item.get("dead_lettered"),
         vectors_from=item.get("vectors_from"),
+        loop_turn=TurnId(item["loop_turn"]) if item.get("loop_turn") else None,
         etag=item["_etag"],
     )
 
@@ -188,7 +189,7 @@ def turn_of(item: Mapping[str, Any]) -> Turn:
         status=TurnStatus(item["status"]),
         messages=_messages.validate_python(item["messages"]),
         finish_reason=item.get("finish_reason"),
-        usage=TokenUsage(**{name: item["usage"][name] for name in TokenUsage.model_fields}),
+        usage=TokenUsage(**{n: item["usage"].get(n, 0) for n in TokenUsage.model_fields}),
         text=item.get("text"),
         created_at=read_time(item["created_at"]),
         expires_at=read_time(item["expires_at"]),

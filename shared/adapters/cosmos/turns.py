@@ -53,6 +53,7 @@ class CosmosTurns:
             "turn_count": turn.seq,
             "last_active_at": item["created_at"],
             "due_at": write_time(draft.due_at) if draft.due_at else None,
+            "loop_turn": draft.loop_turn.value if draft.loop_turn else None,
             "expires_at": write_time(expires_at),
             "ttl": ttl_until(expires_at, turn.created_at),
         }

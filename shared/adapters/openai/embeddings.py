@@ -1,9 +1,15 @@
-"""The embedding model: any OpenAI-compatible address, through the openai package; Azure by managed identity."""
+"""The embedding model, behind any OpenAI-compatible endpoint."""
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
-from shared.adapters.openai.client import UNUSABLE, Lenient, ModelEndpoint
+from openai import BadRequestError
+from pydantic import TypeAdapter
+
+from shared.adapters.openai.client import CALL_FAILURES, ModelEndpoint
+from shared.adapters.openai.dialect import Dialect
+from shared.adapters.openai.json_reader import count_in, object_in, objects_in
 from shared.domain.vectors import DIMENSIONS, Vector, make_vector
 from shared.ports.models import EmbedderUnavailable
 from shared.telemetry import names
@@ -11,38 +17,45 @@ from shared.telemetry.meter import current_meter
 from shared.telemetry.spans import model_call
 
 PATH = "/embeddings"
-MAX_TEXT_BYTES = 8000  # of each; models take 8,191 tokens, and none is less than a byte
+OPTIONAL = frozenset({"dimensions", "encoding_format"})
+MAX_TEXT_BYTES = 8000  # per text; models accept 8,191 tokens, and a token has at least one byte
+
+_NUMBERS = TypeAdapter(tuple[float, ...])
 
 
 class OpenAIEmbeddings:
-    """Embeds by one call, without retries: what lacks a vector is found by its words until it gets one (F23)."""
+    """Embeds with one call and without retries.
+
+    A turn without a vector is found by keywords until its session is consolidated (F23).
+    """
 
     name = "embeddings"
 
     def __init__(self, endpoint: ModelEndpoint, model: str, seconds: float) -> None:
-        """Make the client; it connects with its first call. `seconds` bounds one call."""
+        """Create the client; it connects on the first call. `seconds` bounds one call."""
         self._endpoint = endpoint
         self._model = model
         self._seconds = seconds
         self._client = endpoint.connect()
+        self._dialect = Dialect(OPTIONAL)
 
     @property
     def model(self) -> str:
-        """The model's name, which its vectors bear."""
+        """The model's name, which its vectors carry."""
         return self._model
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
-        """A vector for each text, in order; of a long one the beginning counts.
+        """Embed each text, in order; a text is truncated to 8,000 bytes.
 
         Raises:
-            EmbedderUnavailable: as the port says; also when the model's vectors are longer than the container's.
+            EmbedderUnavailable: see the port; also if the vectors have more dimensions than the
+                container.
         """
         meter = current_meter()
         meter.model_calls += 1
-        given = [_beginning(text) for text in texts]
         body = {
             "model": self._model,
-            "input": given,
+            "input": [_truncate(text) for text in texts],
             "dimensions": DIMENSIONS,
             "encoding_format": "float",
         }
@@ -51,56 +64,48 @@ class OpenAIEmbeddings:
                 names.EMBEDDINGS, self._endpoint.provider, self._model, self._endpoint.server
             ) as call:
                 async with asyncio.timeout(self._seconds):
-                    answer = _Answer.model_validate(
-                        await self._client.post(PATH, body=body, cast_to=object)
-                    )
-                vectors = [
-                    make_vector(self._model, one.embedding) for one in answer.in_order(len(texts))
-                ]
-                call.count_given(answer.tokens)
-        except UNUSABLE as failed:
+                    answer = await self._post(body)
+                tokens = count_in(object_in(answer, "usage"), "prompt_tokens")
+                embeddings = _embeddings_of(answer, len(texts))
+                vectors = [make_vector(self._model, numbers) for numbers in embeddings]
+                call.count_input_tokens(tokens)
+        except CALL_FAILURES as failed:
             raise EmbedderUnavailable from failed
-        meter.embedding_tokens += answer.tokens
+        meter.embedding_tokens += tokens
         return vectors
 
+    async def _post(self, body: dict[str, Any]) -> Any:
+        """Send a request; once more without a parameter that the server rejects."""
+        while True:
+            try:
+                spoken = self._dialect.apply(body)
+                return await self._client.post(PATH, body=spoken, cast_to=object)
+            except BadRequestError as refused:
+                if not self._dialect.learn(body, f"{refused.param} {refused.message}"):
+                    raise
+
     async def ping(self) -> None:
-        """Embed a word: a token, and it shows whether the deployment is there, whatever else a server offers."""
+        """Embed one word: it costs a token and tests the deployment itself."""
         await self.embed(["ready"])
 
     async def close(self) -> None:
-        """Close the client. Twice is harmless."""
+        """Close the client. Idempotent."""
         await self._client.close()
 
 
-def _beginning(text: str) -> str:
+def _truncate(text: str) -> str:
     return text.encode()[:MAX_TEXT_BYTES].decode(errors="ignore")
 
 
-class _Embedding(Lenient):
-    index: int
-    embedding: tuple[float, ...]
+def _embeddings_of(answer: object, count: int) -> Sequence[Sequence[float]]:
+    """The embeddings in the order of the texts; some servers leave out their indexes.
 
-
-class _Usage(Lenient):
-    prompt_tokens: int = 0
-
-
-class _Answer(Lenient):
-    data: tuple[_Embedding, ...]
-    usage: _Usage | None = None
-
-    @property
-    def tokens(self) -> int:
-        """What the texts were counted as; who counts nothing says 0."""
-        return self.usage.prompt_tokens if self.usage else 0
-
-    def in_order(self, count: int) -> Sequence[_Embedding]:
-        """One for each text that was sent.
-
-        Raises:
-            ValueError: some are missing, or too many.
-        """
-        ordered = sorted(self.data, key=lambda one: one.index)
-        if [one.index for one in ordered] != list(range(count)):
-            raise ValueError("There is not one vector for each text")
-        return ordered
+    Raises:
+        ValueError: there is not exactly one per text, or one is not a list of numbers.
+    """
+    items = objects_in(answer, "data")
+    indexed = [item.get("index", place) for place, item in enumerate(items)]
+    if sorted(indexed, key=str) != sorted(range(count), key=str):
+        raise ValueError("The response does not have one vector per text")
+    ordered = dict(zip(indexed, items, strict=True))
+    return [_NUMBERS.validate_python(ordered[place].get("embedding")) for place in range(count)]

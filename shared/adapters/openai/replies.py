@@ -1,170 +1,165 @@
-"""Replies of a chat model, read with distrust: what is no answer, or could not be stored, is refused."""
+"""Replies of a chat model, whole or streamed, read tolerantly and checked as untrusted input."""
 
-import re
+from typing import Any
 
-from openai.types.chat import ChatCompletionChunk
-from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCallFunction
-from openai.types.completion_usage import CompletionUsage
-from pydantic import ValidationError
-
-from shared.adapters.openai.client import Lenient
-from shared.domain.errors import ContentFiltered, ModelUnavailable
-from shared.domain.messages import FunctionCall, ToolCall
+from shared.adapters.openai.json_reader import (
+    content_of,
+    count_in,
+    object_in,
+    objects_in,
+    text_in,
+)
+from shared.adapters.openai.thinking import ThinkingFilter
+from shared.adapters.openai.tool_calls import ToolCallCollector
+from shared.domain.errors import CompletionLimitReached, ContentFiltered, ModelUnavailable
+from shared.domain.text import storable
 from shared.domain.turns import MAX_REPLY_BYTES, TokenUsage
 from shared.ports.models import ModelReply
 
-DEFAULT_RETRY_AFTER = 2.0
-_UNPRINTABLE = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f]"
-)  # NUL cannot be stored, the others are sixfold in JSON
+DEFAULT_RETRY_AFTER = 2.0  # seconds
+MAX_THINKING_BYTES = 32_768  # stored with a reply; the rest is dropped
 
 
 def read_completion(completion: object) -> ModelReply:
-    """The reply of a completion, as parsed from JSON.
+    """Read the reply from a completion, which is parsed JSON.
 
     Raises:
-        ContentFiltered, ModelUnavailable: as the port says.
+        ContentFiltered, CompletionLimitReached, ModelUnavailable: see the port.
     """
-    try:
-        return _reply_of(_Completion.model_validate(completion))
-    except ValidationError as unfit:
-        raise unavailable("The model sent an answer that is no completion") from unfit
-
-
-def _reply_of(completion: "_Completion") -> ModelReply:
-    if not completion.choices:
-        raise unavailable("The model sent an answer without choices")
-    choice = completion.choices[0]
-    calls = tuple(
-        _tool_call(call.id, call.function.name, call.function.arguments)
-        for call in choice.message.tool_calls or ()
-    )
-    return _checked(
-        choice.message.content or "", calls, choice.finish_reason or "stop", completion.usage
-    )
-
-
-class _Function(Lenient):
-    name: str
-    arguments: str
-
-
-class _Call(Lenient):
-    id: str
-    function: _Function
-
-
-class _Said(Lenient):
-    content: str | None = None
-    tool_calls: tuple[_Call, ...] | None = None
-
-
-class _Choice(Lenient):
-    message: _Said
-    finish_reason: str | None = None
-
-
-class _Usage(Lenient):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-
-class _Completion(Lenient):
-    choices: tuple[_Choice, ...] | None = None
-    usage: _Usage | None = None
+    choices = objects_in(completion, "choices")
+    if not choices:
+        raise unavailable("The model's response has no choices")
+    reply, message = StreamedReply(), object_in(choices[0], "message")
+    calls = [
+        {**call, "index": place} for place, call in enumerate(objects_in(message, "tool_calls"))
+    ]
+    reply.add({"choices": [{**choices[0], "delta": {**message, "tool_calls": calls}}]})
+    reply.add({"usage": object_in(completion, "usage")})
+    return reply.finish(whole=True)
 
 
 class StreamedReply:
-    """Puts a reply together from its chunks."""
+    """Assembles a reply from its chunks, each of which is parsed JSON of any shape."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        self._thinking = ThinkingFilter()
         self._text: list[str] = []
+        self._half = ""  # the first half of a character that two chunks share
+        self._reasoning: list[str] = []
+        self._refusal: list[str] = []
+        self._calls = ToolCallCollector()
         self._bytes = 0
-        self._calls: dict[int, list[str]] = {}
-        self._finish_reason: str | None = None
-        self._usage: CompletionUsage | None = None
+        self._finish_reason = ""
+        self._usage = TokenUsage()
 
     @property
-    def has_begun(self) -> bool:
-        """Whether the model says or calls anything yet."""
+    def has_started(self) -> bool:
+        """Whether the model has said, thought or called anything yet."""
         return self._bytes > 0 or bool(self._calls)
 
-    def add(self, chunk: ChatCompletionChunk) -> str:
-        """Take a chunk; its piece of text, often empty.
+    def add(self, chunk: object) -> str:
+        """Add a chunk and return its part of the reply's text, which is often empty.
 
         Raises:
-            ModelUnavailable: the reply passes what a turn can hold.
+            ModelUnavailable: the reply exceeds the size of a turn.
         """
-        self._usage = chunk.usage or self._usage
-        for choice in (chunk.choices or ())[:1]:
-            self._finish_reason = choice.finish_reason or self._finish_reason
-            for call in choice.delta.tool_calls or ():
-                parts = self._calls.setdefault(call.index, ["", "", ""])
-                function = call.function or ChoiceDeltaToolCallFunction()
-                given = (call.id, function.name, function.arguments)
-                parts[:] = [known + (new or "") for known, new in zip(parts, given, strict=True)]
-            piece = _storable(choice.delta.content or "")
-            self._text.append(piece)
-            self._bytes += len(piece.encode())
-            if self._bytes > MAX_REPLY_BYTES:
-                raise unavailable("The model sent more than a turn can hold")
-            return piece
-        return ""
+        self._usage = _usage_of(chunk) or self._usage
+        choices = objects_in(chunk, "choices")
+        if not choices:
+            return ""
+        delta = object_in(choices[0], "delta")
+        self._finish_reason = text_in(choices[0], "finish_reason") or self._finish_reason
+        reasoning = text_in(delta, "reasoning_content") or text_in(delta, "reasoning")
+        self._reasoning.append(reasoning)
+        self._refusal.append(text_in(delta, "refusal"))
+        self._calls.add(objects_in(delta, "tool_calls"))
+        content = content_of(delta)
+        self._bytes += _size(content) + _size(reasoning) + _size(self._refusal[-1])
+        if self._bytes > MAX_REPLY_BYTES:
+            raise unavailable("The model's reply exceeds the size of a turn")
+        return self._keep(self._thinking.add(self._join(content)))
 
-    def finish(self) -> ModelReply:
-        """The whole reply.
+    def finish(self, *, whole: bool = False) -> ModelReply:
+        """The whole reply; `whole` if it did not come in chunks, where a reason may be missing.
 
         Raises:
-            ContentFiltered, ModelUnavailable: as the port says.
+            ContentFiltered, CompletionLimitReached, ModelUnavailable: see the port.
         """
-        if self._finish_reason is None:
-            raise unavailable("The model broke off")
-        calls = tuple(_tool_call(*parts) for _, parts in sorted(self._calls.items()))
-        return _checked("".join(self._text), calls, self._finish_reason, self._usage)
+        self._keep(self._thinking.finish())
+        refusal = storable("".join(self._refusal))
+        if self._finish_reason == "content_filter" or refusal:
+            raise filtered(refusal)
+        if not self._finish_reason and not whole:
+            raise unavailable("The model's stream ended early")
+        text, calls = "".join(self._text), self._calls.finish()
+        if not text and not calls:
+            raise _empty(self._finish_reason)
+        reasoning = storable("".join(self._reasoning))
+        return ModelReply(
+            text,
+            self._finish_reason or "stop",
+            calls,
+            self._usage,
+            thinking=_bounded(storable(self._thinking.thinking) or reasoning),
+            reasoning=_bounded(reasoning) if calls else None,
+        )
+
+    @property
+    def rest(self) -> str:
+        """Text that `finish` added: it is part of the reply, but of no chunk."""
+        return self._text[-1] if self._text else ""
+
+    def _keep(self, text: str) -> str:
+        kept = storable(text)
+        self._text.append(kept)
+        return kept
+
+    def _join(self, content: str) -> str:
+        """Hold back half a character until the chunk with its other half arrives."""
+        joined, self._half = self._half + content, ""
+        if joined and "\ud800" <= joined[-1] <= "\udbff":
+            joined, self._half = joined[:-1], joined[-1]
+        return joined
 
 
 def unavailable(what: str, retry_after: float | None = None) -> ModelUnavailable:
-    """What every failure of a model is to our caller."""
+    """The error for every failure of a model; `what` happened is the start of its message."""
     message = f"{what}; nothing is stored, send the same request again"
     return ModelUnavailable(message, retry_after=retry_after or DEFAULT_RETRY_AFTER)
 
 
-def filtered() -> ContentFiltered:
-    """What every refusal of a provider is to our caller."""
-    return ContentFiltered("The model's provider refused this message; the turn is kept as refused")
-
-
-def _checked(
-    text: str, calls: tuple[ToolCall, ...], reason: str, usage: CompletionUsage | _Usage | None
-) -> ModelReply:
-    if reason == "content_filter":
-        raise filtered()
-    if not text and not calls:
-        raise unavailable("The model sent an empty answer")
-    parts = [
-        text,
-        *(
-            part
-            for call in calls
-            for part in (call.id, call.function.name, call.function.arguments)
-        ),
-    ]
-    if sum(len(part.encode(errors="replace")) for part in parts) > MAX_REPLY_BYTES:
-        raise unavailable("The model sent more than a turn can hold")
-    counted = (
-        TokenUsage(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
-        if usage
-        else None
+def filtered(refusal: str = "") -> ContentFiltered:
+    """The error for every refusal, by a provider's filter or by the model, with its text."""
+    return ContentFiltered(
+        "The model's provider refused this message and the turn is stored as refused; "
+        "rephrase it in a new turn",
+        refusal=refusal,
     )
-    return ModelReply(_storable(text), reason, calls, counted or TokenUsage())
 
 
-def _tool_call(call_id: str, name: str, arguments: str) -> ToolCall:
-    function = FunctionCall(name=_storable(name), arguments=_storable(arguments))
-    return ToolCall(id=_storable(call_id), function=function)
+def _empty(finish_reason: str) -> CompletionLimitReached | ModelUnavailable:
+    if finish_reason == "length":
+        return CompletionLimitReached(
+            "The model used all its completion tokens before it answered; retrying will not help: "
+            "raise MAX_COMPLETION_TOKENS"
+        )
+    return unavailable("The model's reply is empty")
 
 
-def _storable(text: str) -> str:
-    """Model output is untrusted: what no store can hold is replaced."""
-    return _UNPRINTABLE.sub("\ufffd", text).encode(errors="replace").decode()
+def _usage_of(chunk: object) -> TokenUsage | None:
+    usage = object_in(chunk, "usage")
+    if not usage:
+        return None
+    return TokenUsage(
+        prompt_tokens=count_in(usage, "prompt_tokens"),
+        completion_tokens=count_in(usage, "completion_tokens"),
+        cached_tokens=count_in(object_in(usage, "prompt_tokens_details"), "cached_tokens"),
+    )
+
+
+def _size(text: Any) -> int:
+    return len(text.encode(errors="replace"))
+
+
+def _bounded(text: str) -> str | None:
+    return text.encode()[:MAX_THINKING_BYTES].decode(errors="ignore") or None

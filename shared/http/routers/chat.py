@@ -36,6 +36,7 @@ CHAT_ERRORS = (
     errors.SessionErased,
     errors.TooLarge,
     errors.ContentFiltered,
+    errors.CompletionLimitReached,
     errors.ModelUnavailable,
     errors.StoreUnavailable,
     errors.Busy,

@@ -29,7 +29,7 @@ from shared.telemetry.meter import Meter
 
 MAX_METADATA_BYTES = 16_384
 MAX_TOOLS = 128  # the chat API's own limit
-MAX_TOOL_RESULTS = 16  # of one turn
+MAX_TOOL_RESULTS = 128  # of one turn: as many as a model may call
 MAX_RESULTS_BYTES = 65_536
 MAX_TOOLS_BYTES = 65_536
 
@@ -158,6 +158,7 @@ class UsageView(BaseModel):
 
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = Field(description="Prompt tokens that the provider had in its cache")
     embedding_tokens: int
     request_units: float
     cosmos_calls: int
@@ -199,6 +200,7 @@ class ChatAnswer(BaseModel):
             usage=UsageView(
                 prompt_tokens=turn.usage.prompt_tokens,
                 completion_tokens=turn.usage.completion_tokens,
+                cached_tokens=turn.usage.cached_tokens,
                 embedding_tokens=meter.embedding_tokens,
                 request_units=round(meter.request_units, 2),
                 cosmos_calls=meter.cosmos_calls,

@@ -27,6 +27,7 @@ class Snapshot:
     """What a turn has read: the header, the window that matches it, the user's preferences.
 
     A cold turn read its window from Cosmos DB, and gives it to the cache once it is committed.
+    `loop_turn` started the tool loop that the turn continues.
     """
 
     header: Header
@@ -35,6 +36,7 @@ class Snapshot:
     preferences: Preferences
     preferences_expire_at: datetime | None
     recent_sessions: Sequence[RecentSession]
+    loop_turn: Turn | None = None
 
     @classmethod
     def of(

@@ -170,7 +170,14 @@ class Chat:
         system = [text for text in (read_prompt(PROMPT), request.instructions) if text]
         with start_search(parts.recall, attempt, request) as search:
             with timings.stage("recall"):
-                context = await build_context(attempt, request, search, system, parts.tokens.count)
+                context = await build_context(
+                    attempt,
+                    request,
+                    search,
+                    system,
+                    parts.tokens.count,
+                    with_tools=bool(request.tools),
+                )
             time_retrieval(timings.seconds, cold=attempt.snapshot.cold)
             asked = ModelRequest(
                 context.prompt.messages,

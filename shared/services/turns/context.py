@@ -10,10 +10,14 @@ from shared.domain.messages import Message
 from shared.domain.prompt import Prompt, build_prompt
 from shared.domain.recall.search_text import question_text
 from shared.domain.tokens import Count
+from shared.domain.turns import Turn
 from shared.services.recall import Recall, Search
 from shared.services.turns.attempt import TurnAttempt
 from shared.services.turns.request import ChatRequest
 from shared.telemetry.metrics import record_relevance
+
+HISTORY_INCOMPLETE = "history"
+MAX_SHOWN_ID = 64  # characters of a provider's id in an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +41,75 @@ def start_search(
 
 
 async def build_context(
-    attempt: TurnAttempt, request: ChatRequest, search: Search, system: Sequence[str], count: Count
+    attempt: TurnAttempt,
+    request: ChatRequest,
+    search: Search,
+    system: Sequence[str],
+    count: Count,
+    *,
+    with_tools: bool,
 ) -> Context:
     """Select history, finish the search, and assemble the prompt below these system texts.
 
     With memory switched off the search finds nothing, and only preferences and history go in.
 
     Raises:
-        InvalidRequest: a tool result in the request answers no call of the previous turn.
+        InvalidRequest: the tool results are not those of the previous turn's calls.
     """
     snapshot = attempt.snapshot
-    history = select_history(snapshot.window, request.history_tokens, count)
-    found = await search.finish(snapshot.header, history)
+    window, calls = take_calls(snapshot.window) if request.results else (snapshot.window, ())
+    _check_results(request, calls)
+    history = select_history(
+        window,
+        request.history_tokens,
+        count,
+        consolidated_seq=snapshot.header.consolidated_seq,
+    )
+    found = await search.finish(snapshot.header, history.turns)
     prompt = build_prompt(
         system=[Message(role="system", content=text, at=attempt.now) for text in system],
         memory=replace(snapshot.memory, recalled=found.ranked),
         history=history,
-        new_messages=attempt.messages,
+        loop_start=_loop_start(snapshot.loop_turn, history.turns),
+        new_messages=(*calls, *attempt.messages),
         memory_tokens=request.memory_tokens,
+        with_tools=with_tools,
     )
-    if not all(message in prompt.messages for message in attempt.messages):
+    record_relevance([entry.score for entry in prompt.context if entry.score is not None])
+    degraded = (HISTORY_INCOMPLETE,) if history.incomplete else ()
+    return Context(prompt, (*degraded, *found.degraded))
+
+
+def take_calls(window: Sequence[Turn]) -> tuple[Sequence[Turn], tuple[Message, ...]]:
+    """The window without the calls that the newest turn ends with, and these calls.
+
+    They belong to the results that the request brings: the model never sees half of a pair.
+    """
+    newest = window[-1] if window else None
+    if newest is None or not newest.messages[-1].tool_calls:
+        return window, ()
+    rest = replace(newest, messages=newest.messages[:-1])
+    return (*window[:-1], rest), newest.messages[-1:]
+
+
+def _check_results(request: ChatRequest, calls: Sequence[Message]) -> None:
+    called = [call.id for message in calls for call in message.tool_calls]
+    answered = {result.tool_call_id for result in request.results}
+    if answered - set(called):
         raise InvalidRequest(
             "No tool call of the previous turn has this tool_call_id; send results of its calls",
             target="messages",
         )
-    record_relevance([entry.score for entry in prompt.context if entry.score is not None])
-    return Context(prompt, found.degraded)
+    if missing := [call for call in called if call not in answered]:
+        raise InvalidRequest(
+            f"The result of the tool call {missing[0][:MAX_SHOWN_ID]} is missing; "
+            "send the results of all calls of the previous turn at once",
+            target="messages",
+        )
+
+
+def _loop_start(turn: Turn | None, history: Sequence[Turn]) -> tuple[Message, ...]:
+    """The user's message that started the tool loop, unless the history includes it."""
+    if turn is None or any(included.turn_id == turn.turn_id for included in history):
+        return ()
+    return tuple(message for message in turn.messages if message.role == "user")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from shared.domain.ids import TurnId
 from shared.domain.messages import Message
 from shared.domain.recall.search_text import search_text
 from shared.domain.turns import TokenUsage, Turn, TurnStatus
@@ -45,7 +46,15 @@ def draft_turn(
     memory_enabled = attempt.snapshot.preferences.memory_enabled
     turn = _turn(attempt, generation, now, now + retention.lifetime(attempt.snapshot))
     due_at = now + retention.due_after if memory_enabled else None
-    return Draft(turn, vector if turn.text else None, due_at)
+    return Draft(turn, vector if turn.text else None, due_at, _loop_turn(attempt, turn))
+
+
+def _loop_turn(attempt: TurnAttempt, turn: Turn) -> TurnId | None:
+    """The turn that started the tool loop, while the newest reply calls tools."""
+    if not turn.messages[-1].tool_calls:
+        return None
+    starts = any(message.role == "user" for message in attempt.messages)
+    return turn.turn_id if starts else attempt.snapshot.header.loop_turn
 
 
 def _turn(
@@ -54,7 +63,14 @@ def _turn(
     request, snapshot, reply = attempt.request, attempt.snapshot, generation.reply
     messages = tuple(attempt.messages)
     if reply:
-        answer = Message(role="assistant", content=reply.text, tool_calls=reply.tool_calls, at=now)
+        answer = Message(
+            role="assistant",
+            content=reply.text,
+            tool_calls=reply.tool_calls,
+            thinking=reply.thinking,
+            reasoning=reply.reasoning,
+            at=now,
+        )
         messages += (answer,)
     refused = generation.status is TurnStatus.REFUSED
     is_found = snapshot.preferences.memory_enabled and not refused

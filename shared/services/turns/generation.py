@@ -35,8 +35,9 @@ async def generate_in_time(
     try:
         async with asyncio.timeout(request.seconds):
             return await generate(request, context)
-    except ContentFiltered:
-        return Generation(None, TurnStatus.REFUSED)
+    except ContentFiltered as refused:
+        reply = ModelReply(refused.refusal, "refusal") if refused.refusal else None
+        return Generation(reply, TurnStatus.REFUSED)
     except TimeoutError as late:
         raise ModelUnavailable(
             "The model took too long; send the same request again", retry_after=2

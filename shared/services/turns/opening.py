@@ -77,7 +77,10 @@ class TurnOpening:
                 if isinstance(reads.cached, LeaseConflict):
                     raise conflict()
                 if not isinstance(reads.cached, LeaseHeld):
-                    return await self._open(attempt, reads)
+                    stored = await self._open(attempt, reads)
+                    if stored is None:
+                        await self._read_loop(attempt)
+                    return stored
                 own = await self._read_own(attempt, reads.header)
             if own:
                 return replay(own, attempt.body_hash)
@@ -142,6 +145,18 @@ class TurnOpening:
             reads = replace(reads, header=header)
         attempt.degraded.add(WINDOW_INCOMPLETE)  # ADR 7
         return self._set_snapshot(attempt, reads, (), cold=True)
+
+    async def _read_loop(self, attempt: TurnAttempt) -> None:
+        """Read the turn that started the tool loop, if the request continues one."""
+        header = attempt.snapshot.header
+        answers = any(message.role == "tool" for message in attempt.messages)
+        if header.loop_turn is None or not answers:
+            return
+        window = {turn.turn_id: turn for turn in attempt.snapshot.window}
+        turn = window.get(header.loop_turn) or await self._turns.read_turn(
+            attempt.request.user, header.session_id, header.gen, header.loop_turn
+        )
+        attempt.snapshot = replace(attempt.snapshot, loop_turn=turn)
 
     async def _read_own(self, attempt: TurnAttempt, header: Header) -> Turn | None:
         request = attempt.request

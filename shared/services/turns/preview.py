@@ -42,7 +42,9 @@ class ContextPreview:
         attempt = TurnAttempt(request, seconds=0, now=self.clock.now())
         attempt.snapshot = await self._read(attempt, request)
         with start_search(self.recall, attempt, request) as search:
-            context = await build_context(attempt, request, search, (), self.tokens.count)
+            context = await build_context(
+                attempt, request, search, (), self.tokens.count, with_tools=True
+            )
         snapshot = attempt.snapshot
         if snapshot.header.turn_count and not snapshot.window:
             return replace(context, degraded=(WINDOW_INCOMPLETE, *context.degraded))
