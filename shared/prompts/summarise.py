@@ -1,55 +1,82 @@
-"""What the prompt `summarise.v1` asks for and must be answered with."""
+"""The answers to the prompt `summarise.v1`: their schema, and a tolerant reader."""
 
+import json
 import re
-from typing import Annotated
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    JsonValue,
-    StringConstraints,
-)
+from pydantic import JsonValue
 
 from shared.domain.summaries import MAX_SUMMARY_CHARS, MAX_TITLE_CHARS
 
 PROMPT = "summarise.v1"
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # in JSON escaped, and so not seen before
+FIELDS = ("title", "summary")
+MAX_OBJECTS = 20  # that are tried in an answer; a JSON object comes early, if there is one
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # escaped in JSON, so not replaced earlier
 
 
-def _printable(text: object) -> object:
-    return _UNPRINTABLE.sub("", text) if isinstance(text, str) else text
+class InvalidAnswer(ValueError):
+    """The answer has no JSON object with a summary; the message says what is missing."""
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+@dataclass(frozen=True, slots=True)
+class SummaryAnswer:
+    """A model's title and summary, within their limits."""
+
+    title: str | None
+    summary: str
 
 
-_Text = Annotated[str, BeforeValidator(_printable)]
+def read_answer(text: str) -> SummaryAnswer:
+    """Read an answer, wherever the JSON object is in it: in a code fence, or after other text.
 
+    Further keys are ignored, and texts that are too long are cut at a word.
 
-class SummaryAnswer(BaseModel):
-    """A model's answer; anything else is none."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    title: Annotated[
-        _Text,
-        StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TITLE_CHARS),
-        AfterValidator(_one_line),
-    ]
-    summary: Annotated[
-        _Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_SUMMARY_CHARS)
-    ]
+    Raises:
+        InvalidAnswer: there is no such object.
+    """
+    for found in _objects_in(text):
+        summary = _text_of(found, "summary")
+        if summary:
+            title = " ".join(_text_of(found, "title").split())
+            return SummaryAnswer(
+                _cut(title, MAX_TITLE_CHARS) or None, _cut(summary, MAX_SUMMARY_CHARS)
+            )
+    raise InvalidAnswer("a JSON object with the fields title and summary")
 
 
 def answer_schema() -> dict[str, JsonValue]:
-    """Its JSON schema as providers take it in strict mode, which knows no lengths: those are judged by us."""
-    fields = list(SummaryAnswer.model_fields)
+    """The JSON schema of an answer for providers' strict mode, which does not support lengths."""
     return {
         "type": "object",
-        "properties": {name: {"type": "string"} for name in fields},
-        "required": list[JsonValue](fields),
+        "properties": {name: {"type": "string"} for name in FIELDS},
+        "required": list[JsonValue](FIELDS),
         "additionalProperties": False,
     }
+
+
+def _objects_in(text: str) -> Iterator[dict[str, Any]]:
+    decoder, position = json.JSONDecoder(), -1
+    for _ in range(MAX_OBJECTS):
+        position = text.find("{", position + 1)
+        if position < 0:
+            return
+        try:
+            found, _ = decoder.raw_decode(text, position)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, dict):
+            yield found
+
+
+def _text_of(found: dict[str, Any], name: str) -> str:
+    value = found.get(name)
+    return _UNPRINTABLE.sub("", value).strip() if isinstance(value, str) else ""
+
+
+def _cut(text: str, size: int) -> str:
+    if len(text) <= size:
+        return text
+    kept = text[: size - 1]
+    return f"{kept.rsplit(' ', 1)[0].rstrip() if ' ' in kept else kept}…"

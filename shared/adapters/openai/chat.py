@@ -12,11 +12,10 @@ from openai import (
     APIStatusError,
     APITimeoutError,
     AsyncStream,
-    BadRequestError,
     RateLimitError,
 )
 
-from shared.adapters.openai.client import CALL_FAILURES, ModelEndpoint
+from shared.adapters.openai.client import CALL_FAILURES, REJECTIONS, ModelEndpoint
 from shared.adapters.openai.dialect import Dialect
 from shared.adapters.openai.replies import StreamedReply, filtered, read_completion, unavailable
 from shared.domain.errors import InvalidRequest
@@ -27,6 +26,7 @@ from shared.telemetry.meter import current_meter
 from shared.telemetry.spans import ModelCall, model_call
 
 PATH = "/chat/completions"
+CONTENT_FILTER = "content_filter"  # the code of a refusal
 OPTIONAL = frozenset({"max_completion_tokens", "stream_options", "response_format"})
 STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 MAX_NAME_CHARS = 64
@@ -103,14 +103,18 @@ class OpenAIChat:
     async def _post(self, body: dict[str, Any], **options: Any) -> Any:
         """Send a request; once more in the provider's dialect if it rejects a parameter.
 
-        What a worker has learnt about its provider holds for all later requests.
+        What a worker has learnt about its provider holds for all later requests. A rejection
+        that names nothing may be about structured output: then it is left out, this time only.
         """
         while True:
             try:
                 return await self._client.post(PATH, body=self._dialect.apply(body), **options)
-            except BadRequestError as refused:
-                if not self._dialect.learn(body, f"{refused.param} {refused.message}"):
+            except REJECTIONS as refused:
+                if self._dialect.learn(body, f"{refused.param} {refused.message}"):
+                    continue
+                if "response_format" not in body or refused.code == CONTENT_FILTER:
                     raise
+                body = {name: body[name] for name in body if name != "response_format"}
 
     def _body(self, request: ModelRequest) -> dict[str, Any]:
         """The request body.
@@ -182,8 +186,8 @@ def _translate_errors(request: ModelRequest) -> Iterator[None]:
     """Raise our errors for the SDK's and for responses that it failed to reject (F15-F17)."""
     try:
         yield
-    except BadRequestError as refused:
-        if refused.code == "content_filter":
+    except REJECTIONS as refused:
+        if refused.code == CONTENT_FILTER:
             raise filtered() from refused
         if request.tools or str(refused.param).startswith(("messages", "tools")):
             raise InvalidRequest(

@@ -7,11 +7,12 @@ from urllib.parse import urlsplit
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
 from httpx2 import HTTPError
-from openai import AsyncOpenAI, OpenAIError
+from openai import AsyncOpenAI, BadRequestError, OpenAIError, UnprocessableEntityError
 
 AZURE_SCOPE = "https://cognitiveservices.azure.com/.default"
 # What the SDK raises, and what comes of responses that it does not reject: ones that are not
 # JSON, have another structure, or are nested too deeply.
+REJECTIONS = (BadRequestError, UnprocessableEntityError)
 CALL_FAILURES = (
     OpenAIError,
     HTTPError,

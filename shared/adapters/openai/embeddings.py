@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from openai import BadRequestError
 from pydantic import TypeAdapter
 
-from shared.adapters.openai.client import CALL_FAILURES, ModelEndpoint
+from shared.adapters.openai.client import CALL_FAILURES, REJECTIONS, ModelEndpoint
 from shared.adapters.openai.dialect import Dialect
 from shared.adapters.openai.json_reader import count_in, object_in, objects_in
 from shared.domain.vectors import DIMENSIONS, Vector, make_vector
@@ -80,7 +79,7 @@ class OpenAIEmbeddings:
             try:
                 spoken = self._dialect.apply(body)
                 return await self._client.post(PATH, body=spoken, cast_to=object)
-            except BadRequestError as refused:
+            except REJECTIONS as refused:
                 if not self._dialect.learn(body, f"{refused.param} {refused.message}"):
                     raise
 

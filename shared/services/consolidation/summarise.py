@@ -3,20 +3,29 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
-from shared.domain.errors import ContentFiltered, InvalidRequest, ModelUnavailable
+from shared.domain.errors import CompletionLimitReached, ContentFiltered, InvalidRequest
 from shared.domain.learning.chunks import Chunk, cut_chunk, included_messages
 from shared.domain.learning.extractive import MAX_EXTRACT_CHARS, extract, extract_title
 from shared.domain.messages import Message
 from shared.domain.prompt import render_data
 from shared.domain.summaries import MAX_SUMMARY_CHARS, Summary
 from shared.domain.turns import Turn
-from shared.ports.models import ChatModel, ModelReply, ModelRequest
+from shared.ports.models import ChatModel, ModelRequest
 from shared.ports.system import Clock
 from shared.prompts import read_prompt
-from shared.prompts.summarise import PROMPT, SummaryAnswer, answer_schema
+from shared.prompts.summarise import (
+    PROMPT,
+    InvalidAnswer,
+    SummaryAnswer,
+    answer_schema,
+    read_answer,
+)
+from shared.telemetry import log_failure
 
+# A later try would end the same: the provider refuses, or the model cannot do what is asked.
+UNUSABLE = (ContentFiltered, InvalidRequest, CompletionLimitReached, InvalidAnswer)
 MAX_QUOTED_CHARS = 4000  # of an invalid answer, when the model is shown it again
 
 
@@ -52,34 +61,37 @@ class Summariser:
     ) -> Summary | None:
         """Summarise everything up to the chunk's end; the earlier summary if nothing is new.
 
-        Extractive without a model, and if the model's provider refuses the text (F16).
+        Extractive without a model, if the model's provider refuses the text (F16), and if the
+        model gives no usable answer twice (F17): nothing stays due for such a reason.
 
         Raises:
-            ModelUnavailable: the model gave no usable answer, or an invalid one twice (F15, F17).
+            ModelUnavailable: the model could not be reached or is overloaded (F15).
         """
         if not chunk.turns:
             return earlier
-        if self.model:
-            try:
-                answer = await self._ask(self.model, earlier, chunk)
-            except ContentFiltered:
-                pass
-            else:
-                written = answer.summary, answer.title
-                return _summary(earlier, chunk, from_seq, *written, extractive=False)
+        answer = await self._ask(self.model, earlier, chunk) if self.model else None
+        if answer:
+            written = answer.summary, answer.title
+            return _summary(earlier, chunk, from_seq, *written, extractive=False)
         text = _extract(earlier, chunk)
         title = (earlier.title if earlier else None) or extract_title(chunk.turns)
         return _summary(earlier, chunk, from_seq, text, title, extractive=True)
 
     async def _ask(
         self, model: SummaryModel, earlier: Summary | None, chunk: Chunk
-    ) -> SummaryAnswer:
+    ) -> SummaryAnswer | None:
+        """Ask the model, and once more if its answer is invalid; None if it does not answer."""
         request = self._request(model, earlier, chunk)
-        reply = await _reply(model.chat, request)
         try:
-            return SummaryAnswer.model_validate_json(reply.text)
-        except ValidationError as invalid:
-            return await self._ask_again(model.chat, request, reply.text, invalid)
+            text = (await model.chat.reply(request)).text
+            try:
+                return read_answer(text)
+            except InvalidAnswer as invalid:
+                again = self._repair(request, text, invalid)
+                return read_answer((await model.chat.reply(again)).text)
+        except UNUSABLE as failed:
+            log_failure("summary_not_usable", failed)
+            return None
 
     def _request(self, model: SummaryModel, earlier: Summary | None, chunk: Chunk) -> ModelRequest:
         turns: list[JsonValue] = [
@@ -101,30 +113,14 @@ class Summariser:
             schema=answer_schema(),
         )
 
-    async def _ask_again(
-        self, chat: ChatModel, request: ModelRequest, invalid: str, why: ValidationError
-    ) -> SummaryAnswer:
-        """Make one attempt to repair an invalid answer."""
+    def _repair(self, request: ModelRequest, invalid: str, why: InvalidAnswer) -> ModelRequest:
+        """Ask for the object again; never with a word of the answer in our own voice (F31)."""
         now = self.clock.now()
-        repair = f"This does not fit the schema: {_faults(why)}. Send the JSON object again."
         again: Sequence[Message] = (
-            Message(role="assistant", content=invalid[:MAX_QUOTED_CHARS], at=now),
-            Message(role="user", content=repair, at=now),
+            Message(role="assistant", content=invalid[:MAX_QUOTED_CHARS] or "{}", at=now),
+            Message(role="user", content=f"This is not {why}. Send the JSON object again.", at=now),
         )
-        reply = await _reply(chat, replace(request, messages=(*request.messages, *again)))
-        try:
-            return SummaryAnswer.model_validate_json(reply.text)
-        except ValidationError as still:
-            raise ModelUnavailable("The model's summary does not fit its schema") from still
-
-
-async def _reply(chat: ChatModel, request: ModelRequest) -> ModelReply:
-    try:
-        return await chat.reply(request)
-    except InvalidRequest as refused:  # no caller's fault: the request is ours
-        raise ModelUnavailable(
-            "The model rejects this transcript; choose another SUMMARY_MODEL"
-        ) from refused
+        return replace(request, messages=(*request.messages, *again))
 
 
 def _extract(earlier: Summary | None, chunk: Chunk) -> str:
@@ -159,13 +155,3 @@ def _summary(
         extractive=extractive,
         expires_at=max(newest, earlier.expires_at) if earlier else newest,
     )
-
-
-def _faults(why: ValidationError) -> str:
-    """What is wrong, by field and rule of the schema; never a word of the answer (F31)."""
-    errors = why.errors(include_input=False, include_url=False, include_context=False)
-    return "; ".join(f"{_field_of(error['loc'])}: {error['type']}" for error in errors[:5])
-
-
-def _field_of(place: Sequence[int | str]) -> str:
-    return str(place[0]) if place and place[0] in SummaryAnswer.model_fields else "the object"
