@@ -75,6 +75,12 @@ async def put_turn(req: Request, context: func.Context) -> Response:
     return await dispatch(api, req, context.invocation_id)
 
 
+@app.route(route="sessions/{session_id}/data", methods=["GET"])
+async def list_data(req: Request, context: func.Context) -> Response:
+    """List session data."""
+    return await dispatch(api, req, context.invocation_id)
+
+
 @app.route(route="sessions/{session_id}/data/{name}", methods=["GET"])
 async def read_data(req: Request, context: func.Context) -> Response:
     """Read a value kept with a session."""

@@ -80,6 +80,9 @@ class Settings(BaseSettings):
         None,
         description="The API's client id or App ID URI, as tokens name it; needed with `AUTH_MODE=entra`",
     )
+    entra_required_scope: Word = Field(
+        "access_as_user", description="The scope that a user's token must have"
+    )
     entra_authority: str = Field(
         "https://login.microsoftonline.com",
         pattern=r"^https?://[^\s/]+$",

@@ -3,13 +3,10 @@
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
 
 from shared.domain.errors import PreconditionFailed
 from shared.domain.ids import Gen, SessionId, TurnId
 from shared.domain.summaries import Summary
-
-Strategy = Literal["discrete", "summary", "preferences", "custom"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +26,6 @@ class Header:
     consolidated_seq: int
     title: str | None = None
     agent_id: str | None = None
-    strategy: str | None = None
     summary: Summary | None = None
     ttl_seconds: int | None = None
     created_at: datetime
@@ -40,7 +36,13 @@ class Header:
     dead_lettered: str | None = None
     vectors_from: int | None = None
     loop_turn: TurnId | None = None
+    has_data: bool = False
     etag: str
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether users see the session: one that has only been opened does not exist for them."""
+        return self.turn_count > 0 or self.has_data
 
     @property
     def shown_title(self) -> str | None:
@@ -54,7 +56,6 @@ class SessionPatch:
 
     given: frozenset[str]
     title: str | None = None
-    strategy: Strategy | None = None
     ttl_seconds: int | None = None
 
     def apply(self, header: Header) -> Header:
@@ -80,7 +81,7 @@ def empty_header(session: SessionId, gen: Gen, epoch: int, now: datetime) -> Hea
 def session_etag(header: Header) -> str:
     """Digest of what a user sees of the session."""
     identity = header.gen.value, header.turn_count, header.consolidated_seq
-    seen = repr((*identity, header.title, header.strategy))
+    seen = repr((*identity, header.title))
     return hashlib.sha256(f"{seen}{header.ttl_seconds}".encode()).hexdigest()[:32]
 
 

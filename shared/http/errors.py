@@ -37,6 +37,7 @@ HTTP_CODES = {
     404: "not_found",
     405: "method_not_allowed",
     413: "too_large",
+    415: "unsupported_media_type",
 }
 HTTP_MESSAGES = {
     400: "The body could not be read; send it as UTF-8 JSON",

@@ -26,7 +26,7 @@ SECURITY_SCHEMES = {
         "in": "header",
         "name": USER_HEADER,
         "description": "The user that a service acts for: 1 to 128 characters of A-Z a-z 0-9 "
-        ". _ ~ @ | -",
+        ". _ ~ @ | : + ' = ; % -; percent-encode any others (they are not decoded)",
     },
 }
 PERSON: dict[str, list[str]] = {"bearer": []}

@@ -1,58 +1,66 @@
-"""JSON that means the same to everyone: no duplicate keys, no NaN, no inexact number, no lone surrogate."""
+"""Strict JSON: no duplicate keys, NaN, inexact numbers or lone surrogates."""
 
 import json
 import math
+from codecs import BOM_UTF8
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
 from fastapi import Request, Response
+from fastapi.dependencies.utils import get_flat_dependant
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
 from shared.domain.errors import InvalidRequest
+from shared.http.media_types import is_json
 
-MAX_DEPTH = (
-    32  # preferences and metadata are shallow; parsers of the stores behind us differ beyond this
-)
-MAX_EXACT_INTEGER = 2**53  # Cosmos keeps numbers as doubles
+MAX_DEPTH = 32  # levels; the parsers of the stores behind us differ beyond this
+PLATFORM_PARAMETERS = {"code"}  # a function key, which the platform has checked
+NOT_STORED = frozenset({"tools"})  # fields of a body whose numbers only the provider reads
+MAX_DIGITS = 400  # of an integer: more than a double has
+MAX_EXACT_INTEGER = 2**53  # Cosmos DB stores numbers as doubles
 
 
 def parse(raw: bytes) -> Any:
-    """Parse strictly.
+    """Parse JSON and reject what stores or other parsers would change.
 
     Raises:
-        json.JSONDecodeError: always this type, with a reason that quotes nothing of the input.
+        json.JSONDecodeError: for every rejection, with a reason that does not quote the input.
     """
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
-        _refuse("it is not UTF-8")
+        _reject("it is not UTF-8")
     try:
         value = json.loads(
             text,
             object_pairs_hook=_unique_keys,
-            parse_constant=lambda _: _refuse("NaN and Infinity are not JSON"),
+            parse_constant=lambda _: _reject("NaN and Infinity are not JSON"),
             parse_float=_finite,
-            parse_int=_exact,
+            parse_int=_whole,
         )
     except RecursionError:
-        _refuse(f"it is nested deeper than {MAX_DEPTH}")
+        _reject(f"it is nested deeper than {MAX_DEPTH} levels")
     _check(value, MAX_DEPTH)
+    stored = value.items() if isinstance(value, dict) else [("", value)]
+    for name, part in stored:
+        if name not in NOT_STORED:
+            _check_exact(part)
     return value
 
 
 class StrictRoute(APIRoute):
-    """A route whose bodies are parsed strictly."""
+    """A route whose bodies are parsed strictly, and which knows its query parameters."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap FastAPI's handler so that it sees a strict request."""
+        """Wrap FastAPI's handler so that it reads the request strictly."""
         inner = super().get_route_handler()
+        known = {field.alias for field in get_flat_dependant(self.dependant).query_params}
 
         async def handle(request: Request) -> Response:
-            if self.body_field is not None and not _is_json(
-                request.headers.get("content-type", "")
-            ):
-                message = "Send the body with the header content-type: application/json"
-                raise InvalidRequest(message, target="content-type")
+            _check_query(request, known | PLATFORM_PARAMETERS)
+            if self.body_field is not None:
+                _check_headers(request)
             return await inner(_StrictRequest(request.scope, request.receive))
 
         return handle
@@ -60,37 +68,53 @@ class StrictRoute(APIRoute):
 
 class _StrictRequest(Request):
     async def json(self) -> Any:
-        return parse(await self.body())
+        return parse((await self.body()).removeprefix(BOM_UTF8))
 
 
-def _is_json(media_type: str) -> bool:
-    name = media_type.partition(";")[0].strip().lower()
-    return name == "application/json" or (
-        name.startswith("application/") and name.endswith("+json")
-    )
+def _check_query(request: Request, known: set[str]) -> None:
+    for name in request.query_params:
+        if name not in known:
+            target = name[:64] if name.isidentifier() else "query"
+            raise InvalidRequest("There is no such query parameter; remove it", target=target)
 
 
-def _refuse(why: str) -> NoReturn:
-    raise json.JSONDecodeError(why, "", 0)
+def _check_headers(request: Request) -> None:
+    if not is_json(request.headers.get("content-type", "")):
+        message = "Send the body with the header content-type: application/json"
+        raise InvalidRequest(message, target="content-type")
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise HTTPException(415, "The body is compressed; send it without a content-encoding")
+
+
+def _reject(reason: str) -> NoReturn:
+    raise json.JSONDecodeError(reason, "", 0)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found := dict(pairs)) < len(pairs):
-        _refuse("a key appears twice in one object")
+        _reject("a key appears twice in one object")
     return found
 
 
 def _finite(text: str) -> float:
-    """1.0 is read as 1: stores differ in which of them they give back, and hashes are of what was sent."""
+    """Parse a number; 1.0 becomes 1, because stores may return either and the body is hashed."""
     if not math.isfinite(value := float(text)):
-        _refuse("a number is too large")
+        _reject("a number is too large")
     return int(value) if value.is_integer() and abs(value) <= MAX_EXACT_INTEGER else value
 
 
-def _exact(text: str) -> int:
-    if len(text) > len(str(-MAX_EXACT_INTEGER)) or abs(value := int(text)) > MAX_EXACT_INTEGER:
-        _refuse("an integer is beyond 2^53 and would change when stored; send it as text")
-    return value
+def _whole(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        _reject("a number is too large")
+    return int(text)
+
+
+def _check_exact(value: Any) -> None:
+    """Reject integers that Cosmos DB would round."""
+    if isinstance(value, int) and abs(value) > MAX_EXACT_INTEGER:
+        _reject("an integer is beyond 2^53 and would change when stored; send it as text")
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_exact(item)
 
 
 def _check(value: Any, levels_left: int) -> None:
@@ -98,7 +122,7 @@ def _check(value: Any, levels_left: int) -> None:
         _check_text(value)
     elif isinstance(value, list | dict):
         if levels_left == 0:
-            _refuse(f"it is nested deeper than {MAX_DEPTH}")
+            _reject(f"it is nested deeper than {MAX_DEPTH} levels")
         for item in value:
             _check(item, levels_left - 1)
         for item in value.values() if isinstance(value, dict) else ():
@@ -107,8 +131,8 @@ def _check(value: Any, levels_left: int) -> None:
 
 def _check_text(text: str) -> None:
     if "\0" in text:
-        _refuse("text must not have NUL characters")
+        _reject("a text contains a NUL character")
     try:
         text.encode()
     except UnicodeEncodeError:
-        _refuse("text has a lone surrogate")
+        _reject("a text contains a lone surrogate")

@@ -40,7 +40,6 @@ class HeaderChange:
     """The fields of a header that a caller may change; None clears a field."""
 
     title: str | None
-    strategy: str | None
     ttl_seconds: int | None
 
 
@@ -93,6 +92,16 @@ class DataItem:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class DataEntry:
+    """An item of session data without its value; `bytes` is its size as stored."""
+
+    name: DataName
+    bytes: int
+    updated_at: datetime
+    expires_at: datetime
+
+
 class SessionDataStore(Protocol):
     """Session data: what an agent keeps with a session, and results of its tools.
 
@@ -101,6 +110,12 @@ class SessionDataStore(Protocol):
 
     async def read_data(self, user: UserId, header: Header, name: DataName) -> DataItem | None:
         """The item, if it belongs to this incarnation of the session."""
+        ...
+
+    async def list_data(
+        self, user: UserId, header: Header, after: DataName | None, limit: int
+    ) -> Sequence[DataEntry]:
+        """Items of this incarnation of the session whose names follow `after`, by name."""
         ...
 
     async def write_data(self, user: UserId, header: Header, item: DataItem) -> bool:

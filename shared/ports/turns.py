@@ -80,3 +80,9 @@ class TurnStore(Protocol):
     ) -> Sequence[Turn]:
         """Turns past `after_seq`, in order."""
         ...
+
+    async def list_turns_before(
+        self, user: UserId, session: SessionId, gen: Gen, before_seq: int, limit: int
+    ) -> Sequence[Turn]:
+        """Turns before `before_seq`, newest first."""
+        ...

@@ -9,6 +9,7 @@ from shared.domain import errors
 from shared.domain.ids import UserId
 from shared.http.dependencies import CurrentServices, CurrentSettings
 from shared.http.errors import error_responses
+from shared.http.media_types import accepts
 from shared.http.principal import CurrentUser
 from shared.http.schemas.chat import ChatAnswer, ChatBody
 from shared.http.sse import EVENT_STREAM, describe_events, stream_events
@@ -72,7 +73,8 @@ async def chat(
             "x-request-deadline-ms needs a turn_id; send one to collect the answer with later",
             target="turn_id",
         )
-    if body.stream or EVENT_STREAM in request.headers.get("accept", ""):
+    accepted = accepts(request.headers.get("accept", ""), EVENT_STREAM)
+    if accepted if body.stream is None else body.stream:
         return await _stream(services.chat, asked, patience, request)
     return ChatAnswer.of(await services.chat.ask(asked, patience), current_meter())
 

@@ -8,13 +8,14 @@ from shared.domain import errors
 from shared.domain.ids import DataName, SessionId
 from shared.http.dependencies import CurrentServices
 from shared.http.errors import error_responses
+from shared.http.paging import Cursor, Limit, next_link, read_cursor
 from shared.http.principal import CurrentUser
-from shared.http.schemas.data import DataBody, DataView
+from shared.http.schemas.data import DataBody, DataEntryView, DataPage, DataView
 from shared.http.schemas.fields import ID_SCHEMA, SessionIdText
 from shared.http.strict_json import StrictRoute
 
 router = APIRouter(
-    tags=["sessions"], route_class=StrictRoute, prefix="/sessions/{session_id}/data/{name}"
+    tags=["sessions"], route_class=StrictRoute, prefix="/sessions/{session_id}/data"
 )
 Ttl = Annotated[
     int | None,
@@ -28,6 +29,31 @@ UNAVAILABLE = (errors.StoreUnavailable, errors.Busy)
 
 @router.get(
     "",
+    operation_id="list_data",
+    summary="List session data",
+    response_model_exclude_none=True,
+    responses=error_responses(errors.NotFound, *UNAVAILABLE),
+)
+async def list_data(
+    session_id: SessionIdText,
+    user: CurrentUser,
+    services: CurrentServices,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> DataPage:
+    """Return the names, sizes and expiry of the session's data, without the values."""
+    session = SessionId(session_id)
+    after = DataName(read_cursor(cursor, {"name": str})["name"]) if cursor else None
+    entries = await services.session_data.list(user, session, after, limit)
+    page = DataPage(value=[DataEntryView.of(entry) for entry in entries])
+    if len(entries) == limit:
+        path, place = f"/api/sessions/{session.value}/data", {"name": entries[-1].name.value}
+        page.next_link = next_link(path, limit, place)
+    return page
+
+
+@router.get(
+    "/{name}",
     operation_id="read_data",
     summary="Read session data",
     responses=error_responses(errors.NotFound, *UNAVAILABLE),
@@ -41,7 +67,7 @@ async def read_data(
 
 
 @router.put(
-    "",
+    "/{name}",
     operation_id="put_data",
     summary="Store session data",
     responses=error_responses(errors.TooLarge, *UNAVAILABLE),
@@ -61,7 +87,7 @@ async def put_data(
 
 
 @router.delete(
-    "",
+    "/{name}",
     operation_id="delete_data",
     summary="Delete session data",
     status_code=204,

@@ -76,9 +76,9 @@ async def update_session(
     response: Response,
     if_match: IfMatch = None,
 ) -> SessionView:
-    """Set the title, the extraction strategy or the time to live; null clears a field."""
+    """Set the title or the time to live; null clears a field."""
     given = frozenset(body.model_fields_set)
-    patch = SessionPatch(given, body.title, body.strategy, body.ttl_seconds)
+    patch = SessionPatch(given, body.title, body.ttl_seconds)
     session, etag = SessionId(session_id), bare_etag(if_match)
     return _render(await services.sessions.update(user, session, patch, etag), response)
 

@@ -1,9 +1,9 @@
 """The transcript: read turns, and record turns that were answered elsewhere."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from shared.domain import errors
 from shared.domain.ids import SessionId, TurnId
@@ -19,6 +19,7 @@ from shared.services.turns import RecordRequest
 router = APIRouter(
     tags=["sessions"], route_class=StrictRoute, prefix="/sessions/{session_id}/turns"
 )
+Order = Annotated[Literal["asc", "desc"], Query(description="By time: oldest or newest first")]
 TurnIdText = Annotated[
     str,
     Path(
@@ -40,15 +41,19 @@ async def list_turns(
     services: CurrentServices,
     limit: Limit = 20,
     cursor: Cursor = None,
+    order: Order = "asc",
 ) -> TurnPage:
-    """Return the session's turns, oldest first."""
+    """Return the session's turns, oldest first, or newest first with `order=desc`."""
     session = SessionId(session_id)
-    after = read_cursor(cursor, {"seq": int})["seq"] if cursor else 0
-    turns, more = await services.sessions.list_turns(user, session, after, limit)
+    seq = read_cursor(cursor, {"seq": int})["seq"] if cursor else None
+    if order == "asc":
+        turns, more = await services.sessions.list_turns(user, session, seq or 0, limit)
+    else:
+        turns, more = await services.sessions.list_newest_turns(user, session, seq, limit)
     page = TurnPage(value=[TurnView.of(turn) for turn in turns])
     if more:
         path, place = f"/api/sessions/{session.value}/turns", {"seq": turns[-1].seq}
-        page.next_link = next_link(path, limit, place)
+        page.next_link = next_link(path, limit, place, {"order": order} if order != "asc" else {})
     return page
 
 

@@ -1,7 +1,6 @@
 """A chat turn on the wire: the request and the answer."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Literal, Self
 from uuid import uuid4
@@ -16,8 +15,8 @@ from shared.http.schemas.fields import (
     Flag,
     IdText,
     Instructions,
-    LongText,
-    MessageText,
+    LongContent,
+    MessageContent,
     Name,
     Whole,
     too_large,
@@ -27,18 +26,10 @@ from shared.services.turns import Answer, ChatRequest, ToolResult
 from shared.settings import Settings
 from shared.telemetry.meter import Meter
 
-MAX_METADATA_BYTES = 16_384
 MAX_TOOLS = 128  # the chat API's own limit
 MAX_TOOL_RESULTS = 128  # of one turn: as many as a model may call
 MAX_RESULTS_BYTES = 65_536
 MAX_TOOLS_BYTES = 65_536
-
-
-def _check_metadata(values: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
-    size = sum(len(str(key).encode()) + len(str(value).encode()) for key, value in values.items())
-    if size > MAX_METADATA_BYTES:
-        raise too_large(MAX_METADATA_BYTES)
-    return values
 
 
 def _check_tools(tools: tuple[dict[str, JsonValue], ...]) -> tuple[dict[str, JsonValue], ...]:
@@ -52,7 +43,7 @@ class ToolResultBody(Closed):
 
     role: Literal["tool"] = "tool"
     tool_call_id: Name
-    content: LongText
+    content: LongContent
 
 
 class MemoryBody(Closed):
@@ -74,7 +65,7 @@ class ChatBody(Closed):
         json_schema_extra={"examples": [{"message": "Hello", "session_id": "monday"}]}
     )
 
-    message: MessageText | None = None
+    message: MessageContent | None = None
     messages: Annotated[tuple[ToolResultBody, ...], Field(max_length=MAX_TOOL_RESULTS)] = ()
     tools: Annotated[
         tuple[dict[str, JsonValue], ...], Field(max_length=MAX_TOOLS), AfterValidator(_check_tools)
@@ -82,18 +73,11 @@ class ChatBody(Closed):
     session_id: IdText | None = None
     turn_id: IdText | None = None
     agent_id: Name | None = None
-    namespace: Annotated[
-        Name | None, Field(description="Not used yet; a resend must have the same one")
-    ] = None
     instructions: Instructions | None = None
     model: Name | None = None
-    stream: Flag = False
+    stream: Flag | None = None
     history_tokens: Annotated[Whole, Field(ge=0, le=200_000)] | None = None
     memory: MemoryBody = MemoryBody()
-    metadata: Annotated[
-        Annotated[Mapping[str, JsonValue], AfterValidator(_check_metadata)] | None,
-        Field(description="Not stored; a resend must have the same"),
-    ] = None
 
     @model_validator(mode="after")
     def _check_content(self) -> Self:
@@ -124,8 +108,6 @@ class ChatBody(Closed):
             tools=self.tools,
             instructions=self.instructions,
             agent_id=self.agent_id,
-            namespace=self.namespace,
-            metadata=self.metadata,
             model=self.model,
             history_tokens=_or_default(self.history_tokens, settings.history_tokens),
             memory_tokens=self._memory_tokens(settings),

@@ -10,7 +10,7 @@ from shared.domain.messages import Message
 from shared.domain.prompt import ContextEntry
 from shared.domain.tokens import estimate_tokens
 from shared.http.schemas.chat import ContextView
-from shared.http.schemas.fields import Closed, IdText, MessageText, Whole
+from shared.http.schemas.fields import Closed, IdText, MessageContent, Whole
 from shared.http.schemas.messages import PromptMessage
 from shared.services.turns import ChatRequest, Context
 from shared.settings import Settings
@@ -23,7 +23,7 @@ class ContextBody(Closed):
         json_schema_extra={"examples": [{"message": "What frightens my pet?"}]}
     )
 
-    message: MessageText
+    message: MessageContent
     session_id: IdText | None = None
     budget_tokens: Annotated[Whole, Field(ge=0, le=16_000)] | None = None
     history_tokens: Annotated[Whole, Field(ge=0, le=200_000)] | None = None

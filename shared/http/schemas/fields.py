@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from fastapi import Path
 from pydantic import (
@@ -12,26 +12,90 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     JsonValue,
     Strict,
     StringConstraints,
+    WithJsonSchema,
+    model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from shared.domain.ids import MAX_ID_BYTES
 from shared.domain.messages import MAX_MESSAGE_BYTES
 
 MAX_INSTRUCTIONS_BYTES = 16_384
 MAX_NAME_CHARS = 200
+MAX_PARTS = 100  # of one message
 RFC_3339 = re.compile(
     r"[1-9]\d{3}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
 
 
 class Closed(BaseModel):
-    """A request body: unknown fields are refused."""
+    """A request body: unknown fields are refused, and null in an optional field means absent."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    ignored: ClassVar[frozenset[str]] = frozenset()  # fields that clients send and nobody needs
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_absent(cls, given: object) -> object:
+        if not isinstance(given, dict):
+            return given
+        return {
+            name: value
+            for name, value in given.items()
+            if name not in cls.ignored and (value is not None or cls._keeps_null(name))
+        }
+
+    @classmethod
+    def _keeps_null(cls, name: str) -> bool:
+        return name in cls.model_fields and cls.model_fields[name].is_required()
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Say in the API document that optional fields may be null."""
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        for name, field in schema.get("properties", {}).items():
+            if name not in schema.get("required", ()) and not _allows_null(field):
+                schema["properties"][name] = {"anyOf": [field, {"type": "null"}]}
+        return schema
+
+
+class MergePatch(Closed):
+    """A JSON merge patch (RFC 7396), where null removes a field."""
+
+    @classmethod
+    def _keeps_null(cls, name: str) -> bool:  # noqa: ARG003 - any field may be removed
+        return True
+
+
+def _allows_null(field: dict[str, Any]) -> bool:
+    return any(option == {"type": "null"} for option in field.get("anyOf", ())) or not (
+        field.keys() & {"type", "$ref", "anyOf", "allOf"}
+    )
+
+
+def _join_parts(content: object) -> object:
+    """The text of content that is a list of parts, as chat APIs take it; files become a marker."""
+    if not isinstance(content, list):
+        return content
+    return "\n".join(map(_text_of_part, content))
+
+
+def _text_of_part(part: object) -> str:
+    kind = part.get("type") if isinstance(part, dict) else None
+    text = part.get("text") if isinstance(part, dict) else None
+    if not isinstance(kind, str) or ("text" in kind and not isinstance(text, str)):
+        raise PydanticCustomError(
+            "content_parts",
+            'Send text, or a list of parts such as {{"type": "text", "text": "Hi"}}',
+        )
+    return text if isinstance(text, str) else f"[{kind.partition('_')[0].removeprefix('input_')}]"
 
 
 def too_large(limit: int) -> PydanticCustomError:
@@ -67,14 +131,33 @@ def _in_utc(at: datetime) -> datetime:
         ) from outside
 
 
-MessageText = Annotated[
-    str,
-    _bounded(MAX_MESSAGE_BYTES),
-    Field(min_length=1, json_schema_extra={"maxLength": MAX_MESSAGE_BYTES}),
-]
+def _content(least: int) -> WithJsonSchema:
+    text: dict[str, JsonValue] = {
+        "type": "string", "minLength": least, "maxLength": MAX_MESSAGE_BYTES,
+    }  # fmt: skip
+    part: dict[str, JsonValue] = {
+        "type": "object",
+        "properties": {
+            "type": {"type": "string", "maxLength": 64},
+            "text": {"type": "string", "maxLength": MAX_MESSAGE_BYTES},
+        },
+        "required": ["type"],
+    }
+    parts: dict[str, JsonValue] = {"type": "array", "maxItems": MAX_PARTS, "items": part}
+    return WithJsonSchema({"anyOf": [text, parts]})
+
+
 LongText = Annotated[
     str, _bounded(MAX_MESSAGE_BYTES), Field(json_schema_extra={"maxLength": MAX_MESSAGE_BYTES})
 ]
+MessageContent = Annotated[
+    str,
+    BeforeValidator(_join_parts),
+    StringConstraints(min_length=1),
+    _bounded(MAX_MESSAGE_BYTES),
+    _content(1),
+]
+LongContent = Annotated[str, BeforeValidator(_join_parts), _bounded(MAX_MESSAGE_BYTES), _content(0)]
 Instructions = Annotated[
     str,
     _bounded(MAX_INSTRUCTIONS_BYTES),

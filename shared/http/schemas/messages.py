@@ -3,13 +3,21 @@
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from shared.domain.messages import FunctionCall, Message, ToolCall
-from shared.http.schemas.fields import Closed, Instant, LongText, Name
+from shared.http.schemas.fields import Closed, Instant, LongContent, LongText, Name
 
 MAX_TOOL_CALLS = 128  # as many as a chat turn's tools
 Role = Literal["system", "user", "assistant", "tool"]
+SDK_FIELDS = frozenset(
+    {"annotations", "audio", "function_call", "parsed", "reasoning", "reasoning_content", "refusal"}
+)
+
+
+def _known_role(role: object) -> object:
+    """Newer APIs call the system role developer."""
+    return "system" if role == "developer" else role
 
 
 class FunctionCallBody(Closed):
@@ -33,10 +41,12 @@ class ToolCallBody(Closed):
 
 
 class MessageBody(Closed):
-    """A message of a turn that was answered elsewhere."""
+    """A message of a turn that was answered elsewhere, as SDKs dump it too."""
 
-    role: Role
-    content: LongText = ""
+    ignored = SDK_FIELDS
+
+    role: Annotated[Role, BeforeValidator(_known_role)]
+    content: LongContent = ""
     name: Name | None = None
     tool_calls: Annotated[tuple[ToolCallBody, ...], Field(max_length=MAX_TOOL_CALLS)] = ()
     tool_call_id: Name | None = None

@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shared.domain.preferences import Preferences
-from shared.http.schemas.fields import Closed, Flag
+from shared.http.schemas.fields import Closed, Flag, MergePatch
 
 EXAMPLE: dict[str, JsonValue] = {"preferences": {"answers": "one short sentence"}}
 
@@ -37,7 +37,7 @@ class PreferencesBody(Closed):
     memory_enabled: Flag = True
 
 
-class PreferencesPatchBody(Closed):
+class PreferencesPatchBody(MergePatch):
     """A JSON merge patch (RFC 7396) of the object: null removes a key."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})

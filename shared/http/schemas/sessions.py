@@ -6,9 +6,9 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.domain.sessions import Header, Strategy
+from shared.domain.sessions import Header
 from shared.domain.summaries import Summary
-from shared.http.schemas.fields import Closed, Name, Whole
+from shared.http.schemas.fields import MergePatch, Name, Whole
 
 
 class SummaryView(BaseModel):
@@ -31,7 +31,6 @@ class SessionView(BaseModel):
     session_id: str
     title: str | None = None
     agent_id: str | None = None
-    strategy: str | None = None
     ttl_seconds: int | None = None
     turn_count: int
     consolidated_seq: int
@@ -46,7 +45,6 @@ class SessionView(BaseModel):
             session_id=header.session_id.value,
             title=header.shown_title,
             agent_id=header.agent_id,
-            strategy=header.strategy,
             ttl_seconds=header.ttl_seconds,
             turn_count=header.turn_count,
             consolidated_seq=header.consolidated_seq,
@@ -56,13 +54,12 @@ class SessionView(BaseModel):
         )
 
 
-class SessionPatchBody(Closed):
+class SessionPatchBody(MergePatch):
     """A merge patch: fields left out stay, null clears. No turn lives longer than `RETENTION_DAYS`."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"title": "Words"}]})
 
     title: Name | None = None
-    strategy: Annotated[Strategy | None, Field(description="Stored; not used yet")] = None
     ttl_seconds: Annotated[Whole, Field(ge=60, le=315_360_000)] | None = None
 
 

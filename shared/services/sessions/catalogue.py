@@ -27,20 +27,20 @@ class Sessions:
     writer: OptimisticWriter
 
     async def list(self, user: UserId, after: HeaderCursor | None, limit: int) -> Sequence[Header]:
-        """Sessions that have turns, newest first; none from before an erase."""
+        """Sessions with turns or data, newest first; none from before an erase."""
         epoch, headers = await asyncio.gather(
             self.users.read_epoch(user), self.store.list_headers(user, after, limit)
         )
         return [header for header in headers if header.epoch >= epoch]
 
     async def read(self, user: UserId, session: SessionId) -> Header:
-        """The header of a session that has turns.
+        """The header of a session that has turns or data.
 
         Raises:
             NotFound: this user has no such session.
         """
         header = await self.store.read_header(user, session)
-        if header is None or header.turn_count == 0:
+        if header is None or not header.is_shown:
             raise NotFound("There is no such session", target="session_id")
         return header
 
@@ -58,10 +58,23 @@ class Sessions:
         turns = await self.turns.list_turns(user, session, header.gen, after_seq, limit)
         return turns, bool(turns) and turns[-1].seq < header.turn_count
 
+    async def list_newest_turns(
+        self, user: UserId, session: SessionId, before_seq: int | None, limit: int
+    ) -> tuple[Sequence[Turn], bool]:
+        """Turns before `before_seq`, or all, newest first, and whether there are more.
+
+        Raises:
+            NotFound: this user has no such session.
+        """
+        header = await self.read(user, session)
+        before = header.turn_count + 1 if before_seq is None else before_seq
+        turns = await self.turns.list_turns_before(user, session, header.gen, before, limit)
+        return turns, bool(turns) and turns[-1].seq > 1
+
     async def update(
         self, user: UserId, session: SessionId, patch: SessionPatch, if_match: str | None
     ) -> Header:
-        """Apply a merge patch to title, strategy and time to live.
+        """Apply a merge patch to title and time to live.
 
         Idempotent: a repeat finds its values set, also with the If-Match of the first time.
 
@@ -75,7 +88,7 @@ class Sessions:
             if changed == header:
                 return header
             check_etag(header, if_match)
-            change = HeaderChange(changed.title, changed.strategy, changed.ttl_seconds)
+            change = HeaderChange(changed.title, changed.ttl_seconds)
             return await self.store.change_header(user, header, change)
 
         header = await self.writer.write(("session", user, session), attempt)

@@ -1,6 +1,7 @@
 """Session data: what an agent keeps with a session, so that it need not ask its tools twice."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,7 +10,7 @@ from pydantic import JsonValue
 from shared.domain.errors import NotFound, TooLarge
 from shared.domain.ids import DataName, SessionId, UserId
 from shared.domain.sessions import Header
-from shared.ports.sessions import DataItem, SessionDataStore, SessionStore
+from shared.ports.sessions import DataEntry, DataItem, SessionDataStore, SessionStore
 from shared.ports.system import Clock
 from shared.services.optimistic import OptimisticWriter
 
@@ -40,6 +41,20 @@ class SessionData:
         if item is None or item.expires_at <= self.clock.now():
             raise NotFound("This session has no data of this name", target="name")
         return item
+
+    async def list(
+        self, user: UserId, session: SessionId, after: DataName | None, limit: int
+    ) -> Sequence[DataEntry]:
+        """Items by name, without their values; none that have expired.
+
+        Raises:
+            NotFound: this user has no such session.
+        """
+        header = await self.sessions.read_header(user, session)
+        if header is None or not header.is_shown:
+            raise NotFound("There is no such session", target="session_id")
+        entries = await self.store.list_data(user, header, after, limit)
+        return [entry for entry in entries if entry.expires_at > self.clock.now()]
 
     async def write(
         self,

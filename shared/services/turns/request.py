@@ -51,8 +51,6 @@ class ChatRequest(TurnRequest):
     results: Sequence[ToolResult] = ()
     tools: Sequence[Mapping[str, JsonValue]] = ()
     instructions: str | None = None
-    namespace: str | None = None
-    metadata: Mapping[str, JsonValue] | None = None
     model: str | None = None
 
     @property
@@ -63,8 +61,6 @@ class ChatRequest(TurnRequest):
             "results": [[result.tool_call_id, result.content] for result in self.results] or None,
             "instructions": self.instructions,
             "agent_id": self.agent_id,
-            "namespace": self.namespace,
-            "metadata": dict(self.metadata) if self.metadata else None,
         }
 
     def messages(self, at: datetime) -> Sequence[Message]:
