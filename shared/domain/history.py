@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from shared.domain.messages import Message
 from shared.domain.tokens import Count, estimate_tokens
 from shared.domain.turns import Turn, TurnStatus
 
@@ -51,26 +50,6 @@ def select_history(
     return tuple(reversed(kept))
 
 
-def pair_tools(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Drop tool results without their call, and calls without all results: models refuse both."""
-    kept: list[Message] = []
-    position = 0
-    while position < len(messages):
-        message = messages[position]
-        results = _results_after(messages, position)
-        position += 1 + len(results)
-        answers = {result.tool_call_id: result for result in reversed(results)}
-        if message.role == "tool":
-            continue
-        if message.tool_calls and all(call.id in answers for call in message.tool_calls):
-            kept += [message, *(answers[call.id] for call in message.tool_calls)]
-        elif not message.tool_calls:
-            kept.append(message)
-        elif message.content:
-            kept.append(message.model_copy(update={"tool_calls": ()}))
-    return tuple(kept)
-
-
 def _newest_within(
     turns: Sequence[Turn], history_tokens: int, count: Count
 ) -> tuple[list[Turn], int]:
@@ -90,14 +69,3 @@ def _newest_within(
 
 def _tokens_of(turn: Turn, count: Count) -> int:
     return sum(count(text) for message in turn.messages for text in message.texts if text)
-
-
-def _results_after(messages: Sequence[Message], position: int) -> list[Message]:
-    results: list[Message] = []
-    if messages[position].role != "assistant":
-        return results
-    for message in messages[position + 1 :]:
-        if message.role != "tool":
-            break
-        results.append(message)
-    return results

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from shared.domain.history import pair_tools
 from shared.domain.messages import Message
 from shared.domain.preferences import Preferences
 from shared.domain.recall.excerpts import Excerpt, fit_excerpts
@@ -97,6 +96,26 @@ def escape_data(value: object) -> str:
     return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c").replace(">", "\\u003e")
 
 
+def pair_tools(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Drop tool results without their call, and calls without all results: models refuse both."""
+    kept: list[Message] = []
+    position = 0
+    while position < len(messages):
+        message = messages[position]
+        results = _results_after(messages, position)
+        position += 1 + len(results)
+        answers = {result.tool_call_id: result for result in reversed(results)}
+        if message.role == "tool":
+            continue
+        if message.tool_calls and all(call.id in answers for call in message.tool_calls):
+            kept += [message, *(answers[call.id] for call in message.tool_calls)]
+        elif not message.tool_calls:
+            kept.append(message)
+        elif message.content:
+            kept.append(message.model_copy(update={"tool_calls": ()}))
+    return tuple(kept)
+
+
 def _history_entry(turn: Turn) -> ContextEntry:
     return ContextEntry("history", id=turn.turn_id.value, why=f"turn {turn.seq} of this session")
 
@@ -144,3 +163,14 @@ def _summaries(summary: Summary | None, recent: Sequence[RecentSession]) -> Iter
 def _tokens_as_data(text: str) -> int:
     """Estimate the tokens of a text inside a block, where an escaped character takes six times."""
     return estimate_tokens(escape_data(text))
+
+
+def _results_after(messages: Sequence[Message], position: int) -> list[Message]:
+    results: list[Message] = []
+    if messages[position].role != "assistant":
+        return results
+    for message in messages[position + 1 :]:
+        if message.role != "tool":
+            break
+        results.append(message)
+    return results

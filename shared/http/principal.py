@@ -1,4 +1,4 @@
-"""Who is calling, and for which user: the one place where a UserId is made of what a request brings."""
+"""Authentication: the only place where a request becomes a UserId."""
 
 import asyncio
 from dataclasses import dataclass
@@ -20,21 +20,21 @@ ACT_ON_BEHALF = "Memory.ActOnBehalf"
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The user whose data it is, and who acts for them (the same id when a person acts for themself)."""
+    """The user whose data it is, and the actor: the same id if users act for themselves."""
 
     user: UserId
     actor: str
 
 
 class Authenticator(Protocol):
-    """Turns a request into a principal."""
+    """Authenticates the caller of a request."""
 
     async def authenticate(self, request: Request) -> Principal:
-        """Verify who calls.
+        """Verify the caller and its right to act for the user.
 
         Raises:
-            PrincipalRequired: nobody is proven.
-            Forbidden: somebody is, who may not act for this user.
+            PrincipalRequired: the request names no user, or its token is not valid.
+            Forbidden: the caller may not act for this user.
         """
         ...
 
@@ -56,7 +56,7 @@ CurrentUser = Annotated[UserId, Depends(require_user)]
 
 
 def make_authenticator(settings: Settings) -> Authenticator:
-    """The authenticator of this app's AUTH_MODE."""
+    """The authenticator for AUTH_MODE."""
     match settings.auth_mode:
         case AuthMode.LOCAL:
             return LocalAuthenticator()
@@ -68,69 +68,78 @@ def make_authenticator(settings: Settings) -> Authenticator:
 
 
 class LocalAuthenticator:
-    """A laptop's: the header names the user, and only a loopback Host is served (a page of another site is not)."""
+    """For development: the header names the user.
+
+    The Host header must be loopback, so that a web page cannot call the API by DNS rebinding.
+    """
 
     _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
     async def authenticate(self, request: Request) -> Principal:
-        """Take the header's word."""
+        """Trust the user header of a loopback request."""
         host = request.headers.get("host", "")
         name = host if host.endswith("]") else host.rsplit(":", 1)[0]
         if name not in self._LOOPBACK:
-            raise Forbidden("AUTH_MODE=local serves 127.0.0.1 and localhost only")
+            raise Forbidden(
+                "AUTH_MODE=local serves local requests only; use 127.0.0.1 or localhost"
+            )
         return Principal(_named_user(request), actor="local")
 
 
 class KeyAuthenticator:
-    """A service that holds the Functions key, which the platform has checked: the header names the user."""
+    """For services with a function key, which the host checks: the header names the user."""
 
     async def authenticate(self, request: Request) -> Principal:
-        """Take the header's word, but only from the Functions host: nobody else has looked at a key."""
+        """Trust the user header of a request that came through the Functions host."""
         if not getattr(request.state, "invocation_id", None):
             raise Forbidden(
-                "AUTH_MODE=key is served by the Functions host only, which checks the key"
+                "AUTH_MODE=key works only behind the Functions host, which checks the key; "
+                "send the request to the function app"
             )
         return Principal(_named_user(request), actor="key")
 
 
 class EntraAuthenticator:
-    """Microsoft Entra ID: a person's token is the person; an allowed app's token acts for a user of its tenant."""
+    """For Microsoft Entra ID tokens.
+
+    A user's token acts for that user; an allowed app's token acts for any user of its tenant.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        """Take the tenants, audience and apps that are allowed."""
         self._settings = settings
         self._apps = frozenset(settings.entra_acting_client_ids)
         self._verifier: TokenVerifier | None = None
 
     async def authenticate(self, request: Request) -> Principal:
-        """Verify the bearer token and what it entitles to."""
+        """Verify the bearer token and which user it may act for."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise PrincipalRequired("Send an Entra ID access token: Authorization: Bearer ...")
         claims = await self._verify(token)
         if claims.get("scp"):
-            return self._person(request, claims)
-        return self._app(request, claims)
+            return self._authorize_user(request, claims)
+        return self._authorize_app(request, claims)
 
-    def _person(self, request: Request, claims: dict[str, Any]) -> Principal:
+    def _authorize_user(self, request: Request, claims: dict[str, Any]) -> Principal:
         own = _claimed_user(claims, str(claims["oid"]))
         if _header_user(request) not in {None, own}:
-            raise Forbidden(f"A person's token acts for that person only; leave {USER_HEADER} out")
+            raise Forbidden(f"A user's token acts for that user only; leave out {USER_HEADER}")
         return Principal(own, actor=own.value)
 
-    def _app(self, request: Request, claims: dict[str, Any]) -> Principal:
+    def _authorize_app(self, request: Request, claims: dict[str, Any]) -> Principal:
         app = str(claims.get("azp", ""))
         roles = claims.get("roles", ())
         if app not in self._apps or not isinstance(roles, list) or ACT_ON_BEHALF not in roles:
             raise Forbidden(
-                f"This app may not act for users: it needs the role {ACT_ON_BEHALF} and to be allowed"
+                f"This app may not act for users; grant it the role {ACT_ON_BEHALF} and add its "
+                "client id to ENTRA_ACTING_CLIENT_IDS"
             )
-        named = _header_user(request)
-        if named is None:
+        user = _header_user(request)
+        if user is None:
             raise PrincipalRequired(
-                f"An app says for which user it acts: send the header {USER_HEADER}"
+                f"An app's token does not name a user; send the header {USER_HEADER}"
             )
-        return Principal(_claimed_user(claims, named.value), actor=app)
+        return Principal(_claimed_user(claims, user.value), actor=app)
 
     async def _verify(self, token: str) -> dict[str, Any]:
         if self._verifier is None:
@@ -139,7 +148,8 @@ class EntraAuthenticator:
 
 
 def _make_verifier(settings: Settings) -> "TokenVerifier":
-    from shared.http.access_tokens import TokenVerifier  # noqa: PLC0415 - cryptography is no part of a cold start
+    # Imported here, because importing cryptography would slow down a cold start.
+    from shared.http.access_tokens import TokenVerifier  # noqa: PLC0415
 
     return TokenVerifier(settings)
 
@@ -147,17 +157,17 @@ def _make_verifier(settings: Settings) -> "TokenVerifier":
 def _named_user(request: Request) -> UserId:
     user = _header_user(request)
     if user is None:
-        raise PrincipalRequired(f"No user is named; send the header {USER_HEADER}")
+        raise PrincipalRequired(f"The request names no user; send the header {USER_HEADER}")
     return user
 
 
 def _header_user(request: Request) -> UserId | None:
-    given = request.headers.getlist(USER_HEADER)
-    if len(given) > 1:
+    values = request.headers.getlist(USER_HEADER)
+    if len(values) > 1:
         raise PrincipalRequired(
-            f"The header {USER_HEADER} was sent twice; send it once", target=USER_HEADER
+            f"The header {USER_HEADER} was sent more than once; send it once", target=USER_HEADER
         )
-    return _make_user(given[0]) if given else None
+    return _make_user(values[0]) if values else None
 
 
 def _make_user(value: str) -> UserId:

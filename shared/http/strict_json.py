@@ -1,4 +1,4 @@
-"""JSON that means the same to everyone: no duplicate keys, no NaN, no inexact number, no lone surrogate."""
+"""Strict JSON: no duplicate keys, NaN, inexact numbers or lone surrogates."""
 
 import json
 import math
@@ -10,32 +10,30 @@ from fastapi.routing import APIRoute
 
 from shared.domain.errors import InvalidRequest
 
-MAX_DEPTH = (
-    32  # preferences and metadata are shallow; parsers of the stores behind us differ beyond this
-)
-MAX_EXACT_INTEGER = 2**53  # Cosmos keeps numbers as doubles
+MAX_DEPTH = 32  # levels; the parsers of the stores behind us differ beyond this
+MAX_EXACT_INTEGER = 2**53  # Cosmos DB stores numbers as doubles
 
 
 def parse(raw: bytes) -> Any:
-    """Parse strictly.
+    """Parse JSON and reject what stores or other parsers would change.
 
     Raises:
-        json.JSONDecodeError: always this type, with a reason that quotes nothing of the input.
+        json.JSONDecodeError: for every rejection, with a reason that does not quote the input.
     """
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
-        _refuse("it is not UTF-8")
+        _reject("it is not UTF-8")
     try:
         value = json.loads(
             text,
             object_pairs_hook=_unique_keys,
-            parse_constant=lambda _: _refuse("NaN and Infinity are not JSON"),
+            parse_constant=lambda _: _reject("NaN and Infinity are not JSON"),
             parse_float=_finite,
             parse_int=_exact,
         )
     except RecursionError:
-        _refuse(f"it is nested deeper than {MAX_DEPTH}")
+        _reject(f"it is nested deeper than {MAX_DEPTH} levels")
     _check(value, MAX_DEPTH)
     return value
 
@@ -44,7 +42,7 @@ class StrictRoute(APIRoute):
     """A route whose bodies are parsed strictly."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap FastAPI's handler so that it sees a strict request."""
+        """Wrap FastAPI's handler so that it reads the body strictly."""
         inner = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
@@ -70,26 +68,26 @@ def _is_json(media_type: str) -> bool:
     )
 
 
-def _refuse(why: str) -> NoReturn:
-    raise json.JSONDecodeError(why, "", 0)
+def _reject(reason: str) -> NoReturn:
+    raise json.JSONDecodeError(reason, "", 0)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found := dict(pairs)) < len(pairs):
-        _refuse("a key appears twice in one object")
+        _reject("a key appears twice in one object")
     return found
 
 
 def _finite(text: str) -> float:
-    """1.0 is read as 1: stores differ in which of them they give back, and hashes are of what was sent."""
+    """Parse a number; 1.0 becomes 1, because stores may return either and the body is hashed."""
     if not math.isfinite(value := float(text)):
-        _refuse("a number is too large")
+        _reject("a number is too large")
     return int(value) if value.is_integer() and abs(value) <= MAX_EXACT_INTEGER else value
 
 
 def _exact(text: str) -> int:
     if len(text) > len(str(-MAX_EXACT_INTEGER)) or abs(value := int(text)) > MAX_EXACT_INTEGER:
-        _refuse("an integer is beyond 2^53 and would change when stored; send it as text")
+        _reject("an integer is beyond 2^53 and would change when stored; send it as text")
     return value
 
 
@@ -98,7 +96,7 @@ def _check(value: Any, levels_left: int) -> None:
         _check_text(value)
     elif isinstance(value, list | dict):
         if levels_left == 0:
-            _refuse(f"it is nested deeper than {MAX_DEPTH}")
+            _reject(f"it is nested deeper than {MAX_DEPTH} levels")
         for item in value:
             _check(item, levels_left - 1)
         for item in value.values() if isinstance(value, dict) else ():
@@ -107,8 +105,8 @@ def _check(value: Any, levels_left: int) -> None:
 
 def _check_text(text: str) -> None:
     if "\0" in text:
-        _refuse("text must not have NUL characters")
+        _reject("a text contains a NUL character")
     try:
         text.encode()
     except UnicodeEncodeError:
-        _refuse("text has a lone surrogate")
+        _reject("a text contains a lone surrogate")

@@ -1,4 +1,4 @@
-"""What the prompt `summarise.v1` asks for and must be answered with."""
+"""The output schema of the prompt `summarise.v1`."""
 
 import re
 from typing import Annotated
@@ -15,29 +15,29 @@ from pydantic import (
 from shared.domain.summaries import MAX_SUMMARY_CHARS, MAX_TITLE_CHARS
 
 PROMPT = "summarise.v1"
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # in JSON escaped, and so not seen before
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # escaped in JSON, so not replaced earlier
 
 
-def _printable(text: object) -> object:
+def _remove_unprintable(text: object) -> object:
     return _UNPRINTABLE.sub("", text) if isinstance(text, str) else text
 
 
-def _one_line(text: str) -> str:
+def _join_lines(text: str) -> str:
     return " ".join(text.split())
 
 
-_Text = Annotated[str, BeforeValidator(_printable)]
+_Text = Annotated[str, BeforeValidator(_remove_unprintable)]
 
 
 class SummaryAnswer(BaseModel):
-    """A model's answer; anything else is none."""
+    """A model's answer; anything else is rejected."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     title: Annotated[
         _Text,
         StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TITLE_CHARS),
-        AfterValidator(_one_line),
+        AfterValidator(_join_lines),
     ]
     summary: Annotated[
         _Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_SUMMARY_CHARS)
@@ -45,7 +45,10 @@ class SummaryAnswer(BaseModel):
 
 
 def answer_schema() -> dict[str, JsonValue]:
-    """Its JSON schema as providers take it in strict mode, which knows no lengths: those are judged by us."""
+    """The JSON schema of an answer for providers' strict mode.
+
+    Strict mode does not support lengths; SummaryAnswer checks them.
+    """
     fields = list(SummaryAnswer.model_fields)
     return {
         "type": "object",

@@ -1,4 +1,4 @@
-"""What can be seen of a running app from outside: log lines, spans and metrics; never content, never raw ids."""
+"""Telemetry: log lines, spans and metrics, without content and raw ids."""
 
 from shared.telemetry.logs import digest, log_event, log_failure, use_digest_key
 

@@ -1,6 +1,7 @@
-"""Where telemetry goes: Application Insights, a collector of OTLP, both; or nowhere, and then nothing is imported.
+"""Export of telemetry to Application Insights, to an OTLP collector, or to both.
 
-Whatever becomes of the receiver, a request does not notice: queues are bounded and drop, sending is a thread's work.
+A receiver that is slow or unavailable does not affect requests: threads send from bounded queues
+and drop what does not fit.
 """
 
 import atexit
@@ -15,17 +16,20 @@ from typing import Any, Protocol
 from shared.telemetry import names
 from shared.telemetry.logs import log
 
-EXPORT_SECONDS = 5.0  # one try to send, all its repetitions included
-FLUSH_SECONDS = 2.0  # what is left at the end may take this long to be sent; then it is given up
-QUEUE = 2048  # spans, and as many log lines, that may wait; newer ones push out the oldest
-BATCH = 512
+EXPORT_SECONDS = 5.0  # per export, including retries
+FLUSH_SECONDS = 2.0  # to send the rest at shutdown; what is left then is lost
+QUEUE = 2048  # spans, and as many log lines; when it is full, the oldest are dropped
+BATCH = 512  # spans or log lines per export
 METRICS_SECONDS = 60
 PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 @dataclass(frozen=True, slots=True)
 class Destinations:
-    """Where to send to, as which service, and how many traces a second of a worker Application Insights gets."""
+    """Where to send telemetry, and as which service.
+
+    `traces_per_second` limits what each worker sends to Application Insights.
+    """
 
     service: str
     otlp_endpoint: str
@@ -38,19 +42,20 @@ class Destinations:
 
 
 class Provider(Protocol):
-    """Of an OpenTelemetry SDK."""
+    """A provider of the OpenTelemetry SDK."""
 
     def shutdown(self) -> None:
-        """Send what is left and stop."""
+        """Send the rest and stop."""
         ...
 
 
 class Export:
-    """The SDK's three providers, each with a bounded way to every destination."""
+    """The SDK's three providers, each with a bounded queue per destination."""
 
     def __init__(self, destinations: Destinations) -> None:
-        """Import the SDK and the exporters, and start their threads; a tenth to a third of a second of CPU."""
-        from opentelemetry.sdk._logs import LoggerProvider  # noqa: PLC0415 - only where telemetry is sent
+        """Import the SDK and the exporters and start their threads: 0.1 to 0.3 s of CPU time."""
+        # Imported here, because a worker without a destination does not need them.
+        from opentelemetry.sdk._logs import LoggerProvider  # noqa: PLC0415
         from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
         from opentelemetry.sdk.resources import OTELResourceDetector, Resource  # noqa: PLC0415
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
@@ -68,8 +73,8 @@ class Export:
         self._lines = LineExport(self.loggers.get_logger(names.SCOPE))
 
     def install(self) -> None:
-        """Let everything that the API is told go this way, until the process ends."""
-        from opentelemetry import metrics, trace  # noqa: PLC0415 - it is imported already; here for symmetry
+        """Make these the global providers, until the process ends."""
+        from opentelemetry import metrics, trace  # noqa: PLC0415 - see __init__
 
         trace.set_tracer_provider(self.tracers)
         metrics.set_meter_provider(self.meters)
@@ -78,62 +83,65 @@ class Export:
         atexit.register(self.close)
 
     def close(self, seconds: float = FLUSH_SECONDS) -> None:
-        """Send what is left, at most for so long: what a dead receiver does not take is lost. Twice is harmless."""
+        """Send the rest for at most `seconds`; what is not sent by then is lost. Idempotent."""
         atexit.unregister(self.close)
         log.removeHandler(self._lines)
         providers: Sequence[Provider] = (self.tracers, self.meters, self.loggers)
         threads = [threading.Thread(target=one.shutdown, daemon=True) for one in providers]
-        give_up_at = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(max(0.0, give_up_at - time.monotonic()))
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
+@dataclass(frozen=True, slots=True)
 class OwnSpans:
-    """Hands on our own spans only: the worker's FastAPI makes some too, of paths and function keys as sent (F36)."""
+    """A span processor that passes on only our own spans.
 
-    def __init__(self, processor: Any) -> None:
-        """Stand before one of the SDK's span processors."""
-        self._processor = processor
+    The worker's FastAPI also creates spans, with raw paths and function keys (F36).
+    """
+
+    processor: Any
 
     def on_start(self, span: Any, parent_context: Any = None) -> None:
-        """A span begins."""
+        """Ignore the start of a span."""
 
     def _on_ending(self, span: Any) -> None:
-        """A span is about to end."""
+        """Ignore that a span is about to end."""
 
     def on_end(self, span: Any) -> None:
-        """A span has ended."""
+        """Pass on a span that has ended, if it is one of ours."""
         if span.instrumentation_scope.name == names.SCOPE:
-            self._processor.on_end(span)
+            self.processor.on_end(span)
 
     def shutdown(self) -> None:
-        """Send what is left and stop."""
-        self._processor.shutdown()
+        """Send the rest and stop."""
+        self.processor.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Send what is left."""
-        return bool(self._processor.force_flush(timeout_millis))
+        """Send the rest."""
+        return bool(self.processor.force_flush(timeout_millis))
 
 
 class LineExport(logging.Handler):
-    """Hands our own log lines to OpenTelemetry with their fields; no other logger's, and no exception's text."""
+    """A log handler that passes our own log lines to OpenTelemetry, as events with fields.
+
+    It passes on no exceptions, whose text may quote content.
+    """
 
     def __init__(self, logger: Any) -> None:
-        """Take an OpenTelemetry logger."""
         super().__init__()
         self._logger = logger
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand on one line."""
-        from opentelemetry._logs import SeverityNumber  # noqa: PLC0415 - the SDK has imported it
+        """Pass on one line."""
+        from opentelemetry._logs import SeverityNumber  # noqa: PLC0415 - see Export.__init__
 
+        failed = record.levelno >= logging.ERROR
         self._logger.emit(
             timestamp=int(record.created * 1e9),
-            severity_number=SeverityNumber.ERROR
-            if record.levelno >= logging.ERROR
-            else SeverityNumber.INFO,
+            severity_number=SeverityNumber.ERROR if failed else SeverityNumber.INFO,
             severity_text=record.levelname,
             body=record.getMessage(),
             attributes={key: value for key, value in vars(record).items() if key not in PLAIN},
@@ -142,7 +150,7 @@ class LineExport(logging.Handler):
 
 @dataclass(frozen=True, slots=True)
 class _Exporters:
-    """One destination's."""
+    """The exporters to one destination."""
 
     spans: Any
     metrics: Any
@@ -171,11 +179,11 @@ def _otlp(endpoint: str) -> _Exporters:
 
 
 def _application_insights(connection_string: str) -> _Exporters:
-    """Signed in as APPLICATIONINSIGHTS_AUTHENTICATION_STRING says, which the exporter reads itself."""
+    """Authenticated by APPLICATIONINSIGHTS_AUTHENTICATION_STRING, which the exporter reads."""
     package = import_module("azure.monitor.opentelemetry.exporter")
     options = {
         "connection_string": connection_string,
-        "disable_offline_storage": True,  # a worker's disk is gone with it, and is not ours to leave telemetry on
+        "disable_offline_storage": True,  # a worker's disk does not outlive it
         "timeout": EXPORT_SECONDS,
     }
     return _Exporters(
@@ -186,7 +194,7 @@ def _application_insights(connection_string: str) -> _Exporters:
 
 
 def _sampler(destinations: Destinations) -> Any:
-    """Whole traces, each saying for how many it stands; None is the SDK's own sampler, by OTEL_TRACES_SAMPLER."""
+    """Sample whole traces and record the rate; None leaves it to the SDK (OTEL_TRACES_SAMPLER)."""
     if not destinations.connection_string:
         return None
     sampler = import_module("azure.monitor.opentelemetry.exporter").RateLimitedSampler

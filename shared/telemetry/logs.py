@@ -1,4 +1,4 @@
-"""Logs that say what happened without saying to whom or what was said."""
+"""Structured logs without content and raw ids."""
 
 import hashlib
 import hmac
@@ -8,7 +8,7 @@ import traceback
 
 log = logging.getLogger("keepsake")
 Field = str | float | bool | None
-TALKATIVE = (
+VERBOSE_LIBRARIES = (
     "azure",
     "fastapi",
     "httpx",
@@ -24,26 +24,26 @@ _digest_key = os.urandom(32)
 
 
 def use_digest_key(key: bytes) -> None:
-    """Make digests comparable over processes; without a key they hold for one process only."""
-    global _digest_key  # noqa: PLW0603 - set once at start, before the first log line
+    """Make digests comparable between processes; by default each process has its own key."""
+    global _digest_key  # noqa: PLW0603 - set once at start-up, before the first log line
     _digest_key = key
 
 
 def digest(raw_id: str) -> str:
-    """A keyed digest of an id, 16 hex digits: joins log lines, leads nowhere without the key."""
+    """A keyed digest of an id, 16 hex digits: it correlates log lines without revealing the id."""
     return hmac.new(_digest_key, raw_id.encode(), hashlib.sha256).hexdigest()[:16]
 
 
 def log_event(event: str, **fields: Field) -> None:
-    """Log one event with its fields, as text and as attributes of the record.
+    """Log an event with its fields, as text and as attributes of the record.
 
-    Fields are ids as digests, counts and codes; never content. Those that are None are left out.
+    Fields are digests, counts and codes, never content. Fields that are None are left out.
     """
     _log(logging.INFO, event, fields)
 
 
 def log_failure(event: str, error: BaseException, **fields: Field) -> None:
-    """Log a failure by its type and the places it passed: its message may quote content and is left out."""
+    """Log an error's type and last six stack frames, not its message, which may quote content."""
     frames = traceback.extract_tb(error.__traceback__)
     path = " < ".join(
         f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" for frame in reversed(frames[-6:])
@@ -52,8 +52,8 @@ def log_failure(event: str, error: BaseException, **fields: Field) -> None:
 
 
 def quiet_libraries() -> None:
-    """Let libraries speak of trouble only: at INFO they log addresses, and at DEBUG whole requests (F36)."""
-    for name in TALKATIVE:
+    """Log only warnings of libraries: they log URLs at INFO and whole requests at DEBUG (F36)."""
+    for name in VERBOSE_LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -1,4 +1,4 @@
-"""What a request used: counted where calls leave the process, summed up in the request's own context."""
+"""A meter of what one request uses, filled where calls leave the process."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Meter:
-    """Calls, request units and tokens of one request; tasks started by the request add to the same meter."""
+    """Calls, request units and tokens of one request and of the tasks that it starts."""
 
     cosmos_calls: int = 0
     redis_calls: int = 0
@@ -21,12 +21,12 @@ _current: ContextVar[Meter | None] = ContextVar("meter", default=None)
 
 
 def start_meter() -> Meter:
-    """A fresh meter for this context and all tasks made in it from now on."""
+    """Start a new meter for this context and for all tasks created in it from now on."""
     meter = Meter()
     _current.set(meter)
     return meter
 
 
 def current_meter() -> Meter:
-    """The request's meter; outside of a request one that nobody reads."""
+    """The request's meter; outside of a request, one that is discarded."""
     return _current.get() or Meter()

@@ -1,10 +1,13 @@
 """Names of spans, metrics and their attributes.
 
-`gen_ai.*` follows the OpenTelemetry GenAI conventions as they moved to open-telemetry/semantic-conventions-genai
-(status Development, no release; last in semantic-conventions 1.44), `http.*`, `db.*` and `error.type` the stable ones
-of semantic-conventions 1.44. No convention has an append of a turn: `append_turn` and `agent_memory.*` are ours.
-Attributes that would hold content (`gen_ai.input.messages`, `gen_ai.output.messages`, `gen_ai.system_instructions`,
-`gen_ai.memory.query.text`) or an id (`gen_ai.conversation.id`, `user.id`) have no name here.
+`gen_ai.*` follows the OpenTelemetry GenAI conventions, which moved from semantic-conventions 1.44
+to open-telemetry/semantic-conventions-genai (status Development, not released). `http.*`, `db.*`
+and `error.type` follow the stable conventions of 1.44. No convention covers appending a turn:
+`append_turn` and `agent_memory.*` are our own.
+
+Attributes that hold content (`gen_ai.input.messages`, `gen_ai.output.messages`,
+`gen_ai.system_instructions`, `gen_ai.memory.query.text`) or ids (`gen_ai.conversation.id`,
+`user.id`) are left out on purpose.
 """
 
 SCOPE = "keepsake"

@@ -1,4 +1,4 @@
-"""What is learned of a request while it is served, for its one log line."""
+"""Notes on a request for its log line."""
 
 from collections.abc import Sequence
 from contextvars import ContextVar
@@ -9,9 +9,9 @@ from shared.telemetry.logs import digest
 
 @dataclass(slots=True)
 class Notes:
-    """Of one request; tasks started by the request add to the same notes. Ids are digests from here on.
+    """Notes on one request, shared by the tasks that it starts. Ids are digests.
 
-    `stream_ended` is how a stream ended: `done`, `left` by its reader, or an error's code.
+    `stream_ended` is `done`, `left` (the client disconnected), or an error code.
     """
 
     actor: str | None = None
@@ -21,7 +21,7 @@ class Notes:
     stream_ended: str | None = None
 
     def note_principal(self, actor: str, subject: str) -> None:
-        """Keep who calls, and for which user."""
+        """Note the caller, and the user it acts for."""
         self.actor, self.subject = digest(actor), digest(subject)
 
 
@@ -29,12 +29,12 @@ _current: ContextVar[Notes | None] = ContextVar("notes", default=None)
 
 
 def start_notes() -> Notes:
-    """Empty notes for this context and all tasks made in it from now on."""
+    """Start new notes for this context and for all tasks created in it from now on."""
     notes = Notes()
     _current.set(notes)
     return notes
 
 
 def current_notes() -> Notes:
-    """The request's notes; outside of a request some that nobody reads."""
+    """The request's notes; outside of a request, ones that are discarded."""
     return _current.get() or Notes()

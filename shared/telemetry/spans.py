@@ -1,6 +1,6 @@
-"""Spans, through the API of OpenTelemetry: without an SDK behind it, nothing happens and nothing is kept.
+"""Spans, created with the OpenTelemetry API; without an SDK the calls do nothing.
 
-No span records an exception: its message may quote content (F36). Its type is told by `error.type`.
+Spans record an exception's type as `error.type`, not its message, which may quote content (F36).
 """
 
 import time
@@ -18,58 +18,60 @@ from shared.telemetry import names
 from shared.telemetry.metrics import record_model_seconds, record_model_tokens
 
 
-class _Quietly(TypedDict):
+class _ExceptionOptions(TypedDict):
     record_exception: bool
     set_status_on_exception: bool
 
 
-_QUIETLY: _Quietly = {"record_exception": False, "set_status_on_exception": False}
+_NO_EXCEPTIONS: _ExceptionOptions = {"record_exception": False, "set_status_on_exception": False}
 _tracer = trace.get_tracer(names.SCOPE)
 
 
 class ModelCall:
-    """One call of a model under way."""
+    """A model call in progress."""
 
     def __init__(self, operation: str, provider: str, model: str, server: str) -> None:
-        """Start its span and its clock."""
-        self._of = {
+        """Start the span and the timer."""
+        self._attributes = {
             names.OPERATION_NAME: operation,
             names.PROVIDER_NAME: provider,
             names.REQUEST_MODEL: model,
+            names.SERVER_ADDRESS: server,
         }
-        self._of[names.SERVER_ADDRESS] = server
-        self._span = _tracer.start_span(operation, kind=SpanKind.CLIENT, attributes=self._of)
+        self._span = _tracer.start_span(
+            operation, kind=SpanKind.CLIENT, attributes=self._attributes
+        )
         self._start = time.perf_counter()
 
-    def answer(self, finish_reason: str, input_tokens: int, output_tokens: int) -> None:
-        """Say how the model ended and what it counted; a provider that counts nothing says 0."""
+    def record_answer(self, finish_reason: str, input_tokens: int, output_tokens: int) -> None:
+        """Record why the model stopped, and the tokens; 0 if the provider does not count them."""
         self._span.set_attribute(names.FINISH_REASONS, (finish_reason,))
-        self.count_given(input_tokens)
+        self.count_input_tokens(input_tokens)
         self._count(names.OUTPUT_TOKENS, "output", output_tokens)
 
-    def count_given(self, tokens: int) -> None:
-        """Say what the model counted of what it was given."""
+    def count_input_tokens(self, tokens: int) -> None:
+        """Record the tokens of the prompt or of the embedded texts."""
         self._count(names.INPUT_TOKENS, "input", tokens)
 
     def end(self, error: BaseException | None = None) -> None:
-        """End its span and its clock."""
+        """End the span and record the duration."""
         if error:
-            kind = _kind_of(error.__cause__ or error)
-            self._of[names.ERROR_TYPE] = kind
-            _mark_failed(self._span, kind)
-        record_model_seconds(time.perf_counter() - self._start, self._of)
+            error_type = _type_of(error.__cause__ or error)
+            self._attributes[names.ERROR_TYPE] = error_type
+            _mark_failed(self._span, error_type)
+        record_model_seconds(time.perf_counter() - self._start, self._attributes)
         self._span.end()
 
-    def _count(self, name: str, kind: str, tokens: int) -> None:
+    def _count(self, name: str, token_type: str, tokens: int) -> None:
         self._span.set_attribute(name, tokens)
-        record_model_tokens(tokens, self._of | {names.TOKEN_TYPE: kind})
+        record_model_tokens(tokens, self._attributes | {names.TOKEN_TYPE: token_type})
 
 
 @contextmanager
 def model_call(operation: str, provider: str, model: str, server: str) -> Iterator[ModelCall]:
-    """Observe one call of a model, by the conventions' name of the operation.
+    """Observe a model call; `operation` is its name in the conventions.
 
-    Its span is nobody's parent: a generator may end in another context.
+    The span does not become the current one, because a generator may end in another context.
     """
     call = ModelCall(operation, provider, model, server)
     try:
@@ -89,9 +91,9 @@ def store_call(
     collection: str | None = None,
     procedure: str | None = None,
 ) -> Iterator[Span]:
-    """Observe one call of a store, by what it does and on what; never by a key, an id or a parameter."""
-    told = {names.DB_COLLECTION: collection, names.DB_PROCEDURE: procedure}
-    target = {name: value for name, value in told.items() if value}
+    """Observe a call of a store by operation and target, without keys, ids and parameters."""
+    optional = {names.DB_COLLECTION: collection, names.DB_PROCEDURE: procedure}
+    target = {name: value for name, value in optional.items() if value}
     attributes = {
         names.DB_SYSTEM: system,
         names.DB_OPERATION: operation,
@@ -104,14 +106,14 @@ def store_call(
     try:
         yield span
     except BaseException as failed:
-        _mark_failed(span, _kind_of(failed))
+        _mark_failed(span, _type_of(failed))
         raise
     finally:
         span.end()
 
 
 def mark_status(span: Span, status: int, *, failed: bool) -> None:
-    """Say what a store answered, and whether that is a failure: an item that is not there is none."""
+    """Record a store's response status; not every error status is a failure, such as a 404."""
     span.set_attribute(names.DB_STATUS, str(status))
     if failed:
         _mark_failed(span, str(status))
@@ -119,14 +121,14 @@ def mark_status(span: Span, status: int, *, failed: bool) -> None:
 
 @contextmanager
 def memory_span(operation: str) -> Iterator[Span]:
-    """Observe an operation on what is remembered, by the conventions' name of the operation."""
+    """Observe an operation on a user's memory; `operation` is its name in the conventions."""
     with _observed(operation, SpanKind.INTERNAL) as span:
         span.set_attribute(names.OPERATION_NAME, operation)
         yield span
 
 
 def count_records(span: Span, count: int) -> None:
-    """Say how many memories a search found, or a write was to touch."""
+    """Record how many memories a search found or a write affects."""
     span.set_attribute(names.RECORD_COUNT, count)
 
 
@@ -136,28 +138,28 @@ def append_span() -> AbstractContextManager[Span]:
 
 
 def background_span(operation: str) -> AbstractContextManager[Span]:
-    """Observe a timer's or a queue's run, as a child of what the Functions worker attached."""
+    """Observe a timer or queue function, as a child of the span that the worker attached."""
     return _observed(operation, SpanKind.CONSUMER)
 
 
 @contextmanager
-def request_span(method: str, traceparent: str | None, began: int) -> Iterator[Span]:
-    """Observe a request, as a child of what the Functions worker attached, else of the caller's `traceparent`.
+def request_span(method: str, traceparent: str | None, started_at: int) -> Iterator[Span]:
+    """Observe a request that started at this time, in nanoseconds since the Unix epoch.
 
-    It began so many nanoseconds after 1970.
+    Its parent is the span that the Functions worker attached, or else the caller's `traceparent`.
     """
     attributes = {names.HTTP_METHOD: method}
     span = _tracer.start_span(
-        "request", _parent(traceparent), SpanKind.SERVER, attributes, start_time=began
+        "request", _parent(traceparent), SpanKind.SERVER, attributes, start_time=started_at
     )
-    with trace.use_span(span, end_on_exit=True, **_QUIETLY):
+    with trace.use_span(span, end_on_exit=True, **_NO_EXCEPTIONS):
         yield span
 
 
 def name_request(
     span: Span, operation: str, route: str | None, status: int, error: str | None
 ) -> None:
-    """Say which operation a request was, and how it ended; `error` is a failure of ours."""
+    """Record the operation of a request and its outcome; `error` is set if the failure is ours."""
     if not span.is_recording():
         return
     span.update_name(operation)
@@ -170,27 +172,27 @@ def name_request(
 
 @contextmanager
 def _observed(name: str, kind: SpanKind) -> Iterator[Span]:
-    with _tracer.start_as_current_span(name, kind=kind, **_QUIETLY) as span:
+    with _tracer.start_as_current_span(name, kind=kind, **_NO_EXCEPTIONS) as span:
         try:
             yield span
         except BaseException as failed:
-            _mark_failed(span, _kind_of(failed))
+            _mark_failed(span, _type_of(failed))
             raise
 
 
 def _parent(traceparent: str | None) -> Context | None:
-    """`traceparent` alone: `tracestate` and `baggage` are free text of a caller."""
+    """The caller's trace, from `traceparent` only: `tracestate` and `baggage` are free text."""
     if traceparent is None or trace.get_current_span().get_span_context().is_valid:
         return None
     return TraceContextTextMapPropagator().extract({"traceparent": traceparent})
 
 
-def _kind_of(error: BaseException) -> str:
+def _type_of(error: BaseException) -> str:
     return (
         "cancelled" if isinstance(error, CancelledError | GeneratorExit) else type(error).__name__
     )
 
 
-def _mark_failed(span: Span, kind: str) -> None:
-    span.set_attribute(names.ERROR_TYPE, kind)
+def _mark_failed(span: Span, error_type: str) -> None:
+    span.set_attribute(names.ERROR_TYPE, error_type)
     span.set_status(StatusCode.ERROR)

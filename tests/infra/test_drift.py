@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 import pytest
-from shared.adapters.storage_queue import POISON, QUEUE
-from shared.background import MAX_DELIVERIES
+from shared.adapters.queue.storage_queue import POISON, QUEUE
+from shared.bootstrap.background import MAX_DELIVERIES
 
 from infra.check.app_settings import settings_of_module, settings_of_site
 from infra.check.bicep import operands

@@ -10,7 +10,8 @@ from azure.core import MatchConditions
 from shared.adapters.cosmos import queries as sql
 from shared.adapters.cosmos.containers import MEMORY, CosmosContainers
 from shared.adapters.cosmos.errors import ItemChanged, ItemMissing
-from shared.adapters.cosmos.items import header_id, left_of, read_time, set_fields, write_time
+from shared.adapters.cosmos.items import header_id, set_fields
+from shared.adapters.cosmos.times import read_time, remaining_ttl, write_time
 from shared.domain.errors import Contended
 from shared.domain.ids import SessionId, UserId
 from shared.domain.sessions import Header
@@ -19,59 +20,65 @@ from shared.ports.consolidation import DeadLetteredSession, DueSession, Failure
 from shared.ports.jobs import ConsolidationJob
 from shared.ports.system import Clock
 
-PAGE = 1000  # sessions read at once, and then queued before the next are read
+PAGE_SIZE = 1000  # sessions per page; a page is queued before the next one is read
 
 
 @dataclass(frozen=True, slots=True)
 class CosmosConsolidation:
-    """Writes on the header's ETag: whatever was written in the meantime wins."""
+    """Writes on the condition of the header's ETag: a concurrent write wins."""
 
     containers: CosmosContainers
     clock: Clock
 
     async def find_due(self, now: datetime) -> AsyncIterator[Sequence[DueSession]]:
-        """Due headers of all users, a thousand at a time, in no order."""
+        """Due sessions of all users in pages of 1,000, in no order."""
         async for page in self._scan(sql.FIND_DUE_SESSIONS_ACROSS_USERS, {"@now": write_time(now)}):
             yield [DueSession(_job_of(item), read_time(item["due_at"])) for item in page]
 
     async def find_dead_lettered(self) -> AsyncIterator[Sequence[DeadLetteredSession]]:
-        """Dead-lettered headers of all users, a thousand at a time, in no order."""
+        """Dead-lettered sessions of all users in pages of 1,000, in no order."""
         async for page in self._scan(sql.FIND_DEAD_LETTERED_SESSIONS_ACROSS_USERS, {}):
             yield [DeadLetteredSession(_job_of(item), item["dead_lettered"]) for item in page]
 
     async def save_summary(
         self, user: UserId, header: Header, summary: Summary | None, upto: int
     ) -> bool:
-        """Set summary and `consolidated_seq`, which ends all attempts; nothing is due when that is everything."""
-        fields = {
+        """Set the summary and `consolidated_seq`, and reset the attempts.
+
+        `due_at` is cleared if `upto` is the last turn. Idempotent: a repeat finds another ETag.
+        """
+        fields: dict[str, Any] = {
             "consolidated_seq": upto,
             "summary": summary.model_dump(mode="json") if summary else None,
             "attempts": 0,
             "dead_lettered": None,
         }
-        return await self._patch(
-            user, header, fields | ({"due_at": None} if upto >= header.turn_count else {})
-        )
+        if upto >= header.turn_count:
+            fields["due_at"] = None
+        return await self._patch(user, header, fields)
 
     async def postpone(self, user: UserId, header: Header, failure: Failure | None) -> bool:
-        """Set when the session is due again, or that it is dead-lettered."""
+        """Set when the session is due again, or mark it as dead-lettered.
+
+        Idempotent: a repeat finds another ETag.
+        """
         if failure is None:
-            return await self._patch(user, header, _waiting(self.clock.now(), 0, None))
+            return await self._patch(user, header, _retry_fields(self.clock.now(), 0, None))
         dead_lettered = None if failure.due_at else failure.reason
         return await self._patch(
-            user, header, _waiting(failure.due_at, failure.attempts, dead_lettered)
+            user, header, _retry_fields(failure.due_at, failure.attempts, dead_lettered)
         )
 
     async def await_vectors(
         self, user: UserId, header: Header, from_seq: int, due_at: datetime
     ) -> bool:
-        """Set what is waited for, and when it is due."""
+        """Set `vectors_from` and `due_at`. Idempotent: a repeat finds another ETag."""
         return await self._patch(
             user, header, {"vectors_from": from_seq, "due_at": write_time(due_at)}
         )
 
     async def clear_due(self, user: UserId, header: Header) -> bool:
-        """Set that nothing is due, nor waited for."""
+        """Clear `vectors_from` and `due_at`. Idempotent: a repeat finds another ETag."""
         return await self._patch(user, header, {"vectors_from": None, "due_at": None})
 
     async def _patch(self, user: UserId, header: Header, fields: Mapping[str, Any]) -> bool:
@@ -80,7 +87,7 @@ class CosmosConsolidation:
                 await container.patch_item(
                     header_id(header.session_id),
                     user.value,
-                    set_fields({**fields, **left_of(header, self.clock.now())}),
+                    set_fields({**fields, **remaining_ttl(header, self.clock.now())}),
                     etag=header.etag,
                     match_condition=MatchConditions.IfNotModified,
                 )
@@ -93,10 +100,12 @@ class CosmosConsolidation:
     ) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
         async with self.containers.call(MEMORY) as container:
             found = container.query_items(
-                sql.squeeze(text), parameters=sql.named(parameters), max_item_count=PAGE
+                sql.on_one_line(text),
+                parameters=sql.to_parameters(parameters),
+                max_item_count=PAGE_SIZE,
             ).by_page()
         while True:
-            async with self.containers.call(MEMORY):  # each page has its own time
+            async with self.containers.call(MEMORY):  # each page has its own timeout
                 page = await anext(found, None)
                 if page is None:
                     return
@@ -104,7 +113,9 @@ class CosmosConsolidation:
             yield items
 
 
-def _waiting(due_at: datetime | None, attempts: int, dead_lettered: str | None) -> dict[str, Any]:
+def _retry_fields(
+    due_at: datetime | None, attempts: int, dead_lettered: str | None
+) -> dict[str, Any]:
     return {
         "due_at": due_at and write_time(due_at),
         "attempts": attempts,

@@ -1,4 +1,4 @@
-"""The one Cosmos DB client of a worker, and the containers it opens."""
+"""Access to the Cosmos DB containers through one client per worker."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -18,15 +18,15 @@ from shared.domain.ids import UserId
 
 MEMORY = "memory"
 PREFERENCES = "preferences"
-NOBODY = "?"  # no user id contains this character: a partition that is always empty
+NOBODY = "?"  # not a valid user id, so this partition is always empty
 Batch = Sequence[tuple[str, tuple[Any, ...], dict[str, Any]]]  # operation, arguments, conditions
 
 
 @dataclass(frozen=True, slots=True)
 class CosmosAccount:
-    """An account, and a key or an identity to open it with; `transport` None: the SDK's own.
+    """A Cosmos DB account, and the key or identity to access it with.
 
-    `seconds` bounds one call with all its retries.
+    `seconds` bounds one call including its retries. `transport` None means the SDK's own.
     """
 
     endpoint: str
@@ -37,13 +37,13 @@ class CosmosAccount:
 
 
 class CosmosContainers:
-    """Opens containers of one client; also the readiness dependency `cosmos`."""
+    """Calls containers through one client; also the readiness check `cosmos`."""
 
     name = "cosmos"
 
     def __init__(self, account: CosmosAccount) -> None:
-        """Make the client; it connects with its first call."""
-        # aiohttp would look up proxies and netrc for every call, with two thread hops each
+        """Create the client; it connects on the first call."""
+        # With env settings aiohttp looks up proxies and netrc on every call, in two threads.
         transport = account.transport or AioHttpTransport(use_env_settings=False)
         self._client = CosmosClient(
             account.endpoint,
@@ -52,7 +52,7 @@ class CosmosContainers:
             connection_timeout=1,
             read_timeout=2,
             retry_total=3,
-            retry_read=0,  # a write whose answer was lost is never repeated blindly (F12)
+            retry_read=0,  # a write whose response was lost is never repeated blindly (F12)
             retry_connect=1,
             retry_status=0,
             retry_throttle_total=3,
@@ -61,15 +61,15 @@ class CosmosContainers:
         )
         self._database = self._client.get_database_client(account.database)
         self._seconds = account.seconds
-        self._entering = asyncio.Lock()
+        self._enter_lock = asyncio.Lock()
         self._entered = False
 
     @asynccontextmanager
     async def call(self, container: str) -> AsyncIterator[ContainerProxy]:
-        """One call on a container, bounded in time, with the SDK's errors translated.
+        """Yield a container for one call, with a timeout and with the SDK's errors translated.
 
         Raises:
-            StoreUnavailable, Busy, or an item's own outcome: as the table in errors.py says.
+            StoreUnavailable, Busy, Contended, ItemMissing, ItemExists, ItemChanged: see errors.py.
         """
         try:
             async with asyncio.timeout(self._seconds):
@@ -82,23 +82,26 @@ class CosmosContainers:
             ) from late
 
     async def write_batch(self, container: str, user: UserId, batch: Batch) -> None:
-        """Write all of a transactional batch or nothing.
+        """Execute a transactional batch: all operations apply, or none.
 
         Raises:
-            The outcome of the operation that failed, as `call`.
+            The errors of `call`, for the operation that failed.
         """
         async with self.call(container) as proxy:
             await proxy.execute_item_batch(batch, user.value)
 
     async def _enter(self) -> None:
-        """Let the client learn the account's consistency, once; else it sends no session tokens."""
-        async with self._entering:
+        """Enter the client once: it reads the account's consistency level.
+
+        Without it the client sends no session tokens.
+        """
+        async with self._enter_lock:
             if not self._entered:
                 await self._client.__aenter__()
                 self._entered = True
 
     async def ping(self) -> None:
-        """Read an item that cannot exist: the whole path, and nobody's data."""
+        """Read an item that cannot exist: this tests the whole path and reads no user's data."""
         try:
             async with self.call(MEMORY) as container:
                 await container.read_item("ping", NOBODY)

@@ -1,13 +1,13 @@
-"""How domain objects look as Cosmos DB items, and back."""
+"""Cosmos DB items: conversion from and to domain objects."""
 
 import json
-import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from shared.adapters.cosmos.times import read_time, ttl_until, write_time
 from shared.domain.ids import DataName, Gen, SessionId, TurnId, UserId, digest_of
 from shared.domain.messages import Message
 from shared.domain.sessions import Header
@@ -18,7 +18,7 @@ from shared.telemetry.meter import Meter
 
 Item = dict[str, Any]
 
-EMPTY_HEADER_TTL = 600  # seconds; the first commit sets the real one
+EMPTY_HEADER_TTL = 600  # seconds; the first commit extends it
 _messages = TypeAdapter(tuple[Message, ...])
 
 
@@ -28,38 +28,21 @@ def header_id(session: SessionId) -> str:
 
 
 def turn_item_id(session: SessionId, gen: Gen, turn_id: TurnId) -> str:
-    """The id of a turn: the same for every send of the same turn, another in another incarnation."""
+    """The id of a turn: the same for every resend, a different one in another incarnation."""
     return f"t:{digest_of(session.value, gen.value, turn_id.value)}"
 
 
 def data_item_id(session: SessionId, gen: Gen, name: DataName) -> str:
-    """The id of a value kept with one incarnation of a session: sweeping an older one cannot meet it."""
+    """The id of an item of session data.
+
+    Contains the generation, so that sweeping an older one cannot delete it.
+    """
     return f"d:{digest_of(session.value, gen.value, name.value)}"
 
 
 def tombstone_id(gen: Gen) -> str:
     """The id of a deleted session's tombstone."""
     return f"x:{gen.value}"
-
-
-def write_time(moment: datetime) -> str:
-    """RFC 3339 in UTC, always to the microsecond: the text sorts as the time does."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def read_time(text: str) -> datetime:
-    """The time of such a text."""
-    return datetime.fromisoformat(text)
-
-
-def ttl_until(expires_at: datetime, now: datetime) -> int:
-    """Whole seconds until then, at least one: Cosmos counts them from this write."""
-    return max(1, math.ceil((expires_at - now).total_seconds()))
-
-
-def left_of(header: Header, now: datetime) -> Item:
-    """A write starts the time to live anew, so what is left of it is set again, if it has an end."""
-    return {"ttl": ttl_until(header.expires_at, now)} if header.expires_at else {}
 
 
 def empty_header(
@@ -83,7 +66,7 @@ def empty_header(
 
 
 def header_of(item: Mapping[str, Any], now: datetime) -> Header:
-    """The header an item holds, without a summary that has expired."""
+    """Read a header; an expired summary is left out."""
     summary = Summary.model_validate(item["summary"]) if item.get("summary") else None
     return Header(
         session_id=SessionId(item["session_id"]),
@@ -108,7 +91,7 @@ def header_of(item: Mapping[str, Any], now: datetime) -> Header:
 
 
 def recent_session_item(one: RecentSession) -> Item:
-    """A session's summary as it stands beside the preferences."""
+    """Write a recent session, which is stored with the preferences."""
     return {
         "session_id": one.session_id.value,
         "gen": one.gen.value,
@@ -119,7 +102,7 @@ def recent_session_item(one: RecentSession) -> Item:
 
 
 def recent_session_of(item: Mapping[str, Any]) -> RecentSession:
-    """The summary such an entry holds."""
+    """Read a recent session."""
     return RecentSession(
         session_id=SessionId(item["session_id"]),
         gen=Gen(item["gen"]),
@@ -130,7 +113,7 @@ def recent_session_of(item: Mapping[str, Any]) -> RecentSession:
 
 
 def turn_item(user: UserId, turn: Turn, vector: Vector | None = None) -> Item:
-    """The item of a turn; its ttl ends when the turn expires. What is not there has no field."""
+    """Write a turn with its vector, if it has one; absent values have no field."""
     item = {
         "id": turn_item_id(turn.session_id, turn.gen, turn.turn_id),
         "user_id": user.value,
@@ -156,12 +139,15 @@ def turn_item(user: UserId, turn: Turn, vector: Vector | None = None) -> Item:
 
 
 def vector_fields(vector: Vector) -> Item:
-    """What an item has a vector in."""
+    """The fields that hold a vector."""
     return {"embedding": list(vector.numbers), "embedding_model": vector.model}
 
 
-def measured(item: Item, meter: Meter) -> Item:
-    """The item with what it takes: what the request has spent by now, and the bytes of its JSON without this number."""
+def with_usage(item: Item, meter: Meter) -> Item:
+    """Add what the request has used so far, and the item's size.
+
+    The size is in bytes of JSON, not counting the size field itself.
+    """
     spent = {
         "request_units": round(meter.request_units, 2),
         "embedding_tokens": meter.embedding_tokens,
@@ -171,12 +157,12 @@ def measured(item: Item, meter: Meter) -> Item:
 
 
 def size_of(item: Item) -> int:
-    """Bytes of the item as JSON."""
+    """The item's size in bytes of JSON."""
     return len(json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def turn_of(item: Mapping[str, Any]) -> Turn:
-    """The turn an item holds."""
+    """Read a turn."""
     return Turn(
         session_id=SessionId(item["session_id"]),
         gen=Gen(item["gen"]),
@@ -196,5 +182,5 @@ def turn_of(item: Mapping[str, Any]) -> Turn:
 
 
 def set_fields(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Patch operations that set these top-level fields; at most ten fit one patch."""
+    """Patch operations that set these top-level fields; a patch may have at most ten."""
     return [{"op": "set", "path": f"/{name}", "value": value} for name, value in fields.items()]

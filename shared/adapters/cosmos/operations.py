@@ -1,4 +1,4 @@
-"""Which operation a request to Cosmos DB is, read off the request itself, by the names of OpenTelemetry."""
+"""The OpenTelemetry operation name of a Cosmos DB request."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,10 @@ BY_METHOD = {
 
 
 def operation_of(method: str, url: str, headers: Mapping[str, str]) -> tuple[str, str | None]:
-    """The operation, and the container it is on; the SDK also asks, once, about the account and its containers."""
+    """The operation and its container, derived from the HTTP request.
+
+    The SDK also reads the account and each container once.
+    """
     collection, _, rest = url.partition("/colls/")[2].partition("/")
     if not collection:
         return "read_account", None

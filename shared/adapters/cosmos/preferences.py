@@ -1,4 +1,4 @@
-"""Preferences: one item per user in the `preferences` container, under its id and the user's."""
+"""Preferences: one item per user in the `preferences` container."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,14 +8,8 @@ from azure.core import MatchConditions
 
 from shared.adapters.cosmos.containers import PREFERENCES, CosmosContainers
 from shared.adapters.cosmos.errors import ItemChanged, ItemExists, ItemMissing
-from shared.adapters.cosmos.items import (
-    read_time,
-    recent_session_item,
-    recent_session_of,
-    set_fields,
-    ttl_until,
-    write_time,
-)
+from shared.adapters.cosmos.items import recent_session_item, recent_session_of, set_fields
+from shared.adapters.cosmos.times import read_time, ttl_until, write_time
 from shared.domain.errors import Contended
 from shared.domain.ids import UserId
 from shared.domain.preferences import Preferences
@@ -25,30 +19,34 @@ from shared.ports.system import Clock
 
 @dataclass(frozen=True, slots=True)
 class CosmosPreferences:
-    """Reads and writes one item under its ETag."""
+    """Reads and writes one item on the condition of its ETag."""
 
     containers: CosmosContainers
     clock: Clock
 
     async def read(self, user: UserId) -> StoredPreferences:
-        """One point read; nothing stored and expired look alike."""
+        """Read one item; expired preferences look like none."""
         try:
             async with self.containers.call(PREFERENCES) as container:
                 item = await container.read_item(user.value, user.value)
         except ItemMissing:
             return StoredPreferences(Preferences(), 0, None, None)
-        found = Preferences(
+        preferences = Preferences(
             preferences=item["preferences"],
             memory_enabled=item["memory_enabled"],
             updated_at=read_time(item["updated_at"]) if item["updated_at"] else None,
         )
         recent_sessions = tuple(map(recent_session_of, item.get("recent_sessions", ())))
+        expires_at = read_time(item["expires_at"])
         return StoredPreferences(
-            found, item["epoch"], item["_etag"], read_time(item["expires_at"]), recent_sessions
+            preferences, item["epoch"], item["_etag"], expires_at, recent_sessions
         )
 
     async def write(self, user: UserId, preferences: StoredPreferences) -> bool:
-        """Create, or replace the version that was read; False when somebody else was faster."""
+        """Create the item, or replace the version that was read; False if another write won.
+
+        Idempotent: a repeat finds another version.
+        """
         item = self._item(user, preferences)
         try:
             async with self.containers.call(PREFERENCES) as container:
@@ -66,7 +64,7 @@ class CosmosPreferences:
         return True
 
     async def renew(self, user: UserId, expires_at: datetime) -> None:
-        """Move their expiry, if they are there."""
+        """Set their expiry, if they exist. Idempotent: the same time is set again."""
         fields = {
             "expires_at": write_time(expires_at),
             "ttl": ttl_until(expires_at, self.clock.now()),
@@ -78,7 +76,7 @@ class CosmosPreferences:
             return
 
     async def delete(self, user: UserId, version: str) -> bool:
-        """Delete this version."""
+        """Delete this version; False if another one is stored. Idempotent: missing is deleted."""
         try:
             async with self.containers.call(PREFERENCES) as container:
                 await container.delete_item(

@@ -1,20 +1,23 @@
-"""Every SQL text this app sends to Cosmos DB. All stay in one user's partition, but those named ACROSS_USERS."""
+"""All SQL that is sent to Cosmos DB.
+
+Queries stay within one user's partition, except for those named ACROSS_USERS.
+"""
 
 import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from shared.adapters.cosmos.items import write_time
+from shared.adapters.cosmos.times import write_time
 from shared.domain.ids import Gen
-from shared.domain.recall.excerpts import MAX_SURROUNDED
-from shared.domain.recall.keywords import MAX_WORDS
+from shared.domain.recall.excerpts import MAX_EXPANDED_HITS
+from shared.domain.recall.keywords import MAX_KEYWORDS
 from shared.domain.recall.ranking import MAX_FOUND
 
 TURN = """
-c.session_id, c.gen, c.epoch, c.turn_id, c.seq, c.saw_seq, c.body_hash, c.status, c.messages, c.finish_reason, c.usage,
-c.text, c.created_at, c.expires_at
-"""  # never c.embedding: it is as long as ten messages, and nobody reads it
+c.session_id, c.gen, c.epoch, c.turn_id, c.seq, c.saw_seq, c.body_hash, c.status, c.messages,
+c.finish_reason, c.usage, c.text, c.created_at, c.expires_at
+"""  # not c.embedding: it is as long as ten messages, and nothing reads it
 
 LIST_SESSIONS = """
 SELECT TOP @limit * FROM c
@@ -31,24 +34,29 @@ ORDER BY c.last_active_at DESC, c.id DESC
 
 READ_TAIL = f"""
 SELECT TOP @limit {TURN} FROM c
-WHERE c.user_id = @user_id AND c.kind = 'turn' AND c.session_id = @session_id AND c.gen = @gen AND c.seq <= @upto
+WHERE c.user_id = @user_id AND c.kind = 'turn' AND c.session_id = @session_id AND c.gen = @gen
+  AND c.seq <= @upto
 ORDER BY c.seq DESC
 """
 
 LIST_TURNS = f"""
 SELECT TOP @limit {TURN} FROM c
-WHERE c.user_id = @user_id AND c.kind = 'turn' AND c.session_id = @session_id AND c.gen = @gen AND c.seq > @after
+WHERE c.user_id = @user_id AND c.kind = 'turn' AND c.session_id = @session_id AND c.gen = @gen
+  AND c.seq > @after
 ORDER BY c.seq ASC
 """
 
 _FOUND = """
-c.session_id, c.gen, c.epoch, c.turn_id, c.seq, LEFT(c.text, @chars) AS text, c.created_at, c.expires_at,
-c.embedding_model
+c.session_id, c.gen, c.epoch, c.turn_id, c.seq, LEFT(c.text, @chars) AS text, c.created_at,
+c.expires_at, c.embedding_model
 """
 
 
-def _find_by_words(count: int) -> str:
-    """A ranked query takes its words one by one, in no array, and how many it is to find as a number in its text."""
+def _find_by_keywords(count: int) -> str:
+    """The query for this many keywords.
+
+    A ranked query accepts neither an array of keywords nor a parameter after TOP.
+    """
     words = ", ".join(f"@word{number}" for number in range(count))
     return f"""
 SELECT TOP {MAX_FOUND} {_FOUND} FROM c
@@ -57,7 +65,7 @@ ORDER BY RANK FullTextScore(c.text, {words})
 """
 
 
-FIND_BY_WORDS = {count: _find_by_words(count) for count in range(1, MAX_WORDS + 1)}
+FIND_BY_KEYWORDS = {count: _find_by_keywords(count) for count in range(1, MAX_KEYWORDS + 1)}
 
 FIND_BY_MEANING = f"""
 SELECT TOP {MAX_FOUND} {_FOUND}, VectorDistance(c.embedding, @vector) AS similarity FROM c
@@ -65,31 +73,36 @@ WHERE c.user_id = @user_id AND c.kind = 'turn' AND c.embedding_model = @model
 ORDER BY VectorDistance(c.embedding, @vector)
 """
 
-_BESIDE = " OR ".join(
+_NEIGHBOURS = " OR ".join(
     f"(c.gen = @gen{place} AND c.seq >= @from{place} AND c.seq <= @upto{place})"
-    for place in range(MAX_SURROUNDED)
+    for place in range(MAX_EXPANDED_HITS)
 )
 READ_AROUND = f"""
-SELECT {_FOUND} FROM c WHERE c.user_id = @user_id AND c.kind = 'turn' AND IS_DEFINED(c.text) AND ({_BESIDE})
+SELECT {_FOUND} FROM c
+WHERE c.user_id = @user_id AND c.kind = 'turn' AND IS_DEFINED(c.text) AND ({_NEIGHBOURS})
 """
 
 LIST_UNEMBEDDED = """
 SELECT TOP @limit c.turn_id, c.text, c.expires_at, c.usage.bytes AS bytes, c.embedding_model FROM c
-WHERE c.user_id = @user_id AND c.kind = 'turn' AND c.session_id = @session_id AND c.gen = @gen AND c.seq > @after
-  AND IS_DEFINED(c.text) AND (NOT IS_DEFINED(c.embedding_model) OR c.embedding_model != @model)
+WHERE c.user_id = @user_id AND c.kind = 'turn' AND c.session_id = @session_id AND c.gen = @gen
+  AND c.seq > @after AND IS_DEFINED(c.text)
+  AND (NOT IS_DEFINED(c.embedding_model) OR c.embedding_model != @model)
 """
 
 LIST_OF_GEN = """
-SELECT TOP 100 c.id FROM c WHERE c.user_id = @user_id AND c.gen = @gen AND c.kind IN ('turn', 'data', 'memory')
+SELECT TOP 100 c.id FROM c
+WHERE c.user_id = @user_id AND c.gen = @gen AND c.kind IN ('turn', 'data', 'memory')
 """
 
 LIST_LONGER_LIVED = """
 SELECT TOP 100 c.id FROM c
-WHERE c.user_id = @user_id AND c.gen = @gen AND c.kind IN ('turn', 'data') AND c.expires_at > @expires_at
+WHERE c.user_id = @user_id AND c.gen = @gen AND c.kind IN ('turn', 'data')
+  AND c.expires_at > @expires_at
 """
 
 LIST_TOMBSTONES = """
-SELECT c.session_id, c.gen FROM c WHERE c.user_id = @user_id AND c.kind = 'tombstone' AND c.session_id = @session_id
+SELECT c.session_id, c.gen FROM c
+WHERE c.user_id = @user_id AND c.kind = 'tombstone' AND c.session_id = @session_id
 """
 
 SUM_USAGE = """
@@ -116,35 +129,39 @@ SELECT c.user_id, c.session_id, c.due_at FROM c WHERE c.kind = 'session' AND c.d
 """
 
 FIND_DEAD_LETTERED_SESSIONS_ACROSS_USERS = """
-SELECT c.user_id, c.session_id, c.dead_lettered FROM c WHERE c.kind = 'session' AND IS_STRING(c.dead_lettered)
+SELECT c.user_id, c.session_id, c.dead_lettered FROM c
+WHERE c.kind = 'session' AND IS_STRING(c.dead_lettered)
 """
 
 
 def unchanged_header(gen: Gen, turn_count: int) -> str:
-    """The condition of a commit. Patch conditions take no parameters: both values are of types that cannot inject."""
+    """The condition of a commit: no other turn was committed since.
+
+    Patch conditions take no parameters; the types of both values rule out injection.
+    """
     return f"from c where c.gen = '{gen.value}' and c.turn_count = {int(turn_count)}"
 
 
 def same_incarnation(gen: Gen) -> str:
-    """The condition of anything kept with a session: it is still the same one."""
+    """The condition of a write of session data: the session is still the same one."""
     return f"from c where c.gen = '{gen.value}'"
 
 
 def unchanged_epoch(epoch: int) -> str:
-    """The condition of anything made for a user: not erased since the epoch was read."""
+    """The condition of a new session: the user was not erased since the epoch was read."""
     return f"from c where c.epoch = {int(epoch)}"
 
 
 def unchanged_expiry(expires_at: datetime) -> str:
-    """The condition of what sets a time to live anew: it still ends then."""
+    """The condition of a write that resets the time to live: the expiry has not changed."""
     return f"from c where c.expires_at = '{write_time(expires_at)}'"
 
 
-def squeeze(sql: str) -> str:
-    """The text on one line, as it travels."""
+def on_one_line(sql: str) -> str:
+    """The query without line breaks and indentation, as it is sent."""
     return re.sub(r"\s+", " ", sql).strip()
 
 
-def named(parameters: Mapping[str, Any]) -> list[dict[str, object]]:
-    """Query parameters as the SDK wants them."""
+def to_parameters(parameters: Mapping[str, Any]) -> list[dict[str, object]]:
+    """Query parameters in the SDK's format."""
     return [{"name": name, "value": value} for name, value in parameters.items()]

@@ -7,15 +7,8 @@ from typing import Any
 from shared.adapters.cosmos import queries as sql
 from shared.adapters.cosmos.containers import MEMORY, Batch, CosmosContainers
 from shared.adapters.cosmos.errors import ItemChanged, ItemMissing
-from shared.adapters.cosmos.items import (
-    data_item_id,
-    header_id,
-    measured,
-    read_time,
-    set_fields,
-    ttl_until,
-    write_time,
-)
+from shared.adapters.cosmos.items import data_item_id, header_id, set_fields, with_usage
+from shared.adapters.cosmos.times import read_time, ttl_until, write_time
 from shared.domain.errors import Contended
 from shared.domain.ids import DataName, UserId
 from shared.domain.sessions import Header
@@ -26,13 +19,16 @@ from shared.telemetry.meter import current_meter
 
 @dataclass(frozen=True, slots=True)
 class CosmosSessionData:
-    """One item per name, written with a touch of the header, which a deleted session lacks."""
+    """One item per name, written in a batch that also patches the header.
+
+    The batch fails if the session has been deleted.
+    """
 
     containers: CosmosContainers
     clock: Clock
 
     async def read_data(self, user: UserId, header: Header, name: DataName) -> DataItem | None:
-        """One point read; an item of another incarnation does not count."""
+        """Read one item; None if it belongs to another incarnation of the session."""
         try:
             async with self.containers.call(MEMORY) as container:
                 item = await container.read_item(
@@ -47,7 +43,10 @@ class CosmosSessionData:
         )
 
     async def write_data(self, user: UserId, header: Header, item: DataItem) -> bool:
-        """One batch: touch the header if it is the same incarnation, write the item."""
+        """Write the item in one batch with a patch of the header; False if the session changed.
+
+        Idempotent: the same item is written again.
+        """
         now = self.clock.now()
         document = {
             "id": data_item_id(header.session_id, header.gen, item.name),
@@ -66,7 +65,7 @@ class CosmosSessionData:
         condition = sql.same_incarnation(header.gen)
         batch: Batch = [
             ("patch", (header_id(header.session_id), touch), {"filter_predicate": condition}),
-            ("upsert", (measured(document, current_meter()),), {}),
+            ("upsert", (with_usage(document, current_meter()),), {}),
         ]
         try:
             await self.containers.write_batch(MEMORY, user, batch)
@@ -75,7 +74,7 @@ class CosmosSessionData:
         return True
 
     async def delete_data(self, user: UserId, header: Header, name: DataName) -> None:
-        """Delete the item."""
+        """Delete the item. Idempotent: it is gone."""
         try:
             async with self.containers.call(MEMORY) as container:
                 await container.delete_item(
@@ -86,16 +85,14 @@ class CosmosSessionData:
 
 
 def _touch(header: Header, item_expires_at: datetime, now: datetime) -> dict[str, Any]:
-    """A write restarts the header's time to live, so it is set again.
+    """The header fields to set: a write restarts the time to live, so the rest of it is set again.
 
-    Before the first turn it is that of the item.
+    Before the first turn, the header lives as long as the longest-lived item.
     """
-    began = header.turn_count > 0 and header.expires_at
-    expires_at = (
-        header.expires_at
-        if began and header.expires_at
-        else max(header.expires_at or now, item_expires_at)
-    )
+    if header.turn_count > 0 and header.expires_at:
+        expires_at = header.expires_at
+    else:
+        expires_at = max(header.expires_at or now, item_expires_at)
     return {
         "touched_at": write_time(now),
         "expires_at": write_time(expires_at),

@@ -11,15 +11,8 @@ from azure.core import MatchConditions
 from shared.adapters.cosmos import queries as sql
 from shared.adapters.cosmos.containers import MEMORY, Batch, CosmosContainers
 from shared.adapters.cosmos.errors import ItemChanged, ItemExists, ItemMissing
-from shared.adapters.cosmos.items import (
-    empty_header,
-    header_id,
-    header_of,
-    left_of,
-    set_fields,
-    ttl_until,
-    write_time,
-)
+from shared.adapters.cosmos.items import empty_header, header_id, header_of, set_fields
+from shared.adapters.cosmos.times import remaining_ttl, ttl_until, write_time
 from shared.adapters.cosmos.users import USER_ID, CosmosUsers
 from shared.domain.errors import Contended, StoreUnavailable
 from shared.domain.ids import Gen, SessionId, UserId
@@ -30,14 +23,14 @@ from shared.ports.system import Clock
 
 @dataclass(frozen=True, slots=True)
 class CosmosSessions:
-    """Headers by point read and by one-partition query."""
+    """Reads headers by point read or by a query within one partition."""
 
     containers: CosmosContainers
     users: CosmosUsers
     clock: Clock
 
     async def read_header(self, user: UserId, session: SessionId) -> Header | None:
-        """The header, or None."""
+        """Read the header; None if there is none."""
         try:
             async with self.containers.call(MEMORY) as container:
                 item = await container.read_item(header_id(session), user.value)
@@ -48,9 +41,10 @@ class CosmosSessions:
     async def open_session(
         self, user: UserId, session: SessionId, agent_id: str | None, now: datetime
     ) -> None:
-        """Make an empty header of a fresh gen, fenced by the user's epoch, unless there is one.
+        """Create an empty header with a new generation, unless one exists.
 
-        Twice is harmless: one create wins by its id. Which one, the caller reads; so no outcome is an error here.
+        The batch is conditional on the user's epoch. Idempotent: the id refuses a second create.
+        No outcome is an error, because the caller reads the header afterwards.
         """
         epoch = await self.users.ensure_epoch(user)
         fresh = empty_header(user, session, Gen(uuid4().hex), epoch, agent_id, now)
@@ -78,8 +72,8 @@ class CosmosSessions:
             }
         async with self.containers.call(MEMORY) as container:
             pages = container.query_items(
-                sql.squeeze(text),
-                parameters=sql.named(parameters),
+                sql.on_one_line(text),
+                parameters=sql.to_parameters(parameters),
                 partition_key=user.value,
                 max_item_count=limit,
             )
@@ -88,12 +82,15 @@ class CosmosSessions:
     async def change_header(
         self, user: UserId, header: Header, change: HeaderChange
     ) -> Header | None:
-        """Set the changeable fields if the header is still at this etag."""
+        """Set the changeable fields if the header still has this ETag; None if it does not.
+
+        Idempotent: the same values are set again.
+        """
         fields = {
             "title": change.title,
             "strategy": change.strategy,
             "ttl_seconds": change.ttl_seconds,
-        } | left_of(header, self.clock.now())
+        } | remaining_ttl(header, self.clock.now())
         try:
             async with self.containers.call(MEMORY) as container:
                 item = await container.patch_item(
@@ -108,7 +105,7 @@ class CosmosSessions:
         return header_of(item, self.clock.now())
 
     async def shorten(self, user: UserId, header: Header, expires_at: datetime) -> None:
-        """A hundred documents at a time until a query finds none that lives longer; then the header."""
+        """Shorten 100 documents at a time until none lives longer, then the header. Idempotent."""
         while ids := await self._list_longer_lived(user, header, expires_at):
             await self._set_expiry(user, ids, expires_at)
         await self._set_expiry(user, [header_id(header.session_id)], expires_at)
@@ -123,8 +120,8 @@ class CosmosSessions:
         }
         async with self.containers.call(MEMORY) as container:
             found = container.query_items(
-                sql.squeeze(sql.LIST_LONGER_LIVED),
-                parameters=sql.named(parameters),
+                sql.on_one_line(sql.LIST_LONGER_LIVED),
+                parameters=sql.to_parameters(parameters),
                 partition_key=user.value,
             )
             return [item["id"] async for item in found]
@@ -138,4 +135,4 @@ class CosmosSessions:
         try:
             await self.containers.write_batch(MEMORY, user, batch)
         except (ItemMissing, ItemChanged, Contended):
-            return  # one has expired or was deleted meanwhile: the next query tells what is left
+            return  # one has expired or was deleted: the next query returns those that are left

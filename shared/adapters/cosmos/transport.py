@@ -1,4 +1,4 @@
-"""Counts what leaves for Cosmos DB, and what it costs."""
+"""The HTTP transport to Cosmos DB, with calls and request units counted."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -11,12 +11,12 @@ from shared.telemetry.meter import current_meter
 from shared.telemetry.metrics import count_charge
 from shared.telemetry.spans import mark_status, store_call
 
-LONGEST_WAIT = 1.0  # seconds; a longer throttle hint is passed on to the caller
+MAX_WAIT = 1.0  # seconds; a longer throttle hint is passed on to the caller
 
 
 @dataclass(frozen=True, slots=True)
 class CountingTransport(AsyncHttpTransport[Any, Any]):
-    """Passes requests to the real transport and counts them on the request's meter."""
+    """Passes requests to the inner transport and counts them on the request's meter."""
 
     inner: AsyncHttpTransport[Any, Any]
     server: str
@@ -25,7 +25,7 @@ class CountingTransport(AsyncHttpTransport[Any, Any]):
         """Send one request.
 
         Raises:
-            Busy: the server asks for a longer pause than the deadline allows; the SDK would sleep.
+            Busy: the server demands a longer wait than MAX_WAIT, which the SDK would sleep through.
         """
         meter = current_meter()
         meter.cosmos_calls += 1
@@ -37,23 +37,23 @@ class CountingTransport(AsyncHttpTransport[Any, Any]):
         meter.request_units += charge
         count_charge(charge, response.status_code)
         throttled = response.status_code == TOO_MANY_REQUESTS
-        if throttled and throttle_hint(response.headers) > LONGEST_WAIT:
+        if throttled and throttle_hint(response.headers) > MAX_WAIT:
             raise busy(response.headers)
         return response
 
     async def open(self) -> None:
-        """Open the real transport."""
+        """Open the inner transport."""
         await self.inner.open()
 
     async def close(self) -> None:
-        """Close the real transport."""
+        """Close the inner transport."""
         await self.inner.close()
 
     async def __aenter__(self) -> Self:
-        """Open the real transport."""
+        """Open the inner transport."""
         await self.inner.__aenter__()
         return self
 
     async def __aexit__(self, *details: object) -> None:
-        """Close the real transport."""
+        """Close the inner transport."""
         await self.inner.__aexit__(*details)  # type: ignore[arg-type]  # the SDK's is untyped

@@ -1,4 +1,4 @@
-"""Turns in the `memory` container, each committed with its header in one batch."""
+"""Turns in the `memory` container."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,13 @@ from shared.adapters.cosmos.containers import MEMORY, Batch, CosmosContainers
 from shared.adapters.cosmos.errors import ItemChanged, ItemExists, ItemMissing
 from shared.adapters.cosmos.items import (
     header_id,
-    measured,
     set_fields,
-    ttl_until,
     turn_item,
     turn_item_id,
     turn_of,
-    write_time,
+    with_usage,
 )
+from shared.adapters.cosmos.times import ttl_until, write_time
 from shared.domain.errors import Contended, StoreUnavailable
 from shared.domain.history import MAX_WINDOW_BYTES, MAX_WINDOW_TURNS
 from shared.domain.ids import Gen, SessionId, TurnId, UserId
@@ -33,22 +32,22 @@ from shared.ports.turns import (
 )
 from shared.telemetry.meter import current_meter
 
-MAX_PAGE_BYTES = 1_048_576  # of turns in one answer; the rest is behind its next_link
+MAX_PAGE_BYTES = 1_048_576  # of turns in one response; the next page has the rest
 
 
 @dataclass(frozen=True, slots=True)
 class CosmosTurns:
-    """Commits and reads turns within the user's partition."""
+    """Commits each turn and its header in one batch; reads stay within the user's partition."""
 
     containers: CosmosContainers
 
     async def commit_turn(self, user: UserId, draft: Draft, expires_at: datetime) -> CommitOutcome:
-        """Create the turn, and move the header on the condition that gen and count are what the turn saw.
+        """Create the turn and advance the header, if generation and turn count are unchanged.
 
-        Twice is harmless: the create comes first in the batch and is refused by its id.
+        Idempotent: the create comes first in the batch, and its id refuses a second one.
         """
         turn = draft.turn
-        item = measured(turn_item(user, turn, draft.vector), current_meter())
+        item = with_usage(turn_item(user, turn, draft.vector), current_meter())
         header = {
             "turn_count": turn.seq,
             "last_active_at": item["created_at"],
@@ -84,11 +83,9 @@ class CosmosTurns:
                 item = await container.read_item(turn_item_id(session, gen, turn_id), user.value)
         except ItemMissing:
             return None
-        return (
-            turn_of(item)
-            if (item["session_id"], item["turn_id"]) == (session.value, turn_id.value)
-            else None
-        )
+        if (item["session_id"], item["turn_id"]) != (session.value, turn_id.value):
+            return None
+        return turn_of(item)
 
     async def read_tail(self, user: UserId, header: Header) -> Sequence[Turn]:
         """The newest turns up to the header's count, oldest first: at most 20 or about 64 KB."""
@@ -99,22 +96,24 @@ class CosmosTurns:
     async def list_turns(
         self, user: UserId, session: SessionId, gen: Gen, after_seq: int, limit: int
     ) -> Sequence[Turn]:
-        """Turns with a greater seq, in order."""
+        """Turns past `after_seq`, in order, until they exceed about 1 MB."""
         parameters = self._of_gen(user, session, gen) | {"@limit": limit, "@after": after_seq}
         return await self._read(user, sql.LIST_TURNS, parameters, MAX_PAGE_BYTES)
 
     async def _read(
-        self, user: UserId, text: str, parameters: dict[str, Any], enough_bytes: int
+        self, user: UserId, text: str, parameters: dict[str, Any], max_bytes: int
     ) -> list[Turn]:
-        """Turns as a query finds them, until they are that many bytes."""
+        """The results of a query, up to and including the turn that reaches `max_bytes`."""
         turns: list[Turn] = []
         async with self.containers.call(MEMORY) as container:
             found = container.query_items(
-                sql.squeeze(text), parameters=sql.named(parameters), partition_key=user.value
+                sql.on_one_line(text),
+                parameters=sql.to_parameters(parameters),
+                partition_key=user.value,
             )
             async for item in found:
                 turns.append(turn_of(item))
-                if sum(turn.size for turn in turns) >= enough_bytes:
+                if sum(turn.size for turn in turns) >= max_bytes:
                     break
         return turns
 

@@ -1,4 +1,4 @@
-"""What is stored for a user in the `memory` container, summed up by the database."""
+"""Usage totals of a user, from the `memory` container."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -6,26 +6,29 @@ from datetime import datetime
 
 from shared.adapters.cosmos import queries as sql
 from shared.adapters.cosmos.containers import MEMORY, CosmosContainers
-from shared.adapters.cosmos.items import write_time
+from shared.adapters.cosmos.times import write_time
 from shared.domain.ids import UserId
 from shared.ports.users import UsageTotals
 
 
 @dataclass(frozen=True, slots=True)
 class CosmosUsage:
-    """One query that aggregates within the user's partition."""
+    """Aggregates with one query within the user's partition."""
 
     containers: CosmosContainers
 
     async def sum_usage(self, user: UserId, epoch: int, since: datetime) -> UsageTotals:
-        """Sum up; a large partition answers in parts, one a page. Old documents count as 0."""
-        parameters = sql.named(
+        """Sum up what was stored since then; documents without usage fields count as 0.
+
+        A large partition returns partial sums, one per page.
+        """
+        parameters = sql.to_parameters(
             {"@user_id": user.value, "@epoch": epoch, "@since": write_time(since)}
         )
         sums: defaultdict[str, float] = defaultdict(float)
         async with self.containers.call(MEMORY) as container:
             async for part in container.query_items(
-                sql.squeeze(sql.SUM_USAGE), parameters=parameters, partition_key=user.value
+                sql.on_one_line(sql.SUM_USAGE), parameters=parameters, partition_key=user.value
             ):
                 for name, value in part.items():
                     sums[name] += value

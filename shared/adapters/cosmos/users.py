@@ -1,4 +1,4 @@
-"""The user's own document: `{id: "user", epoch, writes}`, never expiring, never deleted."""
+"""The user's own document: `{id: "user", epoch, writes}`. It never expires."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,16 +12,19 @@ USER_ID = "user"
 
 @dataclass(frozen=True, slots=True)
 class CosmosUsers:
-    """Reads and makes the user's document."""
+    """Reads and creates the user's document."""
 
     containers: CosmosContainers
 
     async def read_epoch(self, user: UserId) -> int:
-        """The user's epoch; 0 of a user who has no document yet."""
+        """The user's epoch; 0 if the user has no document yet."""
         return await self._read(user) or 0
 
     async def ensure_epoch(self, user: UserId) -> int:
-        """The user's epoch, making the document if there is none. Twice is harmless: the id decides."""
+        """The user's epoch; creates the document if there is none.
+
+        Idempotent: the id refuses a second create.
+        """
         epoch = await self._read(user)
         if epoch is not None:
             return epoch

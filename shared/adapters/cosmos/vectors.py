@@ -1,4 +1,4 @@
-"""Vectors for turns in the `memory` container that were stored without one."""
+"""Vectors of turns in the `memory` container that were stored without one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,8 @@ from typing import Any
 from shared.adapters.cosmos import queries as sql
 from shared.adapters.cosmos.containers import MEMORY, Batch, CosmosContainers
 from shared.adapters.cosmos.errors import ItemChanged, ItemMissing
-from shared.adapters.cosmos.items import (
-    read_time,
-    set_fields,
-    size_of,
-    ttl_until,
-    turn_item_id,
-    vector_fields,
-)
+from shared.adapters.cosmos.items import set_fields, size_of, turn_item_id, vector_fields
+from shared.adapters.cosmos.times import read_time, ttl_until
 from shared.domain.errors import Contended
 from shared.domain.ids import TurnId, UserId
 from shared.domain.recall.search_text import REPLY_PREFIX
@@ -24,12 +18,12 @@ from shared.domain.vectors import Vector
 from shared.ports.search import TurnWithoutVector
 from shared.ports.system import Clock
 
-AT_A_TIME = 32
+BATCH_SIZE = 32  # turns per model call and per batch
 
 
 @dataclass(frozen=True, slots=True)
 class CosmosVectors:
-    """Finds with one query, writes with one batch."""
+    """Finds turns with one query and updates them in one batch."""
 
     containers: CosmosContainers
     clock: Clock
@@ -37,10 +31,10 @@ class CosmosVectors:
     async def find_unembedded(
         self, user: UserId, header: Header, model: str, after_seq: int
     ) -> Sequence[TurnWithoutVector]:
-        """Turns whose text is searched, with the part of it that is embedded."""
-        parameters = sql.named(
+        """Turns past `after_seq` that are searchable but have no vector of this model."""
+        parameters = sql.to_parameters(
             {
-                "@limit": AT_A_TIME,
+                "@limit": BATCH_SIZE,
                 "@user_id": user.value,
                 "@session_id": header.session_id.value,
                 "@gen": header.gen.value,
@@ -50,16 +44,19 @@ class CosmosVectors:
         )
         async with self.containers.call(MEMORY) as container:
             found = container.query_items(
-                sql.squeeze(sql.LIST_UNEMBEDDED), parameters=parameters, partition_key=user.value
+                sql.on_one_line(sql.LIST_UNEMBEDDED),
+                parameters=parameters,
+                partition_key=user.value,
             )
             return [_unembedded(item) async for item in found]
 
     async def add_vectors(
         self, user: UserId, header: Header, vectors: Mapping[TurnWithoutVector, Vector]
     ) -> bool:
-        """One patch each: it fails where there is no turn, or one whose life was shortened.
+        """Add all vectors in one batch; False if a turn is gone or its expiry has changed.
 
-        It says anew how long the turn has yet to live.
+        A write restarts the time to live, so each patch also sets the rest of it. Idempotent:
+        the same vectors are set again.
         """
         now = self.clock.now()
         batch: Batch = [
@@ -94,5 +91,5 @@ def _patch(turn: TurnWithoutVector, vector: Vector, now: datetime) -> list[dict[
     patch = set_fields({**fields, "ttl": ttl_until(turn.expires_at, now)})
     if turn.bytes_without is None:
         return patch
-    more = size_of(fields) - 1  # both without their braces, and a comma between them
+    more = size_of(fields) - 1  # merging two objects drops two braces and adds a comma
     return [*patch, {"op": "set", "path": "/usage/bytes", "value": turn.bytes_without + more}]

@@ -1,1 +1,1 @@
-"""Chat and embedding models behind the OpenAI API."""
+"""Chat and embedding models with an OpenAI-compatible API."""

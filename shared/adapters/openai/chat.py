@@ -1,4 +1,4 @@
-"""The chat model: any OpenAI-compatible address, through the openai package; Azure by managed identity."""
+"""The chat model, behind any OpenAI-compatible endpoint."""
 
 import asyncio
 import re
@@ -17,10 +17,10 @@ from openai import (
 )
 from openai.types.chat import ChatCompletionChunk
 
-from shared.adapters.openai.client import UNUSABLE, ModelEndpoint
+from shared.adapters.openai.client import CALL_FAILURES, ModelEndpoint
 from shared.adapters.openai.replies import StreamedReply, filtered, read_completion, unavailable
 from shared.domain.errors import InvalidRequest
-from shared.domain.messages import Message
+from shared.domain.messages import Message, ToolCall
 from shared.ports.models import ModelReply, ModelRequest
 from shared.telemetry import names
 from shared.telemetry.meter import current_meter
@@ -28,46 +28,55 @@ from shared.telemetry.spans import ModelCall, model_call
 
 PATH = "/chat/completions"
 MAX_NAME_CHARS = 64
+MAX_RETRY_AFTER = 30.0  # seconds; a provider's longer hint is not passed on to a waiting user
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
-MAX_RETRY_AFTER = 30.0  # seconds; a provider's hint of an hour is not passed on to a waiting person
 
 
 @dataclass(frozen=True, slots=True)
 class ChatDefaults:
-    """The model that is asked where a request names none, and how many tokens an answer may have."""
+    """The model for requests that name none, and the limit of completion tokens for all."""
 
     model: str
     max_completion_tokens: int
 
 
 class OpenAIChat:
-    """Asks the model once per turn: no retries of its own, since the caller's resend is free of risk."""
+    """Calls the model without retries: the caller can resend the turn safely."""
 
     name = "model"
 
     def __init__(self, endpoint: ModelEndpoint, defaults: ChatDefaults) -> None:
-        """Make the client; it connects with its first call."""
+        """Create the client; it connects on the first call."""
         self._endpoint = endpoint
         self._defaults = defaults
         self._client = endpoint.connect()
 
     async def reply(self, request: ModelRequest) -> ModelReply:
-        """The model's reply, checked: it says something, and it is not larger than a turn can hold."""
-        with self._observed(request) as call:
-            with _translated_errors(request):
+        """The model's reply, which is not empty and fits into a turn.
+
+        Raises:
+            ContentFiltered, InvalidRequest, ModelUnavailable: see the port.
+        """
+        with self._observe(request) as call:
+            with _translate_errors(request):
                 completion = await self._client.post(
                     PATH,
                     body=self._body(request),
                     cast_to=object,
                     options={"timeout": request.seconds},
                 )
-            return _counted(call, read_completion(completion))
+            return _count(call, read_completion(completion))
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelReply, None]:
-        """The reply as it is written; a stream that ends without its last part is no reply."""
+        """The text of the reply as it is written, and finally the whole reply.
+
+        Raises:
+            ContentFiltered, InvalidRequest, ModelUnavailable: see the port; also if the stream
+                ends early.
+        """
         collected = StreamedReply()
-        with self._observed(request) as call, _translated_errors(request):
-            async with asyncio.timeout(request.first_token_seconds) as patience:
+        with self._observe(request) as call, _translate_errors(request):
+            async with asyncio.timeout(request.first_token_seconds) as first_token:
                 body = self._body(request) | {
                     "stream": True,
                     "stream_options": {"include_usage": True},
@@ -81,94 +90,106 @@ class OpenAIChat:
                 )
                 async with chunks:
                     async for chunk in chunks:
-                        piece = collected.add(chunk)
-                        if piece or collected.has_begun:
-                            patience.reschedule(None)
-                        if piece:
-                            yield piece
-            reply = _counted(call, collected.finish())
+                        delta = collected.add(chunk)
+                        if collected.has_started:
+                            first_token.reschedule(None)
+                        if delta:
+                            yield delta
+            reply = _count(call, collected.finish())
         yield reply
 
     async def ping(self) -> None:
-        """List the models: cheap, and it needs the same address and credential as a reply."""
+        """List the models: cheap, and it tests the endpoint and the credential."""
         await self._client.models.list(timeout=1)
 
     async def close(self) -> None:
-        """Close the client. Twice is harmless."""
+        """Close the client. Idempotent."""
         await self._client.close()
 
     def _body(self, request: ModelRequest) -> dict[str, Any]:
-        """What is sent. It goes past the SDK's typed methods, which walk every message for an eighth of their CPU."""
+        """The request body.
+
+        Built here because the SDK's typed methods also transform every message, which takes an
+        eighth of their CPU time.
+        """
         body: dict[str, Any] = {
             "model": request.model or self._defaults.model,
-            "messages": [_wire(message) for message in request.messages],
+            "messages": [_render(message) for message in request.messages],
             "max_completion_tokens": self._defaults.max_completion_tokens,
         }
         if request.schema:
-            named = {"name": "answer", "strict": True, "schema": dict(request.schema)}
-            body["response_format"] = {"type": "json_schema", "json_schema": named}
+            schema = {"name": "answer", "strict": True, "schema": dict(request.schema)}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
         return body | {"tools": list(request.tools)} if request.tools else body
 
-    def _observed(self, request: ModelRequest) -> AbstractContextManager[ModelCall]:
+    def _observe(self, request: ModelRequest) -> AbstractContextManager[ModelCall]:
         current_meter().model_calls += 1
         model = request.model or self._defaults.model
         return model_call(names.CHAT, self._endpoint.provider, model, self._endpoint.server)
 
 
-def _counted(call: ModelCall, reply: ModelReply) -> ModelReply:
-    """The reply, counted for telemetry and for the request's meter."""
+def _count(call: ModelCall, reply: ModelReply) -> ModelReply:
+    """Count the reply's tokens for telemetry and on the request's meter; returns the reply."""
     meter, usage = current_meter(), reply.usage
     meter.prompt_tokens += usage.prompt_tokens
     meter.completion_tokens += usage.completion_tokens
-    call.answer(reply.finish_reason, usage.prompt_tokens, usage.completion_tokens)
+    call.record_answer(reply.finish_reason, usage.prompt_tokens, usage.completion_tokens)
     return reply
 
 
-def _wire(message: Message) -> dict[str, Any]:
-    """As providers take it. They refuse a whole request for one name with a blank, also one that was recorded so."""
-    wire = message.model_dump(mode="json", exclude={"at"}, exclude_defaults=True)
-    wire |= {"role": message.role, "content": message.content}
+def _render(message: Message) -> dict[str, Any]:
+    """The message in the provider's format, with valid names.
+
+    Providers reject a whole request if one name in it, for example of a recorded turn, contains
+    a space.
+    """
+    body = message.model_dump(mode="json", exclude={"at"}, exclude_defaults=True)
+    body |= {"role": message.role, "content": message.content}
     if message.name:
-        wire["name"] = _nameable(message.name)
+        body["name"] = _to_valid_name(message.name)
     if message.tool_calls:
-        wire["tool_calls"] = [
-            call.model_dump()
-            | {"function": call.function.model_dump() | {"name": _nameable(call.function.name)}}
-            for call in message.tool_calls
-        ]
-    return wire
+        body["tool_calls"] = [_render_call(call) for call in message.tool_calls]
+    return body
 
 
-def _nameable(name: str) -> str:
+def _render_call(call: ToolCall) -> dict[str, Any]:
+    body = call.model_dump()
+    body["function"]["name"] = _to_valid_name(call.function.name)
+    return body
+
+
+def _to_valid_name(name: str) -> str:
     return _NOT_IN_NAMES.sub("_", name)[:MAX_NAME_CHARS]
 
 
 @contextmanager
-def _translated_errors(request: ModelRequest) -> Iterator[None]:
-    """Turn what the SDK raises, and what it lets through of answers that are none, into ours (F15-F17)."""
+def _translate_errors(request: ModelRequest) -> Iterator[None]:
+    """Raise our errors for the SDK's and for responses that it failed to reject (F15-F17)."""
     try:
         yield
     except BadRequestError as refused:
         if refused.code == "content_filter":
             raise filtered() from refused
         if request.tools or str(refused.param).startswith(("messages", "tools")):
-            message = "The model takes no such request, now or later: check tools and what they answered, or send less"
-            raise InvalidRequest(message) from refused
-        raise unavailable("The model refused the request as malformed") from refused
+            raise InvalidRequest(
+                "The provider rejected this request; retrying will not help: check the tools and "
+                "their results, or send less"
+            ) from refused
+        raise unavailable("The provider rejected the request as malformed") from refused
     except TimeoutError as late:
         raise unavailable("The model did not answer in time") from late
-    except UNUSABLE as failed:
+    except CALL_FAILURES as failed:
         raise unavailable(_describe(failed), _retry_after(failed)) from failed
 
 
 def _describe(failed: Exception) -> str:
     if isinstance(failed, RateLimitError):
-        return "The model has no capacity to spare"
+        return "The model has no capacity left"
     if isinstance(failed, APITimeoutError):
         return "The model did not answer in time"
     if isinstance(failed, APIConnectionError):
         return "The model could not be reached"
-    return "The model did not give a usable answer"
+    return "The model gave no usable answer"
 
 
 def _retry_after(failed: Exception) -> float | None:

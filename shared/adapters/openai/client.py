@@ -1,4 +1,4 @@
-"""Clients of OpenAI-compatible addresses, with a key or as a managed identity."""
+"""Clients of OpenAI-compatible endpoints, with a key or a managed identity."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,8 +11,9 @@ from openai import AsyncOpenAI, OpenAIError
 from pydantic import BaseModel, ConfigDict
 
 AZURE_SCOPE = "https://cognitiveservices.azure.com/.default"
-# what the SDK raises, and what it lets through of answers that are none: no JSON, other JSON, or too deep for a parser
-UNUSABLE = (
+# What the SDK raises, and what comes of responses that it does not reject: ones that are not
+# JSON, have another structure, or are nested too deeply.
+CALL_FAILURES = (
     OpenAIError,
     HTTPError,
     AzureError,
@@ -24,35 +25,35 @@ UNUSABLE = (
 
 
 class Lenient(BaseModel):
-    """What is read of an answer; whatever else it says is passed over."""
+    """A part of a response; unknown fields are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelEndpoint:
-    """Where models are, and a key or an identity to ask them with."""
+    """The address of an API, and the key or identity to call it with."""
 
     base_url: str
     credential: str | AsyncTokenCredential
 
     @property
     def provider(self) -> str:
-        """As telemetry names it; only Azure's is asked by identity."""
+        """The provider's name in telemetry; only Azure OpenAI is called with an identity."""
         return "openai" if isinstance(self.credential, str) else "azure.ai.openai"
 
     @property
     def server(self) -> str:
-        """The host."""
+        """The host name of the endpoint."""
         return urlsplit(self.base_url).hostname or ""
 
     def connect(self) -> AsyncOpenAI:
-        """A client without retries of its own; it connects with its first call."""
+        """Create a client without retries; it connects on the first call."""
         return AsyncOpenAI(base_url=self.base_url, api_key=self._api_key(), max_retries=0)
 
     def _api_key(self) -> str | Callable[[], Awaitable[str]]:
         if isinstance(self.credential, str):
             return self.credential
-        from azure.identity.aio import get_bearer_token_provider  # noqa: PLC0415 - heavy, and not wanted with a key
+        from azure.identity.aio import get_bearer_token_provider  # noqa: PLC0415 - slow to import
 
         return get_bearer_token_provider(self.credential, AZURE_SCOPE)

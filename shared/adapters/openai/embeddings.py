@@ -1,9 +1,9 @@
-"""The embedding model: any OpenAI-compatible address, through the openai package; Azure by managed identity."""
+"""The embedding model, behind any OpenAI-compatible endpoint."""
 
 import asyncio
 from collections.abc import Sequence
 
-from shared.adapters.openai.client import UNUSABLE, Lenient, ModelEndpoint
+from shared.adapters.openai.client import CALL_FAILURES, Lenient, ModelEndpoint
 from shared.domain.vectors import DIMENSIONS, Vector, make_vector
 from shared.ports.models import EmbedderUnavailable
 from shared.telemetry import names
@@ -11,16 +11,19 @@ from shared.telemetry.meter import current_meter
 from shared.telemetry.spans import model_call
 
 PATH = "/embeddings"
-MAX_TEXT_BYTES = 8000  # of each; models take 8,191 tokens, and none is less than a byte
+MAX_TEXT_BYTES = 8000  # per text; models accept 8,191 tokens, and a token has at least one byte
 
 
 class OpenAIEmbeddings:
-    """Embeds by one call, without retries: what lacks a vector is found by its words until it gets one (F23)."""
+    """Embeds with one call and without retries.
+
+    A turn without a vector is found by keywords until its session is consolidated (F23).
+    """
 
     name = "embeddings"
 
     def __init__(self, endpoint: ModelEndpoint, model: str, seconds: float) -> None:
-        """Make the client; it connects with its first call. `seconds` bounds one call."""
+        """Create the client; it connects on the first call. `seconds` bounds one call."""
         self._endpoint = endpoint
         self._model = model
         self._seconds = seconds
@@ -28,21 +31,21 @@ class OpenAIEmbeddings:
 
     @property
     def model(self) -> str:
-        """The model's name, which its vectors bear."""
+        """The model's name, which its vectors carry."""
         return self._model
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
-        """A vector for each text, in order; of a long one the beginning counts.
+        """Embed each text, in order; a text is truncated to 8,000 bytes.
 
         Raises:
-            EmbedderUnavailable: as the port says; also when the model's vectors are longer than the container's.
+            EmbedderUnavailable: see the port; also if the vectors have more dimensions than the
+                container.
         """
         meter = current_meter()
         meter.model_calls += 1
-        given = [_beginning(text) for text in texts]
         body = {
             "model": self._model,
-            "input": given,
+            "input": [_truncate(text) for text in texts],
             "dimensions": DIMENSIONS,
             "encoding_format": "float",
         }
@@ -57,22 +60,22 @@ class OpenAIEmbeddings:
                 vectors = [
                     make_vector(self._model, one.embedding) for one in answer.in_order(len(texts))
                 ]
-                call.count_given(answer.tokens)
-        except UNUSABLE as failed:
+                call.count_input_tokens(answer.tokens)
+        except CALL_FAILURES as failed:
             raise EmbedderUnavailable from failed
         meter.embedding_tokens += answer.tokens
         return vectors
 
     async def ping(self) -> None:
-        """Embed a word: a token, and it shows whether the deployment is there, whatever else a server offers."""
+        """Embed one word: it costs a token and tests the deployment itself."""
         await self.embed(["ready"])
 
     async def close(self) -> None:
-        """Close the client. Twice is harmless."""
+        """Close the client. Idempotent."""
         await self._client.close()
 
 
-def _beginning(text: str) -> str:
+def _truncate(text: str) -> str:
     return text.encode()[:MAX_TEXT_BYTES].decode(errors="ignore")
 
 
@@ -91,16 +94,16 @@ class _Answer(Lenient):
 
     @property
     def tokens(self) -> int:
-        """What the texts were counted as; who counts nothing says 0."""
+        """The prompt tokens; 0 if the server does not count them."""
         return self.usage.prompt_tokens if self.usage else 0
 
     def in_order(self, count: int) -> Sequence[_Embedding]:
-        """One for each text that was sent.
+        """The embeddings in the order of the texts.
 
         Raises:
-            ValueError: some are missing, or too many.
+            ValueError: there is not exactly one per text.
         """
         ordered = sorted(self.data, key=lambda one: one.index)
         if [one.index for one in ordered] != list(range(count)):
-            raise ValueError("There is not one vector for each text")
+            raise ValueError("The response does not have one vector per text")
         return ordered

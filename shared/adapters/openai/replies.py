@@ -1,4 +1,4 @@
-"""Replies of a chat model, read with distrust: what is no answer, or could not be stored, is refused."""
+"""Replies of a chat model, validated as untrusted input."""
 
 import re
 
@@ -13,33 +13,32 @@ from shared.domain.messages import FunctionCall, ToolCall
 from shared.domain.turns import MAX_REPLY_BYTES, TokenUsage
 from shared.ports.models import ModelReply
 
-DEFAULT_RETRY_AFTER = 2.0
-_UNPRINTABLE = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f]"
-)  # NUL cannot be stored, the others are sixfold in JSON
+DEFAULT_RETRY_AFTER = 2.0  # seconds
+# NUL cannot be stored; the other control characters take six bytes each in JSON.
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 def read_completion(completion: object) -> ModelReply:
-    """The reply of a completion, as parsed from JSON.
+    """Read the reply from a completion, which is parsed JSON.
 
     Raises:
-        ContentFiltered, ModelUnavailable: as the port says.
+        ContentFiltered, ModelUnavailable: see the port.
     """
     try:
         return _reply_of(_Completion.model_validate(completion))
-    except ValidationError as unfit:
-        raise unavailable("The model sent an answer that is no completion") from unfit
+    except ValidationError as invalid:
+        raise unavailable("The model's response is not a chat completion") from invalid
 
 
 def _reply_of(completion: "_Completion") -> ModelReply:
     if not completion.choices:
-        raise unavailable("The model sent an answer without choices")
+        raise unavailable("The model's response has no choices")
     choice = completion.choices[0]
     calls = tuple(
         _tool_call(call.id, call.function.name, call.function.arguments)
         for call in choice.message.tool_calls or ()
     )
-    return _checked(
+    return _check(
         choice.message.content or "", calls, choice.finish_reason or "stop", completion.usage
     )
 
@@ -54,13 +53,13 @@ class _Call(Lenient):
     function: _Function
 
 
-class _Said(Lenient):
+class _Message(Lenient):
     content: str | None = None
     tool_calls: tuple[_Call, ...] | None = None
 
 
 class _Choice(Lenient):
-    message: _Said
+    message: _Message
     finish_reason: str | None = None
 
 
@@ -75,10 +74,9 @@ class _Completion(Lenient):
 
 
 class StreamedReply:
-    """Puts a reply together from its chunks."""
+    """Assembles a reply from its chunks."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
         self._text: list[str] = []
         self._bytes = 0
         self._calls: dict[int, list[str]] = {}
@@ -86,15 +84,15 @@ class StreamedReply:
         self._usage: CompletionUsage | None = None
 
     @property
-    def has_begun(self) -> bool:
-        """Whether the model says or calls anything yet."""
+    def has_started(self) -> bool:
+        """Whether any text or tool call has arrived."""
         return self._bytes > 0 or bool(self._calls)
 
     def add(self, chunk: ChatCompletionChunk) -> str:
-        """Take a chunk; its piece of text, often empty.
+        """Add a chunk and return its text, which is often empty.
 
         Raises:
-            ModelUnavailable: the reply passes what a turn can hold.
+            ModelUnavailable: the reply exceeds the size of a turn.
         """
         self._usage = chunk.usage or self._usage
         for choice in (chunk.choices or ())[:1]:
@@ -102,46 +100,49 @@ class StreamedReply:
             for call in choice.delta.tool_calls or ():
                 parts = self._calls.setdefault(call.index, ["", "", ""])
                 function = call.function or ChoiceDeltaToolCallFunction()
-                given = (call.id, function.name, function.arguments)
-                parts[:] = [known + (new or "") for known, new in zip(parts, given, strict=True)]
-            piece = _storable(choice.delta.content or "")
-            self._text.append(piece)
-            self._bytes += len(piece.encode())
+                added = (call.id, function.name, function.arguments)
+                parts[:] = [known + (new or "") for known, new in zip(parts, added, strict=True)]
+            delta = _storable(choice.delta.content or "")
+            self._text.append(delta)
+            self._bytes += len(delta.encode())
             if self._bytes > MAX_REPLY_BYTES:
-                raise unavailable("The model sent more than a turn can hold")
-            return piece
+                raise unavailable("The model's reply exceeds the size of a turn")
+            return delta
         return ""
 
     def finish(self) -> ModelReply:
         """The whole reply.
 
         Raises:
-            ContentFiltered, ModelUnavailable: as the port says.
+            ContentFiltered, ModelUnavailable: see the port.
         """
         if self._finish_reason is None:
-            raise unavailable("The model broke off")
+            raise unavailable("The model's stream ended early")
         calls = tuple(_tool_call(*parts) for _, parts in sorted(self._calls.items()))
-        return _checked("".join(self._text), calls, self._finish_reason, self._usage)
+        return _check("".join(self._text), calls, self._finish_reason, self._usage)
 
 
 def unavailable(what: str, retry_after: float | None = None) -> ModelUnavailable:
-    """What every failure of a model is to our caller."""
+    """The error for every failure of a model; `what` happened is the start of its message."""
     message = f"{what}; nothing is stored, send the same request again"
     return ModelUnavailable(message, retry_after=retry_after or DEFAULT_RETRY_AFTER)
 
 
 def filtered() -> ContentFiltered:
-    """What every refusal of a provider is to our caller."""
-    return ContentFiltered("The model's provider refused this message; the turn is kept as refused")
+    """The error for every refusal by a provider's content filter."""
+    return ContentFiltered(
+        "The model's provider refused this message and the turn is stored as refused; "
+        "rephrase it in a new turn"
+    )
 
 
-def _checked(
+def _check(
     text: str, calls: tuple[ToolCall, ...], reason: str, usage: CompletionUsage | _Usage | None
 ) -> ModelReply:
     if reason == "content_filter":
         raise filtered()
     if not text and not calls:
-        raise unavailable("The model sent an empty answer")
+        raise unavailable("The model's reply is empty")
     parts = [
         text,
         *(
@@ -151,7 +152,7 @@ def _checked(
         ),
     ]
     if sum(len(part.encode(errors="replace")) for part in parts) > MAX_REPLY_BYTES:
-        raise unavailable("The model sent more than a turn can hold")
+        raise unavailable("The model's reply exceeds the size of a turn")
     counted = (
         TokenUsage(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
         if usage
@@ -166,5 +167,5 @@ def _tool_call(call_id: str, name: str, arguments: str) -> ToolCall:
 
 
 def _storable(text: str) -> str:
-    """Model output is untrusted: what no store can hold is replaced."""
+    """Replace characters that cannot be stored: model output is untrusted."""
     return _UNPRINTABLE.sub("\ufffd", text).encode(errors="replace").decode()

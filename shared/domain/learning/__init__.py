@@ -1,1 +1,1 @@
-"""Learning from transcripts, without any I/O."""
+"""Summarising transcripts, without any I/O."""

@@ -1,4 +1,4 @@
-"""A piece of a transcript: as much of what is new as one summary can take in."""
+"""A chunk: the part of a transcript that one model call summarises."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,36 +11,35 @@ from shared.domain.prompt import escape_data
 from shared.domain.tokens import estimate_tokens
 from shared.domain.turns import Turn, TurnStatus
 
-MAX_INCLUDED_CHARS = (
-    2000  # of a message; more is a pasted document, of which beginning and end say most
-)
-MAX_TOOL_CHARS = 300  # of a tool's result: what it answered is in the reply that follows
-MAX_TURN_INCLUDED_CHARS = (
-    20_000  # a turn is told in one piece: its messages share this, or a model could not take it in
-)
-TAIL_CHARS = 200  # of what is told of a long text, at most half of it
+MAX_INCLUDED_CHARS = 2000  # per message; a longer one is a pasted document: start and end suffice
+MAX_TOOL_CHARS = 300  # per tool result: the reply that follows repeats what matters
+MAX_TURN_INCLUDED_CHARS = 20_000  # per turn, shared by its messages: a turn is never split
+TAIL_CHARS = 200  # kept from the end of a shortened text, at most half of what is kept
 CUT = " … "
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Turns to summarise, and the seq up to which the transcript is dealt with then, silent turns included."""
+    """Turns to summarise, and the seq up to which the transcript is then done.
+
+    `upto` also covers turns that are not summarised.
+    """
 
     turns: tuple[Turn, ...]
     upto: int
 
 
 def cut_chunk(turns: Sequence[Turn], now: datetime, *, upto: int, tokens: int) -> Chunk:
-    """The oldest of the turns up to `upto` that fit into so many tokens as they are told, at least one.
+    """The oldest turns up to seq `upto` whose included parts fit into `tokens`, at least one.
 
-    Turns off the record (they have no text), refused ones and expired ones are passed over.
+    Turns without text (memory was switched off), refused and expired turns are skipped.
     """
     taken: list[Turn] = []
     reached, used = upto if not turns else 0, 0
     for turn in turns:
         if turn.seq > upto:
-            return Chunk(tuple(taken), upto)  # what is missing before it is gone for good
-        if is_includable(turn, now):
+            return Chunk(tuple(taken), upto)  # the turns missing before it no longer exist
+        if is_summarisable(turn, now):
             used += estimate_tokens(escape_data(included_messages(turn)))
             if taken and used > tokens:
                 break
@@ -49,31 +48,34 @@ def cut_chunk(turns: Sequence[Turn], now: datetime, *, upto: int, tokens: int) -
     return Chunk(tuple(taken), reached)
 
 
-def is_includable(turn: Turn, now: datetime) -> bool:
-    """Whether a summary may speak of the turn."""
+def is_summarisable(turn: Turn, now: datetime) -> bool:
+    """Whether a summary may include the turn."""
     return turn.text is not None and turn.status is not TurnStatus.REFUSED and turn.expires_at > now
 
 
 def included_messages(turn: Turn) -> list[Mapping[str, JsonValue]]:
-    """What a summariser is told of a turn: who said what, long texts and tools' results shortened."""
-    said = [
+    """The messages of a turn that a summary includes, with long texts and tool results shortened.
+
+    System messages and empty ones are left out.
+    """
+    included = [
         message for message in turn.messages if message.role != "system" and message.content.strip()
     ]
-    share = MAX_TURN_INCLUDED_CHARS // max(1, len(said))
-    return [_line(message, share) for message in said]
+    share = MAX_TURN_INCLUDED_CHARS // max(1, len(included))
+    return [_render(message, share) for message in included]
 
 
-def _line(message: Message, share: int) -> Mapping[str, JsonValue]:
-    most = min(share, MAX_TOOL_CHARS if message.role == "tool" else MAX_INCLUDED_CHARS)
-    named = {"name": message.name} if message.name else {}
+def _render(message: Message, share: int) -> Mapping[str, JsonValue]:
+    limit = min(share, MAX_TOOL_CHARS if message.role == "tool" else MAX_INCLUDED_CHARS)
+    name = {"name": message.name} if message.name else {}
     return {
         "at": f"{message.at:%Y-%m-%d}",
         "role": message.role,
-        **named,
-        "content": _shorten(message.content.strip(), most),
+        **name,
+        "content": _shorten(message.content.strip(), limit),
     }
 
 
-def _shorten(text: str, most: int) -> str:
-    tail = min(TAIL_CHARS, most // 2)
-    return text if len(text) <= most else f"{text[: most - tail]}{CUT}{text[-tail:]}"
+def _shorten(text: str, limit: int) -> str:
+    tail = min(TAIL_CHARS, limit // 2)
+    return text if len(text) <= limit else f"{text[: limit - tail]}{CUT}{text[-tail:]}"

@@ -1,4 +1,4 @@
-"""Extractive summaries: sentences the user said, chosen by rules; nothing is invented."""
+"""Extractive summaries: the user's own sentences, chosen by rules without a model."""
 
 import re
 from collections import Counter
@@ -8,25 +8,25 @@ from dataclasses import dataclass
 from shared.domain.summaries import MAX_TITLE_CHARS
 from shared.domain.turns import Turn
 
-MAX_EXTRACT_CHARS = 700  # at most about 200 tokens, also where words are short
-MAX_SENTENCE_CHARS = 220  # a longer one is a pasted text
+MAX_EXTRACT_CHARS = 700  # about 200 tokens at most, even if words are short
+MAX_SENTENCE_CHARS = 220  # a longer one is pasted text
 MIN_WORDS = 3
-_BREAK = re.compile(
-    r"(?<=[.!?\u2026])\s+|\n+"
-)  # spaces around a line are stripped: \s*\n would take quadratic time
+MIN_SHARED_LETTERS = 4  # shorter words are mostly articles and pronouns
+# Not \s*\n, which takes quadratic time; spaces around a line are stripped afterwards.
+_BREAK = re.compile(r"(?<=[.!?\u2026])\s+|\n+")
 _WORD = re.compile(r"\w[\w'\u2019-]*")
 _FIRST_PERSON = re.compile(
     r"\b(i|i'm|i\u2019m|i've|i\u2019ve|i'd|i\u2019d|my|mine|me|we|our|us)\b", re.IGNORECASE
 )
 _LASTING = re.compile(
-    r"\b(always|never|prefer|prefers|favou?rite|allergic|remember|call me|name|birthday|born|live|work|job|married|"
-    r"wife|husband|son|daughter|sister|brother|mother|father|dog|cat|moved?|vegetarian|vegan|own|drive|speak|hate|love|"
-    r"like|dislike|plan|booked|need|must|deadline|every)\b",
+    r"\b(always|never|prefer|prefers|favou?rite|allergic|remember|call me|name|birthday|born|live|"
+    r"work|job|married|wife|husband|son|daughter|sister|brother|mother|father|dog|cat|moved?|"
+    r"vegetarian|vegan|own|drive|speak|hate|love|like|dislike|plan|booked|need|must|deadline|"
+    r"every)\b",
     re.IGNORECASE,
 )
-_GOES_ON = re.compile(
-    r"^(he|she|it|they|his|her|its|their)\b", re.IGNORECASE
-)  # of what the sentence before is about
+# The sentence continues the topic of the one before.
+_CONTINUES = re.compile(r"^(he|she|it|they|his|her|its|their)\b", re.IGNORECASE)
 _REQUEST = re.compile(
     r"^(please|could|can|would|tell|explain|give|show|write|list|help)\b", re.IGNORECASE
 )
@@ -45,15 +45,15 @@ class _Sentence:
 
 
 def extract(earlier: str | None, turns: Sequence[Turn], room: int = MAX_EXTRACT_CHARS) -> str:
-    """The sentences worth most of an earlier extract and of the user's own in these turns, in their order.
+    """The most valuable sentences of an earlier extract and of the user's messages in these turns.
 
-    One a line, each word for word as it was said, in so many characters and `MAX_EXTRACT_CHARS` at most. Empty when
-    nothing was said that would be worth it.
+    Verbatim, one per line, in their original order, at most `room` and MAX_EXTRACT_CHARS
+    characters. Empty if no sentence qualifies.
     """
-    told = [*split(earlier or ""), *(text for turn in turns for text in _own_sentences(turn))]
+    candidates = [*split(earlier or ""), *(text for turn in turns for text in _own_sentences(turn))]
     chosen: list[_Sentence] = []
     room = min(room, MAX_EXTRACT_CHARS)
-    for sentence in sorted(_weigh(told), key=lambda one: (-one.worth, -one.place)):
+    for sentence in sorted(_weigh(candidates), key=lambda one: (-one.worth, -one.place)):
         if len(sentence.text) + 1 <= room and not any(
             _says_the_same(sentence, known) for known in chosen
         ):
@@ -63,7 +63,7 @@ def extract(earlier: str | None, turns: Sequence[Turn], room: int = MAX_EXTRACT_
 
 
 def extract_title(turns: Sequence[Turn]) -> str | None:
-    """The beginning of the first thing the user said."""
+    """The user's first sentence, shortened to fit a title; None if there is none."""
     first = next((text for turn in turns for text in _own_sentences(turn)), None)
     return (
         first
@@ -73,7 +73,7 @@ def extract_title(turns: Sequence[Turn]) -> str | None:
 
 
 def split(text: str) -> list[str]:
-    """The sentences of a text, each as it stands there."""
+    """The sentences of a text, verbatim."""
     return [part for part in (piece.strip() for piece in _BREAK.split(text)) if part]
 
 
@@ -87,21 +87,22 @@ def _own_sentences(turn: Turn) -> Iterable[str]:
 
 
 def _weigh(sentences: Sequence[str]) -> list[_Sentence]:
-    """Statements, with what they are worth: about the user, lasting, precise; words that others use as well help.
+    """The statements among the sentences, with their worth.
 
-    What no rule speaks for, in a language they do not know for instance, counts only where there is nothing else.
+    Worth more: about the user, lasting, precise, and sharing words with other sentences. A
+    sentence that no rule matches, for instance in another language, counts only if none does.
     """
     words = [frozenset(word.lower() for word in _WORD.findall(text)) for text in sentences]
-    common = Counter(word for some in words for word in some)
+    uses = Counter(word for some in words for word in some)
     weighed: dict[bool, list[_Sentence]] = {True: [], False: []}
     before = 0.0
     for place, (text, used) in enumerate(zip(sentences, words, strict=True)):
-        ruled = max(_rules(text), before if _GOES_ON.match(text) else 0.0)
+        by_rules = max(_apply_rules(text), before if _CONTINUES.match(text) else 0.0)
         if _is_statement(text, used):
-            shared = sum(common[word] > 1 and len(word) > 3 for word in used) / len(used)  # noqa: PLR2004 - no article
-            worth = ruled + shared - len(text) / MAX_SENTENCE_CHARS
-            weighed[ruled > 0].append(_Sentence(text, place, used, worth))
-        before = ruled / 2
+            shared = [word for word in used if uses[word] > 1 and len(word) >= MIN_SHARED_LETTERS]
+            worth = by_rules + len(shared) / len(used) - len(text) / MAX_SENTENCE_CHARS
+            weighed[by_rules > 0].append(_Sentence(text, place, used, worth))
+        before = by_rules / 2
     return weighed[True] or weighed[False]
 
 
@@ -115,7 +116,7 @@ def _is_statement(text: str, words: frozenset[str]) -> bool:
     )
 
 
-def _rules(text: str) -> float:
+def _apply_rules(text: str) -> float:
     names = sum(
         1
         for word in _WORD.findall(text)[1:]
@@ -128,5 +129,5 @@ def _rules(text: str) -> float:
 
 
 def _says_the_same(one: _Sentence, other: _Sentence) -> bool:
-    """Whether four words in five are common to both."""
+    """Whether they share more than four words in five."""
     return len(one.words & other.words) > 0.8 * len(one.words | other.words)

@@ -1,18 +1,22 @@
 """Session data on the wire."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from shared.http.schemas.fields import Closed
 from shared.ports.sessions import DataItem
+
+EXAMPLE: dict[str, JsonValue] = {"value": {"number": 7, "status": "shipped"}}
 
 
 class DataBody(Closed):
     """A value to store: any JSON, up to 128 KB."""
 
-    value: Annotated[JsonValue, Field(examples=[{"number": 7, "status": "shipped"}])]
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
+    value: JsonValue
 
 
 class DataView(BaseModel):
