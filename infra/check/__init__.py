@@ -1,1 +1,1 @@
-"""Checks infra/ without Azure and without the Bicep compiler: syntax, types, wiring, names, policy."""
+"""Checks of infra/: what the compiler says of the templates, and what would be deployed."""

@@ -1,16 +1,18 @@
+import { tagSet } from '../types.bicep'
+
 param namePrefix string
 param location string
-param tags object
+param tags tagSet
 param workspaceId string
 
-@description('Empty: there is no Redis of ours to watch.')
-param redisId string
+@description('The Redis whose memory is watched; null: none.')
+param redisName string?
 
-@description('How long a session may have been due; longer than the timer takes from one run to the next.')
+@description('How long a session may have been due, in seconds; longer than the interval of the timer.')
 @minValue(60)
 param oldestDueSeconds int
 
-@description('Who is told; empty: alerts show in the portal only.')
+@description('Address that is notified; empty: alerts are only shown in the portal.')
 param email string
 
 // The host has a row for every request, the app one for each that it traces and a line for each that reached it: all
@@ -72,9 +74,10 @@ var receivers = [
     useCommonAlertSchema: true
   }
 ]
-var told = empty(email) ? [] : [
-  operators.id
-]
+
+resource redis 'Microsoft.Cache/redisEnterprise@2026-09-01' existing = if (redisName != null) {
+  name: redisName ?? 'none'
+}
 
 resource operators 'Microsoft.Insights/actionGroups@2023-01-01' = {
   name: '${namePrefix}-operators'
@@ -87,44 +90,46 @@ resource operators 'Microsoft.Insights/actionGroups@2023-01-01' = {
   }
 }
 
-resource queryAlerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for rule in queries: {
-  name: '${namePrefix}-${rule.name}'
-  location: location
-  tags: tags
-  kind: 'LogAlert'
-  properties: {
-    displayName: rule.name
-    description: rule.description
-    severity: rule.severity
-    enabled: true
-    scopes: [
-      workspaceId
-    ]
-    evaluationFrequency: 'PT15M'
-    windowSize: rule.window
-    autoMitigate: true
-    skipQueryValidation: true
-    criteria: {
-      allOf: [
-        {
-          query: rule.query
-          timeAggregation: 'Count'
-          operator: 'GreaterThan'
-          threshold: rule.threshold
-          failingPeriods: {
-            numberOfEvaluationPeriods: 1
-            minFailingPeriodsToAlert: 1
-          }
-        }
+resource queryAlerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
+  for rule in queries: {
+    name: '${namePrefix}-${rule.name}'
+    location: location
+    tags: tags
+    kind: 'LogAlert'
+    properties: {
+      displayName: rule.name
+      description: rule.description
+      severity: rule.severity
+      enabled: true
+      scopes: [
+        workspaceId
       ]
-    }
-    actions: {
-      actionGroups: told
+      evaluationFrequency: 'PT15M'
+      windowSize: rule.window
+      autoMitigate: true
+      skipQueryValidation: true
+      criteria: {
+        allOf: [
+          {
+            query: rule.query
+            timeAggregation: 'Count'
+            operator: 'GreaterThan'
+            threshold: rule.threshold
+            failingPeriods: {
+              numberOfEvaluationPeriods: 1
+              minFailingPeriodsToAlert: 1
+            }
+          }
+        ]
+      }
+      actions: {
+        actionGroups: [operators.id]
+      }
     }
   }
-}]
+]
 
-resource redisMemory 'Microsoft.Insights/metricAlerts@2018-03-01' = if (!empty(redisId)) {
+resource redisMemory 'Microsoft.Insights/metricAlerts@2026-01-01' = if (redisName != null) {
   name: '${namePrefix}-redis-memory'
   location: 'global'
   tags: tags
@@ -133,7 +138,7 @@ resource redisMemory 'Microsoft.Insights/metricAlerts@2018-03-01' = if (!empty(r
     severity: 3
     enabled: true
     scopes: [
-      redisId
+      redis.id
     ]
     evaluationFrequency: 'PT5M'
     windowSize: 'PT15M'

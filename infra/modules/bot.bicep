@@ -1,7 +1,9 @@
-param name string
-param tags object
+import { tagSet } from '../types.bicep'
 
-@description('F0 is free and without a service level, S1 is neither.')
+param name string
+param tags tagSet
+
+@description('F0 is free and has no service level; S1 costs per message and has one.')
 @allowed([
   'F0'
   'S1'
@@ -25,6 +27,7 @@ resource bot 'Microsoft.BotService/botServices@2022-09-15' = {
     disableLocalAuth: true
     msaAppId: identityClientId
     msaAppMSIResourceId: identityId
+    #disable-next-line use-resource-id-functions // a tenant id, not a resource id
     msaAppTenantId: tenant().tenantId
     msaAppType: 'UserAssignedMSI'
     schemaTransformationVersion: '1.3'

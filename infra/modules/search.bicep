@@ -1,6 +1,8 @@
+import { tagSet } from '../types.bicep'
+
 param name string
 param location string
-param tags object
+param tags tagSet
 param privateNetwork bool
 param skuName string
 
@@ -31,7 +33,8 @@ resource search 'Microsoft.Search/searchServices@2025-05-01' = {
   }
 }
 
-// Metrics only: its operation logs carry the text of queries.
+// Metrics only: its operation logs contain the text of queries.
+#disable-next-line use-recent-api-versions // the only stable version, of 2016, cannot send metrics by category
 resource metrics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'
   scope: search
@@ -46,6 +49,4 @@ resource metrics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   }
 }
 
-output id string = search.id
-output name string = search.name
 output endpoint string = 'https://${search.name}.search.windows.net'
