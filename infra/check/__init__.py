@@ -1,1 +1,1 @@
-"""Checks of infra/: what the compiler says of the templates, and what would be deployed."""
+"""Checks of what would be deployed, as the snapshots say it."""

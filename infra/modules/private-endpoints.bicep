@@ -17,7 +17,8 @@ var storageTargets = map(['blob', 'queue', 'table'], service => {
   resource: storageName
   id: storageId
   groupId: service
-  zones: ['privatelink.${service}.${environment().suffixes.storage}']
+  #disable-next-line no-hardcoded-env-urls // as all zones here; previews cannot evaluate environment()
+  zones: ['privatelink.${service}.core.windows.net']
 })
 var cosmosTarget = {
   resource: cosmosName

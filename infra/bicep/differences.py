@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from infra.check.snapshot import Snapshot
+from infra.bicep.snapshot import Snapshot
 
 NOTHING = "(nothing)"
 

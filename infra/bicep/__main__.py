@@ -1,10 +1,10 @@
-"""`python -m infra.check.snapshots`: write the snapshot of every variant, and the record."""
+"""`python -m infra.bicep.snapshots`: write the snapshot of every variant, and the record."""
 
 import sys
 
-from infra.check.compiler import PINNED, CompilerError, find_compiler, start_compiler
-from infra.check.record import make_record, write_record
-from infra.check.templates import parameter_files, snapshot_path, templates_of
+from infra.bicep.compiler import PINNED, CompilerError, find_compiler, start_compiler
+from infra.bicep.record import make_record, write_record
+from infra.bicep.templates import parameter_files, snapshot_path, templates_of
 
 
 def main() -> int:

@@ -5,8 +5,8 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from infra.check.compiler import INFRA, PINNED
-from infra.check.snapshot import ENDING, VARIANTS
+from infra.bicep.compiler import INFRA, PINNED
+from infra.bicep.snapshot import ENDING, VARIANTS
 
 RECORD = VARIANTS / "record.json"
 Record = dict[str, str]

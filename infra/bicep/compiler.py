@@ -14,7 +14,10 @@ from typing import Any
 INFRA = Path(__file__).resolve().parents[1]
 PINNED = (INFRA / "bicep-version").read_text().strip()
 DEADLINE_SECONDS = 120  # for everything that one process is asked
-ENVIRONMENT = {"DOTNET_TieredPGO": "0", "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}  # faster; no ICU
+ENVIRONMENT = {
+    "DOTNET_TieredPGO": "0",
+    "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1",
+}  # faster; no ICU
 PLACE = {  # snapshots are of no real subscription
     "subscriptionId": "00000000-0000-4000-8000-000000000001",
     "tenantId": "00000000-0000-4000-8000-000000000002",
@@ -88,8 +91,9 @@ def find_compiler() -> str | None:
 def start_compiler(path: str) -> Iterator[Compiler]:
     """Start a compiler, and stop it afterwards."""
     command = [path, "jsonrpc", "--stdio"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, env=os.environ | ENVIRONMENT, **pipes) as process:  # noqa: S603
+    with subprocess.Popen(  # noqa: S603 - whoever runs the check names the program
+        command, env=os.environ | ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
         watchdog = Timer(DEADLINE_SECONDS, process.kill)
         watchdog.start()
         try:
