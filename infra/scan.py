@@ -18,7 +18,9 @@ def scan_workflows(workflows: Path = ROOT / ".github", uv: Path = UV) -> int:
     run = [str(uv), "tool", "run", "--quiet", ZIZMOR]
     installed = subprocess.run([*run, "--version"], capture_output=True, check=False)  # noqa: S603
     if installed.returncode:
-        sys.stdout.write(f"SKIPPED: {ZIZMOR} cannot be installed here: workflows were not scanned\n")
+        sys.stdout.write(
+            f"SKIPPED: {ZIZMOR} cannot be installed here: workflows were not scanned\n"
+        )
         return 0
     done = subprocess.run(  # noqa: S603 - both are ours
         [*run, "--offline", "--quiet", str(workflows)], capture_output=True, text=True, check=False

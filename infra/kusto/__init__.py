@@ -3,7 +3,7 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from infra.bicep.snapshot import Snapshot
@@ -20,6 +20,16 @@ def queries_in(snapshot: Snapshot) -> dict[str, str]:
         rule.at("properties.displayName"): rule.at("properties.criteria.allOf")[0]["query"]
         for rule in rules
     }
+
+
+def distinct_queries(snapshots: Iterable[Snapshot]) -> dict[str, str]:
+    """Each different query once, by variant and rule."""
+    named = {
+        query: f"{snapshot.name}: {name}"
+        for snapshot in snapshots
+        for name, query in queries_in(snapshot).items()
+    }
+    return {name: query for query, name in named.items()}
 
 
 def can_parse() -> bool:

@@ -3,7 +3,7 @@
 import sys
 
 from infra.bicep.snapshot import load_snapshots
-from infra.kusto import can_parse, parse_queries, queries_in
+from infra.kusto import can_parse, distinct_queries, parse_queries
 
 
 def main() -> int:
@@ -11,12 +11,7 @@ def main() -> int:
     if not can_parse():
         sys.stdout.write("SKIPPED: without npm, nothing parsed the queries of the alert rules\n")
         return 0
-    distinct = {
-        query: f"{snapshot.name}: {name}"
-        for snapshot in load_snapshots()
-        for name, query in queries_in(snapshot).items()
-    }
-    found = parse_queries({name: query for query, name in distinct.items()})
+    found = parse_queries(distinct_queries(load_snapshots()))
     sys.stderr.write("".join(f"{problem}\n" for problem in found))
     return 1 if found else 0
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]  # it brings no types
-
 from infra.check.bicep import has_default, text, walk
 from infra.check.run import bicep_files
 from infra.check.values import Choice, at, leaves, resource_body
+
 from infra.hooks import check_choices
 from infra.hooks.write_local_settings import main, settings_for
 from tests.infra.conftest import Started

@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
-
 from infra.check.bicep import text
-from infra.check.rights import HOMES
 from infra.check.run import bicep_files
+
+from infra.check.rights import HOMES
 from infra.costs import KEPT_DAYS, TURNS_A_DAY, table
 from shared.http.principal import ACT_ON_BEHALF
 from shared.settings import Settings

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]  # it brings no types
-
 from infra.check.scan import REASONS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,0 +1,188 @@
+"""Each alert fires when it must, and only then, also before its tables exist."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from infra.kusto import TABLES, can_parse, distinct_queries, parse_queries
+from tests.infra.alert_rows import Rows, host_rows, line, put, request_lines
+from tests.infra.kusto_engine import QUERIES, fires, minutes_ago
+from tests.infra.planting import SNAPSHOTS
+from tests.infra.product import MAX_WAITING, logged_fields
+
+FIRES, QUIET = True, False
+MISTAKES = {
+    "an unknown table": ("AppTraces", "AppTrace"),
+    "a table in lower case": ("AppTraces", "apptraces"),
+    "an unknown column": ("Message startswith", "Mesage startswith"),
+    "an unknown operator": ("| where", "| wher"),
+    "an unknown function": ("toint(", "toInt("),
+    "a misspelt string operator": ("startswith_cs", "startwith_cs"),
+    "a group that the pattern lacks": ('", 1, Message)', '", 2, Message)'),
+    "an invalid pattern": ("([0-9]+)", "([0-9+)"),
+    "text compared with a number": ("toint(extract", "(extract"),
+    "an assignment": ("OperationName ==", "OperationName ="),
+    "an unclosed text": ('"OverQuota"', '"OverQuota'),
+    "a parameter left in": ("> 5000", "> ${limit}"),
+    "what alert rules refuse": ("| distinct OperationId", "| evaluate narrow()"),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """Rows, and whether an alert must fire for them."""
+
+    alert: str
+    name: str
+    fires: bool
+    rows: Callable[[], Rows]
+
+
+def due(waiting: int, seconds: float) -> Rows:
+    """What the timer logs about due sessions."""
+    return {"AppTraces": [line("due_sessions", queued=3, waiting=waiting, oldest_seconds=seconds)]}
+
+
+def cap(**columns: str) -> Rows:
+    """What the workspace says of its daily cap."""
+    detail = "The data collection stopped due to daily limit. Ingestion status = OverQuota"
+    row = {"Category": "Ingestion", "Operation": "Data collection Status", "Level": "Warning"}
+    return {"_LogOperation": [{**row, "Detail": detail, **columns}]}
+
+
+def error_cases() -> Iterator[Case]:
+    """More than ten failed requests, counted once each."""
+    alert, many, few = "server-errors", [503] * 11, [503] * 10
+    quoting = [{"Message": "x status=500", "OperationId": str(each)} for each in range(11)]
+    yield Case(alert, "lines", FIRES, lambda: {"AppTraces": request_lines(*many)})
+    yield Case(alert, "few lines", QUIET, lambda: {"AppTraces": request_lines(*few)})
+    yield Case(alert, "lines of 500", FIRES, lambda: {"AppTraces": request_lines(*[500] * 11)})
+    yield Case(alert, "lines of 499", QUIET, lambda: {"AppTraces": request_lines(*[499] * 11)})
+    yield Case(alert, "rows of 500", FIRES, lambda: {"AppRequests": host_rows(*[500] * 11)})
+    yield Case(alert, "rows of 499", QUIET, lambda: {"AppRequests": host_rows(*[499] * 11)})
+    yield Case(alert, "no status", QUIET, lambda: {"AppRequests": [{"OperationId": "1"}] * 11})
+    both = lambda: {"AppRequests": host_rows(*few), "AppTraces": request_lines(*few)}  # noqa: E731
+    yield Case(alert, "a row and a line for each", QUIET, both)
+    apart = lambda: {  # noqa: E731
+        "AppRequests": [{"ResultCode": "500", "OperationId": "other"}],
+        "AppTraces": request_lines(*few),
+    }
+    yield Case(alert, "one more in the other table", FIRES, apart)
+    yield Case(alert, "other lines", QUIET, lambda: {"AppTraces": quoting})
+
+
+def queue_cases() -> Iterator[Case]:
+    """A message on a poison queue."""
+    alert, queue = "poison-messages", "consolidate-session"
+
+    def logged(name: str, **columns: object) -> Callable[[], Rows]:
+        return lambda: {"StorageQueueLogs": [put(name, **columns)]}
+
+    poison = f"{queue}-poison"
+    yield Case(alert, "poison", FIRES, logged(poison))
+    yield Case(alert, "an ordinary message", QUIET, logged(queue))
+    yield Case(alert, "a look at poison", QUIET, logged(poison, OperationName="PeekMessages"))
+    yield Case(alert, "arrived late", FIRES, logged(poison, TimeGenerated=minutes_ago(25)))
+    yield Case(alert, "long ago", QUIET, logged(poison, TimeGenerated=minutes_ago(31)))
+
+
+def line_cases() -> Iterator[Case]:
+    """Lines about sessions, and about the workspace itself."""
+    parked = {"reason": "model_unavailable", "subject": "0123456789abcdef"}
+    alert = "parked-sessions"
+    yield Case(alert, "parked", FIRES, lambda: {"AppTraces": [line("session_parked", **parked)]})
+    yield Case(
+        alert, "another event", False, lambda: {"AppTraces": [line("session_parked_x", n=1)]}
+    )
+    yield Case("queue-backlog", "too many", FIRES, lambda: due(MAX_WAITING + 1, 0.0))
+    yield Case("queue-backlog", "as many as may wait", QUIET, lambda: due(MAX_WAITING, 9999.0))
+    yield Case("oldest-due-session", "late", FIRES, lambda: due(0, 900.5))
+    yield Case("oldest-due-session", "just in time", QUIET, lambda: due(9999, 900.0))
+    other = lambda: {"AppTraces": [line("due", oldest_seconds=999.0)]}  # noqa: E731
+    yield Case("oldest-due-session", "another event", QUIET, other)
+    yield Case("daily-cap", "reached", FIRES, cap)
+    yield Case("daily-cap", "not reached", QUIET, lambda: cap(Detail="Ingestion status = Ok"))
+    yield Case("daily-cap", "another category", QUIET, lambda: cap(Category="Agent"))
+
+
+CASES = [*error_cases(), *queue_cases(), *line_cases()]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{case.alert}: {case.name}" for case in CASES])
+def test_an_alert_fires_when_it_must(case: Case) -> None:
+    """On rows that the product's logger wrote, or in the shape that the platform writes them."""
+    assert fires(case.alert, case.rows()) == case.fires
+
+
+@pytest.mark.parametrize("alert", QUERIES)
+def test_every_alert_has_rows_that_fire_it_and_rows_that_do_not(alert: str) -> None:
+    """An alert without either is not tested."""
+    assert {case.fires for case in CASES if case.alert == alert} == {True, False}
+
+
+@pytest.mark.parametrize("alert", sorted(QUERIES.keys() - {"daily-cap"}))
+def test_an_alert_does_not_fail_before_its_tables_exist(alert: str) -> None:
+    """Azure switches a rule off that fails for a week. _LogOperation exists in every workspace."""
+    assert fires(alert, {}) is False
+
+
+@pytest.mark.parametrize("alert", QUERIES)
+def test_an_alert_on_empty_tables_does_not_fire(alert: str) -> None:
+    """A quiet week is not an incident."""
+    assert fires(alert, dict.fromkeys(TABLES, ())) is False
+
+
+@pytest.mark.parametrize(
+    ("alert", "right", "wrong"),
+    [
+        ("server-errors", ">= 500) |", ">= 501) |"),
+        ("server-errors", "toint(ResultCode) >= 500", "toint(ResultCode) > 500"),
+        ("server-errors", "toint(ResultCode) >= 500", "toint(ResultCode) >= 400"),
+        ("server-errors", "| distinct OperationId", ""),
+        ("server-errors", " status=", " staus="),
+        ("server-errors", '"request "', '"reqest "'),
+        ("poison-messages", "PutMessage", "PutMesage"),
+        ("poison-messages", "-poison", ""),
+        ("parked-sessions", "session_parked ", "session_parked"),
+        ("queue-backlog", "> 5000", ">= 5000"),
+        ("queue-backlog", "> 5000", "> 6000"),
+        ("queue-backlog", "waiting", "oldest_seconds"),
+        ("oldest-due-session", "> 900", "> 1000"),
+        ("oldest-due-session", '"due_sessions "', '"due"'),
+        ("daily-cap", "OverQuota", "OverQouta"),
+        ("daily-cap", '| where Category =~ "Ingestion" ', ""),
+    ],
+)
+def test_a_wrong_query_is_found(alert: str, right: str, wrong: str) -> None:
+    """Mistakes that a parser accepts change what some case does."""
+    assert right in QUERIES[alert]
+    query = QUERIES[alert].replace(right, wrong)
+    tried = [case for case in CASES if case.alert == alert]
+    assert not all(fires(alert, case.rows(), query) == case.fires for case in tried)
+
+
+@pytest.mark.skipif(not can_parse(), reason="SKIPPED: without npm, no parser for the queries")
+def test_the_parser_accepts_every_query() -> None:
+    """Microsoft's own, against the columns of the real tables."""
+    assert parse_queries(distinct_queries(SNAPSHOTS.values())) == []
+
+
+@pytest.mark.skipif(not can_parse(), reason="SKIPPED: without npm, no parser for the queries")
+def test_the_parser_finds_mistakes() -> None:
+    """Each planted mistake is reported by its name."""
+    planted = {
+        name: next(query for query in QUERIES.values() if right in query).replace(right, wrong)
+        for name, (right, wrong) in MISTAKES.items()
+    }
+    reported = {problem.partition(":")[0] for problem in parse_queries(planted)}
+    assert planted.keys() - reported == set()
+
+
+@pytest.mark.parametrize(
+    ("event", "fields"),
+    [("due_sessions", {"waiting", "oldest_seconds"}), ("session_parked", {"reason"})],
+)
+def test_the_product_logs_what_the_alerts_read(event: str, fields: set[str]) -> None:
+    """The events and fields of the rows above are those that the code logs."""
+    assert fields <= logged_fields(event)
