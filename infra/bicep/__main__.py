@@ -1,10 +1,11 @@
-"""`python -m infra.bicep.snapshots`: write the snapshot of every variant, and the record."""
+"""`python -m infra.bicep`: write the snapshot of every variant, and the record."""
 
 import sys
 
+from infra.bicep import FOLDER
 from infra.bicep.compiler import PINNED, CompilerError, find_compiler, start_compiler
 from infra.bicep.record import make_record, write_record
-from infra.bicep.templates import parameter_files, snapshot_path, templates_of
+from infra.bicep.templates import other_version, templates_of, write_snapshots
 
 
 def main() -> int:
@@ -14,16 +15,15 @@ def main() -> int:
         sys.stderr.write(f"Snapshots need Bicep {PINNED}: CONTRIBUTING.md says how to get it.\n")
         return 1
     with start_compiler(path) as compiler:
-        if (version := compiler.version()) != PINNED:
-            sys.stderr.write(f"Bicep {version} is not {PINNED}, which infra/bicep-version pins.\n")
+        if (wrong := other_version(compiler)) is not None:
+            sys.stderr.write(f"{wrong}\n")
             return 1
         try:
-            for parameters in parameter_files():
-                snapshot_path(parameters).write_text(compiler.snapshot(parameters))
+            write_snapshots(compiler, FOLDER)
         except CompilerError as error:
             sys.stderr.write(f"{error}\n")
             return 1
-        write_record(make_record(templates_of(compiler)))
+        write_record(FOLDER, make_record(FOLDER, templates_of(compiler, FOLDER)))
     return 0
 
 

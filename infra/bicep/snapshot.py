@@ -3,10 +3,8 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-VARIANTS = Path(__file__).resolve().parents[1] / "variants"
 ENDING = ".snapshot.json"
 
 
@@ -62,12 +60,6 @@ def parse_snapshot(name: str, text: str) -> Snapshot:
     content = json.loads(text)
     resources = tuple(Resource(body) for body in content["predictedResources"])
     return Snapshot(name, resources, content["outputs"])
-
-
-def load_snapshots() -> list[Snapshot]:
-    """Read every committed snapshot."""
-    paths = sorted(VARIANTS.glob(f"*{ENDING}"))
-    return [parse_snapshot(path.name.removesuffix(ENDING), path.read_text()) for path in paths]
 
 
 def texts_in(value: Any) -> Iterator[str]:

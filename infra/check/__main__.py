@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Iterator
 
-from infra.bicep.snapshot import Snapshot, load_snapshots
+from infra.bicep import FOLDER
+from infra.bicep.snapshot import Snapshot
 from infra.bicep.templates import check_templates
 from infra.check.app_settings import check_app_settings
 from infra.check.monitoring import check_monitoring
@@ -26,7 +27,10 @@ CHECKS = (
 
 def main() -> int:
     """Print the findings."""
-    found = [*check_templates(), *(each for one in load_snapshots() for each in check(one))]
+    found = [
+        *check_templates(FOLDER),
+        *(each for one in FOLDER.load_snapshots() for each in check(one)),
+    ]
     sys.stderr.write("".join(f"{finding}\n" for finding in found))
     return 1 if found else 0
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from infra.bicep.snapshot import load_snapshots
+from infra.bicep import FOLDER
 from infra.kusto import can_parse, distinct_queries, parse_queries
 
 
@@ -11,7 +11,7 @@ def main() -> int:
     if not can_parse():
         sys.stdout.write("SKIPPED: without npm, nothing parsed the queries of the alert rules\n")
         return 0
-    found = parse_queries(distinct_queries(load_snapshots()))
+    found = parse_queries(distinct_queries(FOLDER.load_snapshots()))
     sys.stderr.write("".join(f"{problem}\n" for problem in found))
     return 1 if found else 0
 

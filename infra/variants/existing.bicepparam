@@ -1,4 +1,4 @@
-// Models, Redis and Cosmos DB that exist already, other names throughout, and callers behind a service with the Functions key.
+// Existing models, Redis and Cosmos DB in a private network, other names throughout, and callers with the Functions key.
 using '../main.bicep'
 
 param environmentName = 'existing'
@@ -13,6 +13,10 @@ param chatModel = 'chat'
 param embeddingModel = 'embeddings'
 param redisMode = 'existing'
 param redisHost = 'mycache.redis.cache.windows.net'
+param privateNetwork = true
+param networkPrefix = '10.20.0.0/16'
+param appSubnetPrefix = '10.20.4.0/24'
+param endpointSubnetPrefix = '10.20.5.0/24'
 param cosmosConsistency = 'Session'
 param names = {
   resourceGroup: 'memory-prod'

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import duckdb_kql  # type: ignore[import-untyped]  # it brings no types
+import duckdb_kql
 
 from infra.kusto import TABLES, queries_in
 from tests.infra.alert_rows import Rows

@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from infra.bicep.snapshot import Resource, Snapshot, load_snapshots
+from infra.bicep import FOLDER
+from infra.bicep.snapshot import Resource, Snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
-SNAPSHOTS = {snapshot.name: snapshot for snapshot in load_snapshots()}
+SNAPSHOTS = {snapshot.name: snapshot for snapshot in FOLDER.load_snapshots()}
 REMOVED = object()
 
 

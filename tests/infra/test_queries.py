@@ -92,9 +92,8 @@ def line_cases() -> Iterator[Case]:
     parked = {"reason": "model_unavailable", "subject": "0123456789abcdef"}
     alert = "parked-sessions"
     yield Case(alert, "parked", FIRES, lambda: {"AppTraces": [line("session_parked", **parked)]})
-    yield Case(
-        alert, "another event", False, lambda: {"AppTraces": [line("session_parked_x", n=1)]}
-    )
+    other = [line("session_parked_x", n=1)]
+    yield Case(alert, "another event", QUIET, lambda: {"AppTraces": other})
     yield Case("queue-backlog", "too many", FIRES, lambda: due(MAX_WAITING + 1, 0.0))
     yield Case("queue-backlog", "as many as may wait", QUIET, lambda: due(MAX_WAITING, 9999.0))
     yield Case("oldest-due-session", "late", FIRES, lambda: due(0, 900.5))

@@ -77,4 +77,4 @@ def test_only_a_person_who_wants_it_gets_data_rights() -> None:
         for name, snapshot in SNAPSHOTS.items()
         if "developer" in {principal for principal, _, _ in rights_in(snapshot)}
     }
-    assert developers == {"default", "private", "existing"}
+    assert developers == {"default", "private", "existing", "development"}
