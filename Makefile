@@ -42,6 +42,7 @@ format: .venv/.test
 docs: .venv/.test # what is generated from the code, and compared with it by tests/docs/test_generated.py
 	@$(BIN)/python -m local.settings_table
 	@$(BIN)/python -m local.openapi_document
+	@$(BIN)/python -m infra.documents
 
 lock: .venv/.uv
 	@$(UV) lock -q

@@ -117,7 +117,7 @@ param appSubnetPrefix string = '10.90.0.0/24'
 @description('With `PRIVATE_NETWORK`, the range of the endpoints in it: /26 or larger. Cost: none.')
 param endpointSubnetPrefix string = '10.90.1.0/24'
 
-@description('Survives the loss of an availability zone, in regions that have zones; set `ALWAYS_READY_HTTP` to 2 or more with it. Cost: zone-redundant storage and Cosmos DB are about a quarter dearer.')
+@description('Survives the loss of an availability zone, in regions that have zones; set `ALWAYS_READY_HTTP` to 2 or more with it. Cost: storage about a quarter more, as does Cosmos DB with `serverless`.')
 param zoneRedundant bool = false
 
 @description('How Cosmos DB is billed; an account cannot be changed from one to the other. Cost: `serverless` per request, nothing when idle; `autoscale` per hour, at least a tenth of its maximum for each container.')
@@ -172,7 +172,7 @@ param openAiEndpoint string = ''
 @description('With `managed`, the region of the models; empty: `AZURE_LOCATION`. Cost: traffic between regions, which is little.')
 param openAiLocation string = ''
 
-@description('With `managed`, the SKU of both deployments: where tokens may be processed. Cost: `DataZoneStandard` and `Standard` are dearer per token than `GlobalStandard`.')
+@description('With `managed`, the SKU of both deployments: where tokens may be processed. Cost: `DataZoneStandard` and `Standard` cost more per token than `GlobalStandard`.')
 param modelSku string = 'GlobalStandard'
 
 @description('The model that answers; with `existing`, the name of its deployment. Cost: nine tenths of everything, per token.')
@@ -205,7 +205,7 @@ param searchReplicas int = 1
 @description('Adds an Azure Bot with the Teams channel, which calls `/api/messages`. Cost: see `BOT_SKU`.')
 param botEnabled bool = false
 
-@description('The tier of the bot. Cost: `F0` is free; `S1` is free for Teams and has a price per message on premium channels.')
+@description('The pricing tier of the bot. Cost: `F0` is free; `S1` has a price per message on premium channels, which Teams is not.')
 @allowed([
   'F0'
   'S1'

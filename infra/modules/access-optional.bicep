@@ -1,3 +1,5 @@
+metadata description = 'Rights on models, Redis and AI Search.'
+
 // Rights on the services that a deployment may omit: models, Redis, search.
 
 @description('Name of the identity that the app runs as.')

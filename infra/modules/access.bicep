@@ -1,3 +1,5 @@
+metadata description = 'Rights on what every deployment has: storage, Cosmos DB, the vault, telemetry.'
+
 // All rights are here and in access-optional.bicep; there are no keys that would bypass them. Two modules, because a module
 // waits for everything it needs: these rights propagate for minutes, so they are assigned while Redis is still created.
 // Assignments are named after the identity, not its principal id: previews can then compare them (ADR 19).

@@ -1,3 +1,5 @@
+metadata description = 'Alert rules, and who is notified.'
+
 import { tagSet } from '../types.bicep'
 
 param namePrefix string

@@ -1,3 +1,5 @@
+metadata description = 'The function app and its settings.'
+
 import { settingSet, tagSet } from '../types.bicep'
 
 param name string

@@ -1,3 +1,5 @@
+metadata description = 'An Azure Bot with the Teams channel (BOT_ENABLED).'
+
 import { tagSet } from '../types.bicep'
 
 param name string

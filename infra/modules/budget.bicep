@@ -1,3 +1,5 @@
+metadata description = 'A monthly budget (MONTHLY_BUDGET).'
+
 param name string
 
 @description('In the currency of the subscription.')

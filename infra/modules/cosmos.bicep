@@ -1,3 +1,5 @@
+metadata description = 'Cosmos DB: the source of truth.'
+
 import { tagSet } from '../types.bicep'
 
 param name string

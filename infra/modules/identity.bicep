@@ -1,3 +1,5 @@
+metadata description = 'The identity that the app runs as.'
+
 import { tagSet } from '../types.bicep'
 
 @description('Name of the identity that the app runs as.')

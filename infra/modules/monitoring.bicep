@@ -1,3 +1,5 @@
+metadata description = 'Application Insights and Log Analytics.'
+
 import { tagSet } from '../types.bicep'
 
 param workspaceName string

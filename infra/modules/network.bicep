@@ -1,3 +1,5 @@
+metadata description = 'A network with two subnets (PRIVATE_NETWORK).'
+
 import { tagSet } from '../types.bicep'
 
 param name string

@@ -1,3 +1,5 @@
+metadata description = 'Chat and embedding models (OPENAI_MODE).'
+
 import { tagSet } from '../types.bicep'
 
 param name string

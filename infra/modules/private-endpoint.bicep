@@ -1,3 +1,5 @@
+metadata description = 'One private endpoint and its DNS zones.'
+
 import { endpointTarget, tagSet } from '../types.bicep'
 
 param name string

@@ -1,3 +1,5 @@
+metadata description = 'Private endpoints of all data services (PRIVATE_NETWORK).'
+
 import { endpointTarget, tagSet } from '../types.bicep'
 
 param location string

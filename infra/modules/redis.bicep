@@ -1,3 +1,5 @@
+metadata description = 'Azure Managed Redis: running sessions (REDIS_MODE).'
+
 import { tagSet } from '../types.bicep'
 
 param name string

@@ -1,3 +1,5 @@
+metadata description = 'AI Search: knowledge that all users share (SEARCH_ENABLED).'
+
 import { tagSet } from '../types.bicep'
 
 param name string

@@ -1,3 +1,5 @@
+metadata description = 'Storage: the package, queues and poison queues.'
+
 import { tagSet } from '../types.bicep'
 
 param name string

@@ -1,3 +1,5 @@
+metadata description = 'Key Vault: the key of receipts, the secret of log digests.'
+
 import { tagSet } from '../types.bicep'
 
 param name string

@@ -1,4 +1,4 @@
-// For 100,000 users a day, deployed by a pipeline: autoscale, zones, instances that are always ready, and AI Search. The longest name there is.
+// For 100,000 users a day, deployed by a pipeline: autoscale, zones, instances that are always ready. The longest name there is.
 using '../main.bicep'
 
 param environmentName = 'production-of-the-longest-name-that-azd-may-take'
@@ -15,6 +15,5 @@ param redisSku = 'Balanced_B1'
 param openAiLocation = 'swedencentral'
 param chatCapacity = 4000
 param embeddingCapacity = 1000
-param searchEnabled = true
 param alwaysReadyHttp = 2
 param monthlyBudget = 100000

@@ -64,10 +64,8 @@ def error_cases() -> Iterator[Case]:
     yield Case(alert, "no status", QUIET, lambda: {"AppRequests": [{"OperationId": "1"}] * 11})
     both = lambda: {"AppRequests": host_rows(*few), "AppTraces": request_lines(*few)}  # noqa: E731
     yield Case(alert, "a row and a line for each", QUIET, both)
-    apart = lambda: {  # noqa: E731
-        "AppRequests": [{"ResultCode": "500", "OperationId": "other"}],
-        "AppTraces": request_lines(*few),
-    }
+    other = host_rows(*[500] * 11)[10:]
+    apart = lambda: {"AppRequests": other, "AppTraces": request_lines(*few)}  # noqa: E731
     yield Case(alert, "one more in the other table", FIRES, apart)
     yield Case(alert, "other lines", QUIET, lambda: {"AppTraces": quoting})
 
@@ -92,8 +90,8 @@ def line_cases() -> Iterator[Case]:
     parked = {"reason": "model_unavailable", "subject": "0123456789abcdef"}
     alert = "parked-sessions"
     yield Case(alert, "parked", FIRES, lambda: {"AppTraces": [line("session_parked", **parked)]})
-    other = [line("session_parked_x", n=1)]
-    yield Case(alert, "another event", QUIET, lambda: {"AppTraces": other})
+    like_it = lambda: {"AppTraces": [line("session_parked_x", n=1)]}  # noqa: E731
+    yield Case(alert, "another event", QUIET, like_it)
     yield Case("queue-backlog", "too many", FIRES, lambda: due(MAX_WAITING + 1, 0.0))
     yield Case("queue-backlog", "as many as may wait", QUIET, lambda: due(MAX_WAITING, 9999.0))
     yield Case("oldest-due-session", "late", FIRES, lambda: due(0, 900.5))

@@ -15,7 +15,7 @@ REDIS, STORAGE, MAIN = "modules/redis.bicep", "modules/storage.bicep", "main.bic
 MISTAKES = {
     "a missing brace": (REDIS, "  tags: tags\n  sku", "  tags: {\n  sku", "error"),
     "a type that does not exist": (REDIS, "redisEnterprise@", "managedRedis@", "BCP081"),
-    "a misspelt property": (STORAGE, "accessTier", "accesTier", "BCP037"),
+    "a misspelt property": (STORAGE, "accessTier", "accesTier", "BCP089"),
     "a value that does not exist": (STORAGE, "kind: 'StorageV2'", "kind: 'StorageV9'", "StorageV9"),
     "text for a number": (REDIS, "port: 10000", "port: '10000'", "BCP036"),
     "a missing parameter": (MAIN, "    workspaceName: nameOf.logAnalytics\n", "", "BCP035"),
