@@ -1,7 +1,7 @@
 """`python -m infra.costs`: what a month costs, in US dollars, priced by what the snapshots deploy.
 
-List prices of a region in the United States; put your own in. What a turn takes is an estimate until you measure it:
-every answer of POST /chat states its request units and tokens under `usage`.
+List prices of a region in the United States; put your own in. What a turn takes is an estimate
+until you measure it: every answer of POST /chat states its request units and tokens under `usage`.
 """
 
 import sys
@@ -55,7 +55,7 @@ class NoPrice(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How many users a day, how many of their turns share an instance's second, and what is deployed for them."""
+    """How many users a day, how many of their turns share an instance, and what is deployed."""
 
     users: int
     sharing: int
@@ -82,7 +82,7 @@ Price = Callable[[Snapshot, Load], float]
 
 
 def cosmos(snapshot: Snapshot, load: Load) -> float:
-    """By the request unit; with autoscale by the hour, at least a tenth of the maximum of each container."""
+    """By the request unit; with autoscale by the hour, at least a tenth of each maximum."""
     containers = snapshot.of("Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers")
     kept = load.kept_gigabytes * COSMOS_GB
     maxima = [each.at("properties.options.autoscaleSettings.maxThroughput") for each in containers]

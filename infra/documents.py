@@ -1,4 +1,4 @@
-"""`python -m infra.documents`: write what docs/deploy.md says of parameters and resources, from the templates."""
+"""`python -m infra.documents`: write the parts of docs/deploy.md that come from the templates."""
 
 import json
 import re

@@ -583,7 +583,9 @@ output REDIS_HOST string = hasManagedRedis ? redis!.outputs.hostName : redisHost
 output REDIS_PORT string = hasManagedRedis ? string(redis!.outputs.port) : string(redisPort)
 output AZURE_OPENAI_ENDPOINT string = hasManagedOpenAi ? openAi!.outputs.endpoint : openAiEndpoint
 output CHAT_MODEL string = hasManagedOpenAi ? openAi!.outputs.chatDeployment : chatModel
-output EMBEDDING_MODEL string = hasManagedOpenAi ? openAi!.outputs.embeddingDeployment : embeddingModel
+output EMBEDDING_MODEL string = hasManagedOpenAi
+  ? openAi!.outputs.embeddingDeployment
+  : embeddingModel
 output AZURE_SEARCH_ENDPOINT string = searchEnabled ? search!.outputs.endpoint : ''
 output RECEIPT_KEY_URL string = vault.outputs.receiptKeyUrl
 output BOT_NAME string = botEnabled ? bot!.outputs.name : ''

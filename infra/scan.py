@@ -1,7 +1,7 @@
 """`python -m infra.scan`: what zizmor says of the workflows (ADR 19).
 
-It runs in an environment of its own and needs no network once it is installed. Where it cannot be installed, this prints
-SKIPPED and passes.
+It runs in an environment of its own and needs no network once it is installed. Where it cannot be
+installed, this prints SKIPPED and passes.
 """
 
 import subprocess

@@ -17,9 +17,8 @@ ENDPOINTS = {  # which services of a resource need an address, and the zones of 
     "Microsoft.Search/searchServices": {"searchService": ["privatelink.search.windows.net"]},
     "Microsoft.CognitiveServices/accounts": {
         "account": [
-            "privatelink.cognitiveservices.azure.com",
-            "privatelink.openai.azure.com",
-            "privatelink.services.ai.azure.com",
+            f"privatelink.{name}.azure.com"
+            for name in ("cognitiveservices", "openai", "services.ai")
         ]
     },
 }

@@ -6,6 +6,7 @@ from typing import Any
 
 from infra.bicep.snapshot import Resource, Snapshot, texts_in
 
+STORAGE = "Microsoft.Storage/storageAccounts"
 NO_KEYS = {"properties.disableLocalAuth": True}
 PUBLIC = {"properties.publicNetworkAccess": ("Disabled", "Enabled")}  # in the private variant, else
 FIREWALL = {**PUBLIC, "properties.networkAcls.defaultAction": ("Deny", "Allow")}
@@ -16,7 +17,7 @@ CLOSING: dict[str, dict[str, tuple[str, str]]] = {
     "Microsoft.DocumentDB/databaseAccounts": PUBLIC,
     "Microsoft.KeyVault/vaults": FIREWALL,
     "Microsoft.Search/searchServices": PUBLIC,
-    "Microsoft.Storage/storageAccounts": FIREWALL,
+    STORAGE: FIREWALL,
 }
 RULES: dict[str, dict[str, Any]] = {
     "Microsoft.BotService/botServices": {**NO_KEYS, "properties.msaAppType": "UserAssignedMSI"},
@@ -47,7 +48,7 @@ RULES: dict[str, dict[str, Any]] = {
     },
     "Microsoft.OperationalInsights/workspaces": {"properties.features.disableLocalAuth": True},
     "Microsoft.Search/searchServices": NO_KEYS,
-    "Microsoft.Storage/storageAccounts": {
+    STORAGE: {
         "properties.allowBlobPublicAccess": False,
         "properties.allowCrossTenantReplication": False,
         "properties.allowSharedKeyAccess": False,
@@ -55,9 +56,7 @@ RULES: dict[str, dict[str, Any]] = {
         "properties.minimumTlsVersion": "TLS1_2",
         "properties.supportsHttpsTrafficOnly": True,
     },
-    "Microsoft.Storage/storageAccounts/blobServices/containers": {
-        "properties.publicAccess": "None"
-    },
+    f"{STORAGE}/blobServices/containers": {"properties.publicAccess": "None"},
     "Microsoft.Web/serverfarms": {"sku.name": "FC1", "properties.reserved": True},
     "Microsoft.Web/sites": {
         "kind": "functionapp,linux",

@@ -23,6 +23,7 @@ ROLES = {
     "00000000-0000-0000-0000-000000000002": "Cosmos DB Built-in Data Contributor",
 }
 ACCOUNT, QUEUES = "Microsoft.Storage/storageAccounts", "queueServices/queues"
+INDEXER = {"Search Index Data Contributor", "Search Service Contributor"}
 APP: dict[str, set[str]] = {  # on every resource of the type that is deployed
     ACCOUNT: {"Storage Blob Data Owner", "Storage Table Data Contributor"},
     f"{ACCOUNT}/{QUEUES}": {"Storage Queue Data Contributor"},
@@ -38,14 +39,10 @@ DEVELOPER: dict[str, set[str]] = {
     "Microsoft.Cache/redisEnterprise/databases": {"default"},
     "Microsoft.CognitiveServices/accounts": {"Cognitive Services OpenAI User"},
     COSMOS_DATABASES: {"Cosmos DB Built-in Data Contributor"},
-    "Microsoft.Search/searchServices": {
-        "Search Index Data Contributor",
-        "Search Service Contributor",
-    },
+    "Microsoft.Search/searchServices": INDEXER,
 }
 GRANTED = {"app": APP, "developer": DEVELOPER}
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-Right = tuple[str, str, str]
 
 
 def check_rights(snapshot: Snapshot) -> Iterator[str]:
@@ -67,7 +64,7 @@ def check_rights(snapshot: Snapshot) -> Iterator[str]:
             yield f"{resource.id}: without principalType {kind}, Azure rejects new identities"
 
 
-def rights_in(snapshot: Snapshot) -> Iterator[Right]:
+def rights_in(snapshot: Snapshot) -> Iterator[tuple[str, str, str]]:
     """Yield who has which role on which resource."""
     for resource in snapshot.resources:
         if resource.type in {ROLE_ASSIGNMENTS, COSMOS_ASSIGNMENTS, REDIS_ASSIGNMENTS}:

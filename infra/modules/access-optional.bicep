@@ -50,7 +50,10 @@ resource appModels 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (op
   properties: {
     principalId: appId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.openAiUser)
+    roleDefinitionId: subscriptionResourceId(
+      'Microsoft.Authorization/roleDefinitions',
+      roles.openAiUser
+    )
   }
 }
 
@@ -60,7 +63,10 @@ resource developerModels 'Microsoft.Authorization/roleAssignments@2022-04-01' = 
   properties: {
     principalId: developerId
     principalType: 'User'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.openAiUser)
+    roleDefinitionId: subscriptionResourceId(
+      'Microsoft.Authorization/roleDefinitions',
+      roles.openAiUser
+    )
   }
 }
 
@@ -71,7 +77,10 @@ resource appKnowledge 'Microsoft.Authorization/roleAssignments@2022-04-01' = if 
   properties: {
     principalId: appId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.searchIndexDataReader)
+    roleDefinitionId: subscriptionResourceId(
+      'Microsoft.Authorization/roleDefinitions',
+      roles.searchIndexDataReader
+    )
   }
 }
 

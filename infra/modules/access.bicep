@@ -1,8 +1,9 @@
 metadata description = 'Rights on what every deployment has: storage, Cosmos DB, the vault, telemetry.'
 
-// All rights are here and in access-optional.bicep; there are no keys that would bypass them. Two modules, because a module
-// waits for everything it needs: these rights propagate for minutes, so they are assigned while Redis is still created.
-// Assignments are named after the identity, not its principal id: previews can then compare them (ADR 19).
+// All rights are here and in access-optional.bicep; there are no keys that would bypass them. Two
+// modules, because a module waits for everything it needs: these rights propagate for minutes, so
+// they are assigned while Redis is still created. Assignments are named after the identity, not its
+// principal id: previews can then compare them (ADR 19).
 
 @description('Name of the identity that the app runs as.')
 param identityName string
@@ -100,7 +101,8 @@ resource appStorage 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   }
 ]
 
-// Narrower roles can read, delete and send, but not update a message, which the host does to extend its visibility.
+// Narrower roles can read, delete and send, but not update a message, which the host does to extend
+// its visibility.
 resource appQueues 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for (queue, i) in queueNames: {
     name: guid(storage.id, queue, identityName, roles.storageQueueDataContributor)
@@ -122,7 +124,10 @@ resource appReceipts 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   properties: {
     principalId: appId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.keyVaultCryptoUser)
+    roleDefinitionId: subscriptionResourceId(
+      'Microsoft.Authorization/roleDefinitions',
+      roles.keyVaultCryptoUser
+    )
   }
 }
 
@@ -132,7 +137,10 @@ resource appDigests 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   properties: {
     principalId: appId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.keyVaultSecretsUser)
+    roleDefinitionId: subscriptionResourceId(
+      'Microsoft.Authorization/roleDefinitions',
+      roles.keyVaultSecretsUser
+    )
   }
 }
 

@@ -17,11 +17,12 @@ param oldestDueSeconds int
 @description('Address that is notified; empty: alerts are only shown in the portal.')
 param email string
 
-// A query on a table that does not exist fails, a rule that fails for a week is switched off, and a table exists from its
-// first row on. Each query therefore starts with an empty table of the columns it reads (tests/infra/test_queries.py).
+// A query on a table that does not exist fails, a rule that fails for a week is switched off, and a
+// table exists from its first row on. Each query therefore starts with an empty table of the
+// columns it reads (tests/infra/test_queries.py).
 var appLines = 'datatable(Message: string)[] | union isfuzzy=true AppTraces'
-// The host has a row for every request, and the app one for each that it traces and a line for each that reached it: all
-// three have the same operation id.
+// The host has a row for every request, and the app one for each that it traces and a line for each
+// that reached it: all three have the same operation id.
 var failedRequests = '(AppRequests | where toint(ResultCode) >= 500)'
 var failedLines = '(AppTraces | where Message startswith_cs "request " | where toint(extract(" status=([0-9]+)", 1, Message)) >= 500)'
 var queries = [
@@ -37,7 +38,8 @@ var queries = [
     name: 'poison-messages'
     description: 'A message failed five times and is on the poison queue, where somebody must look at it.'
     severity: 2
-    window: 'PT30M' // storage logs arrive up to ten minutes late; fired rules do not fire again, so overlap is harmless
+    // Storage logs arrive up to ten minutes late. A fired rule does not fire again: overlap is safe.
+    window: 'PT30M'
     threshold: 0
     query: 'datatable(OperationName: string, Uri: string)[] | union isfuzzy=true StorageQueueLogs | where OperationName == "PutMessage" and Uri contains "-poison/messages"'
   }
@@ -71,7 +73,8 @@ var queries = [
     severity: 2
     window: 'PT15M'
     threshold: 0
-    // Written even beyond the cap, to a table that every workspace has. Microsoft documents this query for it.
+    // Written even beyond the cap, to a table that every workspace has. Microsoft documents this
+    // query for it.
     query: '_LogOperation | where Category =~ "Ingestion" | where Detail contains "OverQuota"'
   }
 ]

@@ -127,7 +127,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     APPLICATIONINSIGHTS_CONNECTION_STRING: appInsightsConnectionString
     AZURE_CLIENT_ID: identityClientId
     PYTHON_ENABLE_INIT_INDEXING: '1'
-    PYTHON_ENABLE_OPENTELEMETRY: 'true' // the app exports its own lines; the host must not export them again
+    PYTHON_ENABLE_OPENTELEMETRY: 'true' // the app exports its own lines, and the host must not
   }
 }
 

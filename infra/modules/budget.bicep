@@ -18,7 +18,8 @@ var emails = empty(email)
       email
     ]
 
-// Azure rejects a different start month for an existing budget, so later deployments leave it alone (ADR 12).
+// Azure rejects a different start month for an existing budget, so later deployments leave it alone
+// (ADR 12).
 @onlyIfNotExists()
 resource budget 'Microsoft.Consumption/budgets@2026-06-01' = {
   name: name

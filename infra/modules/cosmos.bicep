@@ -34,7 +34,8 @@ var capabilities = serverless ? [...search, { name: 'EnableServerless' }] : sear
 var level = {
   defaultConsistencyLevel: consistency
 }
-// This level needs both numbers. In one region, 5 seconds and 10 writes are the smallest that Azure accepts.
+// This level needs both numbers. In one region, 5 seconds and 10 writes are the smallest that Azure
+// accepts.
 var boundedStaleness = {
   defaultConsistencyLevel: consistency
   maxIntervalInSeconds: 5
@@ -97,13 +98,13 @@ resource containers 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containe
 ]
 
 // Control plane only: data-plane logs would cost more than the data, and contain document ids.
-#disable-next-line use-recent-api-versions // the only stable version, of 2016, cannot send metrics by category
+#disable-next-line use-recent-api-versions // the stable one has no metrics by category
 resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'
   scope: account
   properties: {
     workspaceId: workspaceId
-    logAnalyticsDestinationType: 'Dedicated' // to CDBControlPlaneRequests, not to the shared AzureDiagnostics
+    logAnalyticsDestinationType: 'Dedicated' // not the shared table AzureDiagnostics
     logs: [
       {
         category: 'ControlPlaneRequests'

@@ -31,7 +31,8 @@ resource network 'Microsoft.Network/virtualNetworks@2026-03-01' = {
         name: 'app'
         properties: {
           addressPrefix: appSubnetPrefix
-          defaultOutboundAccess: true // to Entra ID for signing keys and to Azure Monitor; your own NAT gateway also works
+          // To Entra ID for signing keys and to Azure Monitor; your own NAT gateway also works.
+          defaultOutboundAccess: true
           networkSecurityGroup: {
             id: securityGroup.id
           }

@@ -61,7 +61,8 @@ resource chat 'Microsoft.CognitiveServices/accounts/deployments@2026-09-01' = {
   }
 }
 
-// Never upgraded automatically: vectors of two models cannot be compared. Azure rejects two deployments at a time.
+// Never upgraded automatically: vectors of two models cannot be compared. Azure rejects two
+// deployments at a time.
 resource embedding 'Microsoft.CognitiveServices/accounts/deployments@2026-09-01' = {
   parent: account
   name: embeddingModel
@@ -83,7 +84,7 @@ resource embedding 'Microsoft.CognitiveServices/accounts/deployments@2026-09-01'
 }
 
 // Changes of the account; prompts and answers are not logged.
-#disable-next-line use-recent-api-versions // the only stable version, of 2016, cannot send metrics by category
+#disable-next-line use-recent-api-versions // the stable one has no metrics by category
 resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'
   scope: account

@@ -19,7 +19,7 @@ var storageTargets = map(['blob', 'queue', 'table'], service => {
   resource: storageName
   id: storageId
   groupId: service
-  #disable-next-line no-hardcoded-env-urls // as all zones here; previews cannot evaluate environment()
+  #disable-next-line no-hardcoded-env-urls // previews cannot evaluate environment()
   zones: ['privatelink.${service}.core.windows.net']
 })
 var cosmosTarget = {

@@ -26,7 +26,8 @@ resource cluster 'Microsoft.Cache/redisEnterprise@2026-09-01' = {
   }
 }
 
-// NoCluster: scripts and transactions may use any keys, any client works, and the policy can be changed later (ADR 11).
+// NoCluster: scripts and transactions may use any keys, any client works, and the policy can be
+// changed later (ADR 11).
 resource database 'Microsoft.Cache/redisEnterprise/databases@2026-09-01' = {
   parent: cluster
   name: 'default'
@@ -39,7 +40,7 @@ resource database 'Microsoft.Cache/redisEnterprise/databases@2026-09-01' = {
   }
 }
 
-#disable-next-line use-recent-api-versions // the only stable version, of 2016, cannot send metrics by category
+#disable-next-line use-recent-api-versions // the stable one has no metrics by category
 resource metrics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'
   scope: cluster

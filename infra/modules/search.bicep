@@ -36,7 +36,7 @@ resource search 'Microsoft.Search/searchServices@2025-05-01' = {
 }
 
 // Metrics only: its operation logs contain the text of queries.
-#disable-next-line use-recent-api-versions // the only stable version, of 2016, cannot send metrics by category
+#disable-next-line use-recent-api-versions // the stable one has no metrics by category
 resource metrics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'
   scope: search

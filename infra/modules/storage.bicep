@@ -78,7 +78,7 @@ resource poisonQueues 'Microsoft.Storage/storageAccounts/queueServices/queues@20
 ]
 
 // Writes only, for the alert on poison messages: reads are the host's polling.
-#disable-next-line use-recent-api-versions // the only stable version, of 2016, cannot send metrics by category
+#disable-next-line use-recent-api-versions // the stable one has no metrics by category
 resource queueLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'
   scope: queueService

@@ -54,7 +54,8 @@ resource receiptKey 'Microsoft.KeyVault/vaults/keys@2026-05-15' = {
   }
 }
 
-// A new value would make today's digests differ from yesterday's, so later deployments leave the secret alone (ADR 12).
+// A new value would make today's digests differ from yesterday's, so later deployments leave the
+// secret alone (ADR 12).
 @onlyIfNotExists()
 resource digestSecret 'Microsoft.KeyVault/vaults/secrets@2026-05-15' = {
   parent: vault
@@ -65,7 +66,7 @@ resource digestSecret 'Microsoft.KeyVault/vaults/secrets@2026-05-15' = {
   }
 }
 
-#disable-next-line use-recent-api-versions // the only stable version, of 2016, cannot send metrics by category
+#disable-next-line use-recent-api-versions // the stable one has no metrics by category
 resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'
   scope: vault

@@ -1,4 +1,5 @@
-// For trying things out: Redis without high availability, AI Search, and a budget that notifies only the owners.
+// For trying things out: Redis without high availability, AI Search, and a budget that notifies
+// only the owners.
 using '../main.bicep'
 
 param environmentName = 'dev'

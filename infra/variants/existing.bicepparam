@@ -1,4 +1,5 @@
-// Existing models, Redis and Cosmos DB in a private network, other names throughout, and callers with the Functions key.
+// Existing models, Redis and Cosmos DB in a private network, other names throughout, and callers
+// with the Functions key.
 using '../main.bicep'
 
 param environmentName = 'existing'

@@ -1,4 +1,5 @@
-// The cheapest: no Redis, no email, no budget, no rights for a developer. Its name has capitals and hyphens.
+// The cheapest: no Redis, no email, no budget, no rights for a developer. Its name has capitals and
+// hyphens.
 using '../main.bicep'
 
 param environmentName = 'My-Smallest-TEST'

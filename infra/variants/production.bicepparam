@@ -1,4 +1,5 @@
-// For 100,000 users a day, deployed by a pipeline: autoscale, zones, instances that are always ready. The longest name there is.
+// For 100,000 users a day, deployed by a pipeline: autoscale, zones, instances that are always
+// ready. The longest name there is.
 using '../main.bicep'
 
 param environmentName = 'production-of-the-longest-name-that-azd-may-take'

@@ -1,4 +1,4 @@
-"""Rows of log tables: the product's lines from its own logger, the platform's in their real shape."""
+"""Rows of log tables: the product's from its own logger, the platform's in their real shape."""
 
 import asyncio
 from collections.abc import Mapping, Sequence

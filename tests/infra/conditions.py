@@ -23,7 +23,7 @@ TOKEN = re.compile(r"'(?:[^']|'')*'|\b(if|coalesce)\(|[(),\[\]{}]")
 def outcomes(compiler: Compiler, folder: Folder, scratch: Path) -> dict[str, set[str]]:
     """The values of each condition over all variants.
 
-    Each template is given one more resource, whose tags are its conditions: a snapshot evaluates them.
+    Each template gets one more resource, whose tags are its conditions; snapshots evaluate them.
     """
     compiled = json.loads(compiler.ask("compile", path=str(folder.main))["contents"])
     instrument(compiled, "main", GROUP)

@@ -1,4 +1,4 @@
-"""What the tests of infra/ share: a compiler where there is one, and an app started with settings."""
+"""What the tests of infra/ share: a compiler, if there is one, and an app started with settings."""
 
 import shutil
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What the tests of infra/ know about the product's code: the only place that imports or reads it."""
+"""What the tests of infra/ know about the product's code: the only place that reads it."""
 
 import ast
 from collections.abc import Iterator
@@ -21,10 +21,7 @@ __all__ = [
     "opened_containers",
 ]
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-OPENERS = {
-    "call",
-    "write_batch",
-}  # methods of the Cosmos DB client whose first argument is a container
+OPENERS = {"call", "write_batch"}  # of the Cosmos DB client; the first argument is a container
 
 
 def opened_containers() -> set[str]:

@@ -51,7 +51,7 @@ def test_every_variant_sets_what_the_app_needs(name: str) -> None:
 
 @pytest.mark.parametrize("name", SNAPSHOTS)
 def test_the_app_starts_with_what_is_set(name: str, started_with: Started) -> None:
-    """shared/settings.py accepts the settings of every variant, with plausible values of Azure's."""
+    """shared/settings.py accepts the settings of every variant, with plausible values."""
     values = {key: plausible(str(value)) for key, value in settings_of(SNAPSHOTS[name]).items()}
     settings = started_with(values)
     assert settings.auth_mode == ("key" if name == "existing" else "entra")

@@ -108,7 +108,7 @@ def test_the_totals_are_sums() -> None:
 
 
 def test_turns_are_kept_as_long_as_in_the_app() -> None:
-    """Storage is priced with the app's retention; docs/deploy.md says where 1 TB ends with the same."""
+    """Storage is priced with the app's retention, and so is the limit of 1 TB in docs/deploy.md."""
     assert Settings.model_fields["retention_days"].default == KEPT_DAYS
     kept = TURNS_A_DAY * KEPT_DAYS
     assert [round(1e9 / kept / kilobytes, -3) for kilobytes in (24, 8)] == [46_000, 139_000]

@@ -71,7 +71,7 @@ def test_a_role_is_called_by_the_same_number_everywhere() -> None:
 
 
 def test_the_identity_of_previews_may_only_read_and_ask() -> None:
-    """A pull request can do whatever its identity can, so the role that is pasted from the text writes nothing."""
+    """A pull request can do whatever its identity can, so the documented role writes nothing."""
     [role] = [json.loads(role) for role in re.findall(r"--role-definition '(.*?)'", DOC, re.DOTALL)]
     asked = {
         f"Microsoft.Resources/deployments/{question}/action" for question in ("validate", "whatIf")

@@ -79,7 +79,7 @@ def test_the_diagram_has_every_module() -> None:
 
 
 def test_rights_come_before_the_app_and_do_not_wait_for_what_is_slow() -> None:
-    """Rights propagate for minutes: those that nothing works without do so while Redis is created."""
+    """Rights propagate for minutes: the essential ones do so while Redis is created."""
     graph: dict[str, set[str]] = {}
     for source, target in re.findall(r"^    (\w+) --> (\w+)$", part("resources"), re.MULTILINE):
         graph.setdefault(target, set()).add(source)

@@ -64,7 +64,7 @@ def test_two_resources_of_one_name_are_found() -> None:
 
 
 def test_every_top_level_type_has_a_limit() -> None:
-    """Whoever adds a type looks its limits up; zones and assignments have names that Azure fixes."""
+    """Whoever adds a type looks up its limits; Azure decides the names of zones and assignments."""
     fixed = {
         "Microsoft.Authorization/roleAssignments",
         "Microsoft.Insights/diagnosticSettings",

@@ -1,4 +1,4 @@
-"""In the private variant, every data service has an address in the network, and its names lead there."""
+"""In the private variant, every data service has an address in the network, with its names."""
 
 import pytest
 

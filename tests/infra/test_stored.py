@@ -80,7 +80,7 @@ def test_every_container_is_partitioned_by_user_and_can_forget() -> None:
 
 
 def test_vectors_and_their_indexes_agree() -> None:
-    """Each vector has an index, is outside of the range index, and has as many dimensions as the others."""
+    """Each vector has an index, is not in the range index, and has as many dimensions as others."""
     [memory] = [each for each in DECLARED["containers"] if "vectorEmbeddingPolicy" in each]
     vectors, indexing = (
         memory["vectorEmbeddingPolicy"]["vectorEmbeddings"],

@@ -88,14 +88,14 @@ def test_nothing_is_deployed_that_was_not_tested() -> None:
 
 
 def test_deployments_come_one_after_the_other_in_the_order_of_pushes() -> None:
-    """A run waits for the one before it, tests included, and nothing cancels a deployment half-way."""
+    """A run waits for the one before it, tests included, and nothing cancels a deployment."""
     assert LOADED["azure-dev"]["concurrency"] == {"group": "deploy", "cancel-in-progress": False}
     alone = "github.event_name == 'pull_request' && github.ref || github.run_id"
     assert alone in LOADED["test"]["concurrency"]["group"]
 
 
 def test_what_nobody_has_reviewed_runs_as_nobody_who_could_deploy() -> None:
-    """A pull request signs in as the identity that may read and ask, if there is one, and never as the other."""
+    """A pull request signs in as the identity that may read and preview, never as the other."""
     text = (ROOT / ".github" / "workflows" / "what-if.yml").read_text()
     assert "vars.AZURE_PREVIEW_CLIENT_ID != ''" in LOADED["what-if"]["jobs"]["preview"]["if"]
     assert "client-id: ${{ vars.AZURE_PREVIEW_CLIENT_ID }}" in text
@@ -105,7 +105,7 @@ def test_what_nobody_has_reviewed_runs_as_nobody_who_could_deploy() -> None:
 
 @pytest.mark.skipif(not shutil.which("jq"), reason="GitHub's runners have jq, this machine has not")
 def test_a_preview_is_given_what_a_deployment_is_given(tmp_path: Path) -> None:
-    """Each variable that is set becomes its parameter, whatever characters it has; one that is not set is left out."""
+    """Each variable that is set becomes its parameter, with any characters; others are left out."""
     az = tmp_path / "az"
     az.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     az.chmod(0o755)
