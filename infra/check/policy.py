@@ -70,10 +70,11 @@ RULES: dict[str, dict[str, Any]] = {
     },
 }
 UNRULED = re.compile(  # types that have nothing to close, or that other checks read
-    r"Microsoft\.(Resources|Authorization|Consumption|ManagedIdentity|Network)/.*|"
+    r"Microsoft\.(Authorization/roleAssignments|Consumption/budgets|Resources/resourceGroups)|"
+    r"Microsoft\.Network/(networkSecurityGroups|private(DnsZones|Endpoints)(/.*)?|virtualNetworks)|"
     r"Microsoft\.Insights/(actionGroups|diagnosticSettings|metricAlerts|scheduledQueryRules)|"
-    r".*/(accessPolicyAssignments|channels|config|deployments|secrets|sqlDatabases.*|sqlRole\w+)|"
-    r".*/(blobServices|queueServices(/queues)?)"
+    r"Microsoft\.ManagedIdentity/userAssignedIdentities|.*/(blobServices|queueServices(/queues)?)|"
+    r".*/(accessPolicyAssignments|channels|config|deployments|secrets|sqlDatabases.*|sqlRole\w+)"
 )
 GIVES_KEYS = re.compile(r"\blist[A-Z]\w*\(|\bgetSecret\(")
 KEY_IN_TEXT = re.compile(r"AccountKey=|SharedAccessKey|[?&]sig=|password=|[?&]code=", re.IGNORECASE)

@@ -60,10 +60,13 @@ def test_a_service_that_nobody_could_reach_is_found(
     assert all(repr(closed) in finding for finding in opened)
 
 
-def test_a_type_without_rules_is_found() -> None:
+@pytest.mark.parametrize(
+    "resource_type", ["Microsoft.Sql/servers", "Microsoft.Network/publicIPAddresses"]
+)
+def test_a_type_without_rules_is_found(resource_type: str) -> None:
     """Whoever adds a type decides what must be closed in it."""
-    other = added(PRIVATE, type="Microsoft.Sql/servers", id="/x", name="sql")
-    assert any("Microsoft.Sql/servers" in finding for finding in check_policy(other))
+    other = added(PRIVATE, type=resource_type, id="/x", name="x")
+    assert any(resource_type in finding for finding in check_policy(other))
 
 
 @pytest.mark.parametrize(

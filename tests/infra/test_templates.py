@@ -1,5 +1,6 @@
 """The compiler's verdict is passed on, and the variants exercise the templates."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,7 @@ def test_a_changed_property_is_reported_with_both_values(
 def test_a_variant_that_cannot_be_deployed_is_reported(compiler: Compiler, templates: Path) -> None:
     """A misspelt parameter is named with its file and line."""
     found = plant(compiler, templates, "variants/minimal.bicepparam", "redisMode", "redisMod")
-    assert any(each.startswith("minimal.bicepparam:9: error BCP259") for each in found)
+    assert any(re.match(r"minimal\.bicepparam:\d+: error BCP259", each) for each in found)
 
 
 def test_every_condition_goes_both_ways(compiler: Compiler, tmp_path: Path) -> None:
