@@ -7,6 +7,7 @@ from infra.bicep.compiler import INFRA
 from infra.bicep.snapshot import Snapshot
 
 CONTAINERS = "Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers"
+QUEUES = "Microsoft.Storage/storageAccounts/queueServices/queues"
 
 
 def check_stored(snapshot: Snapshot) -> Iterator[str]:
@@ -18,9 +19,7 @@ def check_stored(snapshot: Snapshot) -> Iterator[str]:
     databases = {each.name for each in snapshot.of(CONTAINERS.rpartition("/")[0])}
     if databases != {declared["database"]}:
         yield f"the database is {databases}, not {declared['database']}"
-    queues = {
-        each.name for each in snapshot.of("Microsoft.Storage/storageAccounts/queueServices/queues")
-    }
+    queues = {each.name for each in snapshot.of(QUEUES)}
     wanted = json.loads((INFRA / "queues.json").read_text())["queues"]
     if queues != {*wanted, *(f"{queue}-poison" for queue in wanted)}:
         yield "the queues are not those of infra/queues.json, each with its poison queue"

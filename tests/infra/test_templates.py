@@ -28,6 +28,12 @@ MISTAKES = {
         "param location string\nparam x string\n",
         "no-unused",
     ),
+    "a secret in an output": (
+        "modules/vault.bicep",
+        "secrets/${digestSecret.name})'",
+        "secrets/${digestKey})'",
+        "outputs-should-not-contain-secrets",
+    ),
     "an old API version": (STORAGE, "Accounts@2026-09-01", "Accounts@2025-06-01", "use-recent-api"),
     "a preview that is cut short": (
         MAIN,
