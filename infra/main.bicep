@@ -105,7 +105,7 @@ param entraActingClientIds string = ''
 @description('Further settings of the app, as JSON: `{"RETENTION_DAYS": "30"}`. Cost: depends on the setting.')
 param settings settingSet = {}
 
-@description('Puts every data service behind a private endpoint and the app into the network. The API itself stays public. Cannot be combined with a laptop outside of the network. Cost: about $7.30 a month per endpoint and $0.50 per DNS zone.')
+@description('Puts every data service behind a private endpoint and the app into the network. The API itself stays public. A laptop outside of the network can no longer reach the data. Cost: about $7.30 a month per endpoint and $0.50 per DNS zone.')
 param privateNetwork bool = false
 
 @description('With `PRIVATE_NETWORK`, the address range of the network. Cost: none.')
@@ -117,7 +117,7 @@ param appSubnetPrefix string = '10.90.0.0/24'
 @description('With `PRIVATE_NETWORK`, the range of the endpoints in it: /26 or larger. Cost: none.')
 param endpointSubnetPrefix string = '10.90.1.0/24'
 
-@description('Survives the loss of an availability zone, in regions that have zones; set `ALWAYS_READY_HTTP` to 2 or more with it. Cost: storage about a quarter more, as does Cosmos DB with `serverless`.')
+@description('Survives the loss of an availability zone, in regions that have zones; set `ALWAYS_READY_HTTP` to 2 or more with it. Cost: about a quarter more for storage, and for Cosmos DB with `serverless`.')
 param zoneRedundant bool = false
 
 @description('How Cosmos DB is billed; an account cannot be changed from one to the other. Cost: `serverless` per request, nothing when idle; `autoscale` per hour, at least a tenth of its maximum for each container.')
@@ -175,7 +175,7 @@ param openAiLocation string = ''
 @description('With `managed`, the SKU of both deployments: where tokens may be processed. Cost: `DataZoneStandard` and `Standard` cost more per token than `GlobalStandard`.')
 param modelSku string = 'GlobalStandard'
 
-@description('The model that answers; with `existing`, the name of its deployment. Cost: nine tenths of everything, per token.')
+@description('The model that answers; with `existing`, the name of its deployment. Cost: per token; about nine tenths of the total.')
 param chatModel string = 'gpt-5.4-mini'
 
 @description('With `managed`, the version of the chat model. Cost: none.')

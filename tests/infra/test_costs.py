@@ -1,13 +1,21 @@
 """What is deployed has a price, and docs/deploy.md says which."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from infra.bicep import FOLDER
 from infra.costs import (
+    ALWAYS_READY_GB,
+    DNS_ZONE,
+    ENDPOINT,
     KEPT_DAYS,
     LOADS,
+    LOG_GB,
+    REDIS,
+    SEARCH,
     TURNS_A_DAY,
     NoPrice,
     alerts,
@@ -105,6 +113,14 @@ def test_the_totals_are_sums() -> None:
         parts = rows[: rows.index(total)]
         for column, amount in enumerate(total):
             assert abs(sum(row[column] for row in parts) - amount) <= len(parts)
+
+
+def test_the_prices_in_descriptions_are_those_of_the_arithmetic() -> None:
+    """Parameters say what they cost in the same numbers; no variant keeps logs for longer."""
+    described = set(re.findall(r"\$([\d.]*\d)", FOLDER.main.read_text()))
+    retention, instance = 0.10, 2 * ALWAYS_READY_GB
+    prices = {ENDPOINT, DNS_ZONE, LOG_GB, retention, instance, *REDIS.values(), *SEARCH.values()}
+    assert {float(price) for price in described} == prices
 
 
 def test_turns_are_kept_as_long_as_in_the_app() -> None:
