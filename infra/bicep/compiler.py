@@ -13,7 +13,7 @@ from typing import Any
 
 INFRA = Path(__file__).resolve().parents[1]
 PINNED = (INFRA / "bicep-version").read_text().strip()
-DEADLINE_SECONDS = 120  # for everything that one process is asked
+DEADLINE_SECONDS = 60  # for one answer
 ENVIRONMENT = {
     "DOTNET_TieredPGO": "0",
     "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1",
@@ -47,7 +47,12 @@ class Compiler:
         assert self.process.stdin  # noqa: S101 - opened by start_compiler
         self.process.stdin.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
         self.process.stdin.flush()
-        answer = self._read()
+        watchdog = Timer(DEADLINE_SECONDS, self.process.kill)
+        watchdog.start()
+        try:
+            answer = self._read()
+        finally:
+            watchdog.cancel()
         if "error" in answer:
             raise CompilerError(answer["error"]["message"])
         return answer["result"]
@@ -94,12 +99,9 @@ def start_compiler(path: str) -> Iterator[Compiler]:
     with subprocess.Popen(  # noqa: S603 - whoever runs the check names the program
         command, env=os.environ | ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
-        watchdog = Timer(DEADLINE_SECONDS, process.kill)
-        watchdog.start()
         try:
             yield Compiler(process)
         finally:
-            watchdog.cancel()
             process.kill()
 
 

@@ -1,6 +1,6 @@
 """Each alert fires when it must, and only then, also before its tables exist."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -39,44 +39,52 @@ class Case:
     rows: Callable[[], Rows]
 
 
-def due(waiting: int, seconds: float) -> Rows:
+def requests(host: Sequence[int] = (), lines: Sequence[int] = ()) -> Callable[[], Rows]:
+    """Requests with these statuses, as the host and as the app tell of them."""
+    return lambda: {"AppRequests": host_rows(*host), "AppTraces": request_lines(*lines)}
+
+
+def event(name: str, **fields: str | float) -> Callable[[], Rows]:
+    """A line of the product's."""
+    return lambda: {"AppTraces": [line(name, **fields)]}
+
+
+def due(waiting: int, seconds: float) -> Callable[[], Rows]:
     """What the timer logs about due sessions."""
-    return {"AppTraces": [line("due_sessions", queued=3, waiting=waiting, oldest_seconds=seconds)]}
+    return event("due_sessions", queued=3, waiting=waiting, oldest_seconds=seconds)
 
 
-def cap(**columns: str) -> Rows:
+def logged(queue: str, **columns: object) -> Callable[[], Rows]:
+    """What storage logs about a message."""
+    return lambda: {"StorageQueueLogs": [put(queue, **columns)]}
+
+
+def cap(**columns: str) -> Callable[[], Rows]:
     """What the workspace says of its daily cap."""
     detail = "The data collection stopped due to daily limit. Ingestion status = OverQuota"
     row = {"Category": "Ingestion", "Operation": "Data collection Status", "Level": "Warning"}
-    return {"_LogOperation": [{**row, "Detail": detail, **columns}]}
+    return lambda: {"_LogOperation": [{**row, "Detail": detail, **columns}]}
 
 
 def error_cases() -> Iterator[Case]:
     """More than ten failed requests, counted once each."""
     alert, many, few = "server-errors", [503] * 11, [503] * 10
-    quoting = [{"Message": "x status=500", "OperationId": str(each)} for each in range(11)]
-    yield Case(alert, "lines", FIRES, lambda: {"AppTraces": request_lines(*many)})
-    yield Case(alert, "few lines", QUIET, lambda: {"AppTraces": request_lines(*few)})
-    yield Case(alert, "lines of 500", FIRES, lambda: {"AppTraces": request_lines(*[500] * 11)})
-    yield Case(alert, "lines of 499", QUIET, lambda: {"AppTraces": request_lines(*[499] * 11)})
-    yield Case(alert, "rows of 500", FIRES, lambda: {"AppRequests": host_rows(*[500] * 11)})
-    yield Case(alert, "rows of 499", QUIET, lambda: {"AppRequests": host_rows(*[499] * 11)})
+    other = [{"Message": "x status=500", "OperationId": str(each)} for each in range(11)]
+    yield Case(alert, "lines", FIRES, requests(lines=many))
+    yield Case(alert, "few lines", QUIET, requests(lines=few))
+    yield Case(alert, "lines of 500", FIRES, requests(lines=[500] * 11))
+    yield Case(alert, "lines of 499", QUIET, requests(lines=[499] * 11))
+    yield Case(alert, "rows of 500", FIRES, requests(host=[500] * 11))
+    yield Case(alert, "rows of 499", QUIET, requests(host=[499] * 11))
+    yield Case(alert, "a row and a line for each", QUIET, requests(host=few, lines=few))
+    yield Case(alert, "some as a row only", FIRES, requests(host=many, lines=few))
     yield Case(alert, "no status", QUIET, lambda: {"AppRequests": [{"OperationId": "1"}] * 11})
-    both = lambda: {"AppRequests": host_rows(*few), "AppTraces": request_lines(*few)}  # noqa: E731
-    yield Case(alert, "a row and a line for each", QUIET, both)
-    other = host_rows(*[500] * 11)[10:]
-    apart = lambda: {"AppRequests": other, "AppTraces": request_lines(*few)}  # noqa: E731
-    yield Case(alert, "one more in the other table", FIRES, apart)
-    yield Case(alert, "other lines", QUIET, lambda: {"AppTraces": quoting})
+    yield Case(alert, "other lines", QUIET, lambda: {"AppTraces": other})
 
 
 def queue_cases() -> Iterator[Case]:
     """A message on a poison queue."""
     alert, queue = "poison-messages", "consolidate-session"
-
-    def logged(name: str, **columns: object) -> Callable[[], Rows]:
-        return lambda: {"StorageQueueLogs": [put(name, **columns)]}
-
     poison = f"{queue}-poison"
     yield Case(alert, "poison", FIRES, logged(poison))
     yield Case(alert, "an ordinary message", QUIET, logged(queue))
@@ -87,20 +95,17 @@ def queue_cases() -> Iterator[Case]:
 
 def line_cases() -> Iterator[Case]:
     """Lines about sessions, and about the workspace itself."""
-    parked = {"reason": "model_unavailable", "subject": "0123456789abcdef"}
-    alert = "parked-sessions"
-    yield Case(alert, "parked", FIRES, lambda: {"AppTraces": [line("session_parked", **parked)]})
-    like_it = lambda: {"AppTraces": [line("session_parked_x", n=1)]}  # noqa: E731
-    yield Case(alert, "another event", QUIET, like_it)
-    yield Case("queue-backlog", "too many", FIRES, lambda: due(MAX_WAITING + 1, 0.0))
-    yield Case("queue-backlog", "as many as may wait", QUIET, lambda: due(MAX_WAITING, 9999.0))
-    yield Case("oldest-due-session", "late", FIRES, lambda: due(0, 900.5))
-    yield Case("oldest-due-session", "just in time", QUIET, lambda: due(9999, 900.0))
-    other = lambda: {"AppTraces": [line("due", oldest_seconds=999.0)]}  # noqa: E731
-    yield Case("oldest-due-session", "another event", QUIET, other)
-    yield Case("daily-cap", "reached", FIRES, cap)
-    yield Case("daily-cap", "not reached", QUIET, lambda: cap(Detail="Ingestion status = Ok"))
-    yield Case("daily-cap", "another category", QUIET, lambda: cap(Category="Agent"))
+    parked, late = "parked-sessions", "oldest-due-session"
+    yield Case(parked, "parked", FIRES, event("session_parked", reason="x", subject="0123abcd"))
+    yield Case(parked, "another event", QUIET, event("session_parked_x", n=1))
+    yield Case("queue-backlog", "too many", FIRES, due(MAX_WAITING + 1, 0.0))
+    yield Case("queue-backlog", "as many as may wait", QUIET, due(MAX_WAITING, 9999.0))
+    yield Case(late, "late", FIRES, due(0, 900.5))
+    yield Case(late, "just in time", QUIET, due(9999, 900.0))
+    yield Case(late, "another event", QUIET, event("due", oldest_seconds=999.0))
+    yield Case("daily-cap", "reached", FIRES, cap())
+    yield Case("daily-cap", "not reached", QUIET, cap(Detail="Ingestion status = Ok"))
+    yield Case("daily-cap", "another category", QUIET, cap(Category="Agent"))
 
 
 CASES = [*error_cases(), *queue_cases(), *line_cases()]
