@@ -1,10 +1,8 @@
 """`python -m infra.check`: check the templates and what they deploy; exits 1 on any finding."""
 
 import sys
-from collections.abc import Iterator
 
 from infra.bicep import FOLDER
-from infra.bicep.snapshot import Snapshot
 from infra.bicep.templates import check_templates
 from infra.check.app_settings import check_app_settings
 from infra.check.monitoring import check_monitoring
@@ -27,19 +25,15 @@ CHECKS = (
 
 def main() -> int:
     """Print the findings."""
-    found = [
-        *check_templates(FOLDER),
-        *(each for one in FOLDER.load_snapshots() for each in check(one)),
-    ]
+    deployed = (
+        f"{snapshot.name}: {finding}"
+        for snapshot in FOLDER.load_snapshots()
+        for check in CHECKS
+        for finding in check(snapshot)
+    )
+    found = [*check_templates(FOLDER), *deployed]
     sys.stderr.write("".join(f"{finding}\n" for finding in found))
     return 1 if found else 0
-
-
-def check(snapshot: Snapshot) -> Iterator[str]:
-    """Yield what every check finds in a snapshot."""
-    for each in CHECKS:
-        for finding in each(snapshot):
-            yield f"{snapshot.name}: {finding}"
 
 
 if __name__ == "__main__":

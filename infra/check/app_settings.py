@@ -63,10 +63,8 @@ def _needed(snapshot: Snapshot, given: Mapping[str, Any]) -> set[str]:
         name for name, field in FIELDS.items() if field.is_required() or field.default is None
     }
     spared = LAPTOP_ONLY | set(AZURE_MARKS)
-    if given.get("AUTH_MODE") == AuthMode.ENTRA:
-        needed |= {"ENTRA_TENANT_IDS"}
-    else:
-        spared |= {"ENTRA_AUDIENCE"}
+    entra = {"ENTRA_AUDIENCE", "ENTRA_TENANT_IDS"}
+    needed = needed | entra if given.get("AUTH_MODE") == AuthMode.ENTRA else needed - entra
     if not snapshot.of("Microsoft.Cache/redisEnterprise") and "REDIS_PORT" not in given:
         spared |= {"REDIS_HOST"}
     return needed - spared

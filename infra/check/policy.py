@@ -28,7 +28,7 @@ RULES: dict[str, dict[str, Any]] = {
         "properties.clusteringPolicy": "NoCluster",
         "properties.evictionPolicy": "VolatileLRU",
     },
-    "Microsoft.CognitiveServices/accounts": NO_KEYS,
+    "Microsoft.CognitiveServices/accounts": {**NO_KEYS, "identity.type": "SystemAssigned"},
     "Microsoft.DocumentDB/databaseAccounts": {
         **NO_KEYS,
         "properties.disableKeyBasedMetadataWriteAccess": True,
@@ -46,6 +46,7 @@ RULES: dict[str, dict[str, Any]] = {
         "properties.curveName": "P-256",
         "properties.keyOps": ["sign", "verify"],
     },
+    "Microsoft.Network/networkSecurityGroups": {"properties.securityRules": None},  # opens no port
     "Microsoft.OperationalInsights/workspaces": {"properties.features.disableLocalAuth": True},
     "Microsoft.Search/searchServices": NO_KEYS,
     STORAGE: {
@@ -54,6 +55,7 @@ RULES: dict[str, dict[str, Any]] = {
         "properties.allowSharedKeyAccess": False,
         "properties.defaultToOAuthAuthentication": True,
         "properties.minimumTlsVersion": "TLS1_2",
+        "properties.networkAcls.bypass": "AzureServices",
         "properties.supportsHttpsTrafficOnly": True,
     },
     f"{STORAGE}/blobServices/containers": {"properties.publicAccess": "None"},
@@ -62,8 +64,11 @@ RULES: dict[str, dict[str, Any]] = {
         "kind": "functionapp,linux",
         "identity.type": "UserAssigned",
         "properties.httpsOnly": True,
+        "properties.siteConfig.cors": None,
         "properties.siteConfig.ftpsState": "Disabled",
+        "properties.siteConfig.http20Enabled": True,
         "properties.siteConfig.minTlsVersion": "1.2",
+        "properties.siteConfig.remoteDebuggingEnabled": None,
         "properties.functionAppConfig.runtime.name": "python",
         f"{PACKAGE}.type": "blobContainer",
         f"{PACKAGE}.authentication.type": "UserAssignedIdentity",
@@ -71,7 +76,7 @@ RULES: dict[str, dict[str, Any]] = {
 }
 UNRULED = re.compile(  # types that have nothing to close, or that other checks read
     r"Microsoft\.(Authorization/roleAssignments|Consumption/budgets|Resources/resourceGroups)|"
-    r"Microsoft\.Network/(networkSecurityGroups|private(DnsZones|Endpoints)(/.*)?|virtualNetworks)|"
+    r"Microsoft\.Network/(private(DnsZones|Endpoints)(/.*)?|virtualNetworks)|"
     r"Microsoft\.Insights/(actionGroups|diagnosticSettings|metricAlerts|scheduledQueryRules)|"
     r"Microsoft\.ManagedIdentity/userAssignedIdentities|.*/(blobServices|queueServices(/queues)?)|"
     r".*/(accessPolicyAssignments|channels|config|deployments|secrets|sqlDatabases.*|sqlRole\w+)"

@@ -73,8 +73,9 @@ def rights_in(snapshot: Snapshot) -> Iterator[tuple[str, str, str]]:
 
 def _principal(snapshot: Snapshot, resource: Resource) -> str:
     """The app, by its identity; the developer, by an object id."""
-    path = "user.objectId" if resource.type == REDIS_ASSIGNMENTS else "principalId"
-    principal = str(resource.at(f"properties.{path}"))
+    principal = str(
+        resource.at("properties.principalId") or resource.at("properties.user.objectId")
+    )
     ids = [
         identity.id for identity in snapshot.of("Microsoft.ManagedIdentity/userAssignedIdentities")
     ]

@@ -21,7 +21,7 @@ def changed(snapshot: Snapshot, resource_type: str, path: str, value: Any) -> Sn
     *parents, last = path.split(".")
     owner = body
     for key in parents:
-        owner = owner[key]
+        owner = owner.setdefault(key, {})
     assert owner.get(last, REMOVED) != value
     if value is REMOVED:
         del owner[last]
