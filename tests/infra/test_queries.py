@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from infra.kusto import TABLES, can_parse, distinct_queries, parse_queries
+from infra.kusto.__main__ import main
 from tests.infra.alert_rows import Rows, host_rows, line, put, request_lines
 from tests.infra.kusto_engine import QUERIES, fires, minutes_ago
 from tests.infra.planting import SNAPSHOTS
@@ -188,3 +189,12 @@ def test_the_parser_finds_mistakes() -> None:
 def test_the_product_logs_what_the_alerts_read(event: str, fields: set[str]) -> None:
     """The events and fields of the rows above are those that the code logs."""
     assert fields <= logged_fields(event)
+
+
+def test_a_missing_parser_is_mentioned(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without Node.js the rest goes on, and says what was left out."""
+    monkeypatch.setenv("PATH", "")
+    assert main() == 0
+    assert "SKIPPED" in capsys.readouterr().out
