@@ -169,7 +169,7 @@ param openAiMode string = 'managed'
 @description('With `existing`, the endpoint of the account. Cost: none.')
 param openAiEndpoint string = ''
 
-@description('With `managed`, the region of the models; empty: `AZURE_LOCATION`. Cost: traffic between regions, which is little.')
+@description('With `managed`, the region of the models; empty: `AZURE_LOCATION`. Cost: a little traffic between regions.')
 param openAiLocation string = ''
 
 @description('With `managed`, the SKU of both deployments: where tokens may be processed. Cost: `DataZoneStandard` and `Standard` cost more per token than `GlobalStandard`.')
@@ -184,7 +184,7 @@ param chatModelVersion string = '2026-03-17'
 @description('With `managed`, the rate limit of the chat model, in thousands of tokens per minute. Cost: none, but it takes quota.')
 param chatCapacity int = 50
 
-@description('The model that makes vectors; with `existing`, the name of its deployment. Vectors of two models cannot be compared, so changing it loses what was recalled by meaning. Cost: per token, about a thousandth of the chat model.')
+@description('The model that turns text into vectors; with `existing`, the name of its deployment. Vectors of two models cannot be compared, so changing it loses what was recalled by meaning. Cost: per token, about a thousandth of the chat model.')
 param embeddingModel string = 'text-embedding-3-small'
 
 @description('With `managed`, the version of the embedding model. Cost: none.')
