@@ -1,4 +1,4 @@
-"""`python -m infra.scan`: what zizmor says of the workflows (ADR 19).
+"""`python -m infra.scan`: what zizmor says of the workflows (ADR 21).
 
 It runs in an environment of its own and needs no network once it is installed. Where it cannot be
 installed, this prints SKIPPED and passes.

@@ -3,7 +3,7 @@ metadata description = 'Rights on what every deployment has: storage, Cosmos DB,
 // All rights are here and in access-optional.bicep; there are no keys that would bypass them. Two
 // modules, because a module waits for everything it needs: these rights propagate for minutes, so
 // they are assigned while Redis is still created. Assignments are named after the identity, not its
-// principal id: previews can then compare them (ADR 19).
+// principal id: previews can then compare them (ADR 21).
 
 @description('Name of the identity that the app runs as.')
 param identityName string

@@ -1,4 +1,4 @@
-"""Runs queries over rows, as a log alert rule does: in its window, with Kusto's types (ADR 19)."""
+"""Runs queries over rows, as a log alert rule does: in its window, with Kusto's types (ADR 21)."""
 
 import datetime as dt
 import json

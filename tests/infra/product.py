@@ -26,7 +26,7 @@ OPENERS = {"call", "write_batch"}  # of the Cosmos DB client; the first argument
 
 def opened_containers() -> set[str]:
     """The containers that the Cosmos DB adapters open, by constant or literal."""
-    trees = [ast.parse(path.read_text()) for path in (SHARED / "adapters").glob("cosmos*.py")]
+    trees = [ast.parse(path.read_text()) for path in (SHARED / "adapters").rglob("*.py")]
     constants = {
         target.id: node.value.value
         for tree in trees

@@ -47,7 +47,7 @@ def test_a_scanner_that_cannot_be_installed_is_mentioned(
 def test_the_scanner_finds_what_nothing_else_does(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Text of a pull request in a script, and a trigger that gives strangers rights (ADR 19)."""
+    """Text of a pull request in a script, and a trigger that gives strangers rights (ADR 21)."""
     folder = tmp_path / ".github" / "workflows"
     folder.mkdir(parents=True)
     (folder / "greet.yml").write_text(WORKFLOW)
