@@ -5,23 +5,26 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 SYNC := $(UV) sync -q --locked --inexact --compile-bytecode --no-default-groups
 
-.PHONY: run test test-redis test-313 infra check format docs lock clean
+.PHONY: run test test-redis test-313 infra snapshots check format docs lock clean
 .DEFAULT_GOAL := test
 
 run: .venv/.run
 	@exec $(BIN)/python -m local $(ARGS)
 
-test: .venv/.test .venv/.azurite
+test: .venv/.test .venv/.azurite .venv/.kusto
 	@$(MAKE) -s check infra
 	@$(BIN)/pytest
 
 test-redis: .venv/.test # tests that use Redis, on another server: KEEPSAKE_REDIS_SERVER=/path
 	@KEEPSAKE_REDIS_SERVER=$(KEEPSAKE_REDIS_SERVER) $(BIN)/pytest tests/adapters tests/turns tests/http/test_chat.py
 
-infra: .venv/.test # checks templates, rights and settings without Azure, then runs third-party scanners
-	@$(BIN)/python -m infra.check > .venv/infra.log || { cat .venv/infra.log; exit 1; }
-	@$(BIN)/python -m infra.check.scan > .venv/infra-scan.log || { cat .venv/infra-scan.log; exit 1; }
-	@grep SKIPPED .venv/infra-scan.log || true
+infra: .venv/.test .venv/.kusto # templates, what they deploy, alert queries, workflows; BICEP=/path/to/bicep
+	@$(BIN)/python -m infra.check
+	@$(BIN)/python -m infra.kusto
+	@$(BIN)/python -m infra.scan
+
+snapshots: .venv/.test # what each variant in infra/variants deploys; needs the Bicep compiler
+	@$(BIN)/python -m infra.bicep
 
 test-313: .venv/.test # worker, HTTP layer and domain on Python 3.13, if it is installed
 	@PYTHON313="$(PYTHON313)" BIN=$(BIN) devtools/test-313.sh
@@ -39,6 +42,7 @@ format: .venv/.test
 docs: .venv/.test # generates the documents that tests/docs/test_generated.py compares with the code
 	@$(BIN)/python -m devtools.settings_table
 	@$(BIN)/python -m devtools.openapi_document
+	@$(BIN)/python -m infra.documents
 
 lock: .venv/.uv
 	@$(UV) lock -q
@@ -64,4 +68,9 @@ clean:
 	@mkdir -p .venv/azurite && cp tests/azurite/package*.json .venv/azurite/
 	@if command -v npm >/dev/null; then npm ci --prefix .venv/azurite --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; \
 	else echo "SKIPPED: there is no npm to install Azurite with, so the queue function is not tested"; fi
+	@touch $@
+
+.venv/.kusto: .venv/.uv infra/kusto/package-lock.json # Microsoft's parser for the alert queries; some seconds
+	@mkdir -p .venv/kusto && cp infra/kusto/package*.json .venv/kusto/
+	@if command -v npm >/dev/null; then npm ci --prefix .venv/kusto --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; fi
 	@touch $@
