@@ -5,25 +5,28 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 SYNC := $(UV) sync -q --locked --inexact --compile-bytecode --no-default-groups
 
-.PHONY: run test test-redis test-313 infra check format docs lock clean
+.PHONY: run test test-redis test-313 infra snapshots check format docs lock clean
 .DEFAULT_GOAL := test
 
 run: .venv/.run
 	@exec $(BIN)/python -m local $(ARGS)
 
-test: .venv/.test .venv/.azurite
+test: .venv/.test .venv/.azurite .venv/.kusto
 	@$(MAKE) -s check infra
 	@$(BIN)/pytest
 
-test-redis: .venv/.test # the same tests on another server: KEEPSAKE_REDIS_SERVER=/usr/bin/redis-server
+test-redis: .venv/.test # tests that use Redis, on another server: KEEPSAKE_REDIS_SERVER=/path
 	@KEEPSAKE_REDIS_SERVER=$(KEEPSAKE_REDIS_SERVER) $(BIN)/pytest tests/adapters tests/turns tests/http/test_chat.py
 
-infra: .venv/.test # without Azure: templates, rights, settings; then other people's scanners
-	@$(BIN)/python -m infra.check > .venv/infra.log || { cat .venv/infra.log; exit 1; }
-	@$(BIN)/python -m infra.check.scan > .venv/infra-scan.log || { cat .venv/infra-scan.log; exit 1; }
-	@grep SKIPPED .venv/infra-scan.log || true
+infra: .venv/.test .venv/.kusto # templates, what they deploy, alert queries, workflows; BICEP=/path/to/bicep
+	@$(BIN)/python -m infra.check
+	@$(BIN)/python -m infra.kusto
+	@$(BIN)/python -m infra.scan
 
-test-313: .venv/.test # what the Functions worker and our HTTP layer do on Python 3.13, where there is one
+snapshots: .venv/.test # what each variant in infra/variants deploys; needs the Bicep compiler
+	@$(BIN)/python -m infra.bicep
+
+test-313: .venv/.test # worker, HTTP layer and domain on Python 3.13, if it is installed
 	@PYTHON313="$(PYTHON313)" BIN=$(BIN) devtools/test-313.sh
 
 check: .venv/.test
@@ -36,9 +39,10 @@ check: .venv/.test
 format: .venv/.test
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
 
-docs: .venv/.test # what is generated from the code, and compared with it by tests/docs/test_generated.py
+docs: .venv/.test # generates the documents that tests/docs/test_generated.py compares with the code
 	@$(BIN)/python -m devtools.settings_table
 	@$(BIN)/python -m devtools.openapi_document
+	@$(BIN)/python -m infra.documents
 
 lock: .venv/.uv
 	@$(UV) lock -q
@@ -60,8 +64,13 @@ clean:
 	@$(UV) pip install -q --no-deps --require-hashes --python $(BIN)/python \
 		--python-version 3.13 -r requirements-worker.txt && touch $@
 
-.venv/.azurite: .venv/.uv tests/azurite/package-lock.json # the real queue function is tested on it; half a minute
+.venv/.azurite: .venv/.uv tests/azurite/package-lock.json # the queue the real queue function is tested on; half a minute
 	@mkdir -p .venv/azurite && cp tests/azurite/package*.json .venv/azurite/
 	@if command -v npm >/dev/null; then npm ci --prefix .venv/azurite --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; \
-	else echo "SKIPPED: without npm there is no Azurite, and the queue function is not tested on it"; fi
+	else echo "SKIPPED: there is no npm to install Azurite with, so the queue function is not tested"; fi
+	@touch $@
+
+.venv/.kusto: .venv/.uv infra/kusto/package-lock.json # Microsoft's parser for the alert queries; some seconds
+	@mkdir -p .venv/kusto && cp infra/kusto/package*.json .venv/kusto/
+	@if command -v npm >/dev/null; then npm ci --prefix .venv/kusto --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; fi
 	@touch $@

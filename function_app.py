@@ -1,9 +1,14 @@
-"""Every function of the app, one per operation. No logic: HTTP goes to the FastAPI application in shared/http."""
+"""The functions of the app, one per operation, without logic.
+
+HTTP functions dispatch to the FastAPI application in shared/http.
+"""
 
 import gc
 import threading
 
-gc.disable()  # until the prefetch is done: imports make no garbage, and looking for it takes a fifth of a cold start
+# Until the prefetch is done: imports create no garbage, and collecting takes a fifth of a cold
+# start.
+gc.disable()
 
 import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response
@@ -23,13 +28,13 @@ app = func.FunctionApp(http_auth_level=user_level(settings))
 
 @app.route(route="chat", methods=["POST"])
 async def chat(req: Request, context: func.Context) -> Response:
-    """Take one turn."""
+    """Answer one turn."""
     return await dispatch(api, req, context.invocation_id)
 
 
 @app.route(route="context", methods=["POST"])
 async def preview_context(req: Request, context: func.Context) -> Response:
-    """Pack what a model should know."""
+    """Preview the context of a message."""
     return await dispatch(api, req, context.invocation_id)
 
 
@@ -53,7 +58,7 @@ async def update_session(req: Request, context: func.Context) -> Response:
 
 @app.route(route="sessions/{session_id}", methods=["DELETE"])
 async def delete_session(req: Request, context: func.Context) -> Response:
-    """Forget a session."""
+    """Delete a session."""
     return await dispatch(api, req, context.invocation_id)
 
 
@@ -65,13 +70,13 @@ async def consolidate_now(req: Request, context: func.Context) -> Response:
 
 @app.route(route="sessions/{session_id}/turns", methods=["GET"])
 async def list_turns(req: Request, context: func.Context) -> Response:
-    """Read the transcript."""
+    """List the turns of a session."""
     return await dispatch(api, req, context.invocation_id)
 
 
 @app.route(route="sessions/{session_id}/turns/{turn_id}", methods=["PUT"])
 async def put_turn(req: Request, context: func.Context) -> Response:
-    """Record a turn answered elsewhere."""
+    """Record a turn that was answered elsewhere."""
     return await dispatch(api, req, context.invocation_id)
 
 
@@ -83,19 +88,19 @@ async def list_data(req: Request, context: func.Context) -> Response:
 
 @app.route(route="sessions/{session_id}/data/{name}", methods=["GET"])
 async def read_data(req: Request, context: func.Context) -> Response:
-    """Read a value kept with a session."""
+    """Read an item of session data."""
     return await dispatch(api, req, context.invocation_id)
 
 
 @app.route(route="sessions/{session_id}/data/{name}", methods=["PUT"])
 async def put_data(req: Request, context: func.Context) -> Response:
-    """Keep a value with a session."""
+    """Write an item of session data."""
     return await dispatch(api, req, context.invocation_id)
 
 
 @app.route(route="sessions/{session_id}/data/{name}", methods=["DELETE"])
 async def delete_data(req: Request, context: func.Context) -> Response:
-    """Forget a value kept with a session."""
+    """Delete an item of session data."""
     return await dispatch(api, req, context.invocation_id)
 
 
@@ -119,55 +124,55 @@ async def update_preferences(req: Request, context: func.Context) -> Response:
 
 @app.route(route="preferences", methods=["DELETE"])
 async def delete_preferences(req: Request, context: func.Context) -> Response:
-    """Forget preferences."""
+    """Delete preferences."""
     return await dispatch(api, req, context.invocation_id)
 
 
 @app.route(route="user/usage", methods=["GET"])
 async def read_usage(req: Request, context: func.Context) -> Response:
-    """Read what the user takes."""
+    """Read the user's usage."""
     return await dispatch(api, req, context.invocation_id)
 
 
 @app.route(route="health", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def read_health(req: Request, context: func.Context) -> Response:
-    """Alive."""
+    """Check that the worker is running."""
     return await dispatch(api, req, context.invocation_id)
 
 
 @app.route(route="health/ready", methods=["GET", "HEAD"], auth_level=OPERATOR)
 async def read_readiness(req: Request, context: func.Context) -> Response:
-    """Every dependency with its milliseconds."""
+    """Check every dependency."""
     return await dispatch(api, req, context.invocation_id)
 
 
 @app.route(route="openapi.json", methods=["GET"], auth_level=OPERATOR)
 async def read_openapi(req: Request, context: func.Context) -> Response:
-    """The OpenAPI document."""
+    """Return the OpenAPI document."""
     return await dispatch(api, req, context.invocation_id)
 
 
 @app.route(route="docs", methods=["GET"], auth_level=OPERATOR)
 async def read_docs(req: Request, context: func.Context) -> Response:
-    """The OpenAPI document as a page."""
+    """Show the documentation page."""
     return await dispatch(api, req, context.invocation_id)
 
 
 @app.route(route="docs/{asset}", methods=["GET"], auth_level=OPERATOR)
 async def read_docs_asset(req: Request, context: func.Context) -> Response:
-    """A file of that page."""
+    """Return a file of the documentation page."""
     return await dispatch(api, req, context.invocation_id)
 
 
 @app.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
-async def sweep_deleted_sessions(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding wants it
-    """Sweep sessions deleted five minutes ago once more, for what arrived late."""
+async def sweep_deleted_sessions(timer: func.TimerRequest) -> None:  # noqa: ARG001 - for the binding
+    """Sweep sessions again five minutes after their deletion, for writes that arrived late."""
     await (await late.ready()).background.sweep_deleted_sessions()
 
 
 @app.timer_trigger(arg_name="timer", schedule=SCHEDULE)
-async def summarise_idle_sessions(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding wants it
-    """Put sessions that went quiet on the queue."""
+async def summarise_idle_sessions(timer: func.TimerRequest) -> None:  # noqa: ARG001 - for the binding
+    """Queue the sessions that are due."""
     await (await late.ready()).background.summarise_idle_sessions()
 
 
@@ -175,11 +180,11 @@ async def summarise_idle_sessions(timer: func.TimerRequest) -> None:  # noqa: AR
     arg_name="message", queue_name="consolidate-session", connection="AzureWebJobsStorage"
 )
 async def consolidate_session(message: func.QueueMessage) -> None:
-    """Summarise one session."""
+    """Consolidate one session."""
     await (await late.ready()).background.consolidate_session(
         message.get_body(), message.dequeue_count or 1
     )
 
 
-# Last, so that indexing is not slowed by it: what a chat turn needs is imported while the first request is under way.
+# Last, so that it does not slow down indexing: imports run parallel to the first request.
 threading.Thread(target=late.prefetch, daemon=True).start()

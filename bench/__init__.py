@@ -1,1 +1,1 @@
-"""Benchmarks: ratios measured side by side in one run."""
+"""Benchmarks, each of them one command; docs/benchmarks.md has their results."""

@@ -1,4 +1,4 @@
-"""Dialogues with questions about them, and with what of them answers each: of LoCoMo's file, and one of our own."""
+"""Dialogues with questions and the evidence for each: from LoCoMo's file, and one of our own."""
 
 import json
 import re
@@ -9,7 +9,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-WHERE = "LoCoMo is data/locomo10.json of github.com/snap-research/LoCoMo (CC BY-NC 4.0: for measuring only)"
+SOURCE = (
+    "LoCoMo is data/locomo10.json in github.com/snap-research/LoCoMo "
+    "(CC BY-NC 4.0: use it for measuring only)"
+)
 CATEGORIES = {1: "multi-hop", 2: "temporal", 3: "open-domain", 4: "single-hop", 5: "adversarial"}
 _SESSION = re.compile(r"session_(\d+)")
 _EVIDENCE = re.compile(r"D:?(\d+):0*(\d+)")  # some are written "D8:6; D9:17" or "D:11:26"
@@ -17,7 +20,7 @@ _EVIDENCE = re.compile(r"D:?(\d+):0*(\d+)")  # some are written "D8:6; D9:17" or
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What one of the two said without a break, and the ids of the utterances it is made of."""
+    """Consecutive utterances of one speaker, as one text, and their ids."""
 
     speaker: str
     text: str
@@ -26,7 +29,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Turns said at one time: a message of whoever began the session, and the other's, if there was one."""
+    """The turns of one occasion: a message of its first speaker and, if any, the other's answer."""
 
     number: int
     at: datetime
@@ -35,7 +38,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked, of which category, and the utterances that answer it."""
+    """A question, its category, and the utterances that answer it."""
 
     text: str
     category: int
@@ -44,7 +47,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
-    """All that two people said, and what is asked about it."""
+    """What two people said, and questions about it."""
 
     name: str
     sessions: tuple[Session, ...]
@@ -52,15 +55,16 @@ class Dialogue:
 
 
 def read_dialogues(path: Path) -> tuple[Dialogue, ...]:
-    """The dialogues of a file like LoCoMo's; questions whose evidence is nowhere in them are left out."""
-    return tuple(_dialogue(one) for one in json.loads(path.read_text(encoding="utf-8")))
+    """Read a file in LoCoMo's format; leave out questions without evidence in their dialogue."""
+    return tuple(_read_dialogue(one) for one in json.loads(path.read_text(encoding="utf-8")))
 
 
-def _dialogue(given: Mapping[str, Any]) -> Dialogue:
-    said = given["conversation"]
-    numbers = sorted(int(found[1]) for key in said if (found := _SESSION.fullmatch(key)))
+def _read_dialogue(given: Mapping[str, Any]) -> Dialogue:
+    conversation = given["conversation"]
+    numbers = sorted(int(found[1]) for key in conversation if (found := _SESSION.fullmatch(key)))
     sessions = tuple(
-        _session(n, said[f"session_{n}_date_time"], said[f"session_{n}"]) for n in numbers
+        _read_session(n, conversation[f"session_{n}_date_time"], conversation[f"session_{n}"])
+        for n in numbers
     )
     known = {
         name
@@ -69,25 +73,27 @@ def _dialogue(given: Mapping[str, Any]) -> Dialogue:
         for message in turn
         for name in message.utterances
     }
-    asked = [
+    questions = [
         Question(one["question"], one["category"], _evidence(one, known)) for one in given["qa"]
     ]
-    return Dialogue(given["sample_id"], sessions, tuple(one for one in asked if one.evidence))
+    return Dialogue(given["sample_id"], sessions, tuple(one for one in questions if one.evidence))
 
 
-def _session(number: int, at: str, utterances: Iterable[Mapping[str, Any]]) -> Session:
-    """A turn is what who began the session says, and the answer; who says two in a row says them in one message."""
-    messages = [_message(group) for _, group in groupby(utterances, key=lambda one: one["speaker"])]
+def _read_session(number: int, at: str, utterances: Iterable[Mapping[str, Any]]) -> Session:
+    """Pair each message of the first speaker with the answer; consecutive utterances are merged."""
+    messages = [
+        _read_message(group) for _, group in groupby(utterances, key=lambda one: one["speaker"])
+    ]
     turns = tuple(tuple(messages[start : start + 2]) for start in range(0, len(messages), 2))
     return Session(
         number, datetime.strptime(at, "%I:%M %p on %d %B, %Y").replace(tzinfo=UTC), turns
     )
 
 
-def _message(group: Iterator[Mapping[str, Any]]) -> Message:
-    said = list(group)
-    text = "\n".join(map(_text, said)) or "..."
-    return Message(said[0]["speaker"], text, tuple(str(one["dia_id"]) for one in said))
+def _read_message(group: Iterator[Mapping[str, Any]]) -> Message:
+    utterances = list(group)
+    text = "\n".join(map(_text, utterances)) or "..."
+    return Message(utterances[0]["speaker"], text, tuple(str(one["dia_id"]) for one in utterances))
 
 
 def _text(utterance: Mapping[str, Any]) -> str:
@@ -158,7 +164,7 @@ _TALKS: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
         ),
     ),
 )
-_ASKED: Sequence[tuple[str, int, tuple[str, ...]]] = (
+_QUESTIONS: Sequence[tuple[str, int, tuple[str, ...]]] = (
     ("When did Vera plant the tulips?", 2, ("D1:1",)),
     ("Which colour are Vera's tulips?", 4, ("D1:3",)),
     ("What did Tom say to do against slugs?", 4, ("D2:2",)),
@@ -169,20 +175,20 @@ _ASKED: Sequence[tuple[str, int, tuple[str, ...]]] = (
 )
 
 
-def _ours() -> Dialogue:
-    said: dict[str, Any] = {}
+def _garden() -> Dialogue:
+    conversation: dict[str, Any] = {}
     for number, (at, turns) in enumerate(_TALKS, 1):
         lines = [line for turn in turns for line in zip(("Vera", "Tom"), turn, strict=True)]
-        said[f"session_{number}_date_time"] = at
-        said[f"session_{number}"] = [
+        conversation[f"session_{number}_date_time"] = at
+        conversation[f"session_{number}"] = [
             {"speaker": speaker, "text": text, "dia_id": f"D{number}:{place}"}
             for place, (speaker, text) in enumerate(lines, 1)
         ]
     questions = [
         {"question": text, "category": category, "evidence": proof}
-        for text, category, proof in _ASKED
+        for text, category, proof in _QUESTIONS
     ]
-    return _dialogue({"sample_id": "garden", "conversation": said, "qa": questions})
+    return _read_dialogue({"sample_id": "garden", "conversation": conversation, "qa": questions})
 
 
-OURS = _ours()  # three days of a neighbour and her gardener
+GARDEN = _garden()  # three conversations between a neighbour and her gardener

@@ -1,7 +1,7 @@
-"""`python -m bench.instant_model`: models that answer at once, so that what is measured around them is not their own.
+"""`python -m bench.instant_model`: a chat and embedding model that takes next to no time.
 
-It reads a request and writes the same completion, or the same two vectors, each time, without a web framework. Its
-first line is its address.
+It returns the same completion, or the same two vectors, to every request, without a web framework.
+It prints its address once it is ready.
 """
 
 import asyncio

@@ -1,107 +1,59 @@
-"""Many callers at once, then an audit of every transcript: `python -m bench.load`.
+"""Load from many callers, then an audit of every transcript: `python -m bench.load`.
 
-Callers talk HTTP to several app instances, each the real worker library in a process of its own, on one local Cosmos
-DB, one Redis and a model that takes 300 ms, all in processes of their own, all on this machine. A caller asks, waits
-for the answer and asks again, so the most there can be is callers / 0.3 turns a second. One turn in five is the hot
-user's, in one session; one turn in twenty is sent twice, to two instances. The callers are locust's
-(bench/locustfile.py), in a process and an environment of their own; they write down what each of them was told.
+Callers send turns over HTTP to several instances of the app, each in the real worker library. The
+instances share one local Cosmos DB, one Redis and a model that takes 300 ms. Every part is a
+process of its own on this machine. A caller waits for each answer before it sends the next turn, so
+the maximum is callers / 0.3 turns a second. One turn in five belongs to the hot user, in one
+session; one turn in twenty is sent twice, to any two instances. The callers are locust's
+(bench/locustfile.py), in an environment of their own; they write what they sent and received to a
+ledger.
 """
 
 import argparse
 import asyncio
 import contextlib
-import json
-import os
-import statistics
 import sys
 import tempfile
-from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from bench.environment import CannotBuildError, build_environment
-from bench.ledger import Ledger, Told, quantile
-from bench.stack import cpu_seconds, in_environment, program, running_stack
+from bench.environment import CannotBuildError, build_group
+from bench.ledger import Answer, Ledger
+from bench.stack import Stack, cpu_seconds, in_environment, program, running_stack
+from bench.stage import HEADINGS, MODEL_SECONDS, Stage, print_row
 from local.children import child
 
-MODEL_SECONDS = 0.3
 LOCUSTFILE = Path(__file__).parent / "locustfile.py"
-STOP_SECONDS = 60  # for turns under way when the time is over
+STOP_SECONDS = 60  # for turns that are running when a stage ends
+AUDITORS = 16
 SESSION = "s"
-SEEDED = {
+FIRST_TURN = {
     "messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]
 }
-DEGRADED = ("window", "session_cache")  # the window missed turns of others; Redis did not answer
 
 
-@dataclass(slots=True)
-class Stage:
-    """What came of so many callers for so long, but for what everybody was told, which is the ledger's."""
-
-    times: dict[bool, list[float]] = field(
-        default_factory=lambda: defaultdict(list)
-    )  # by whether it was the hot user's
-    usage: list[Mapping[str, float]] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-    begun: float = float("inf")
-    ended: float = 0.0
-    cpu: float = 0.0
-
-    def read(self, lines: Iterable[str], ledger: Ledger) -> None:
-        """Take over what locust's callers noted."""
-        for line in lines:
-            noted = json.loads(line)
-            match noted["what"]:
-                case "sent":
-                    ledger.sent[noted["user"]].add(noted["turn"])
-                case "told":
-                    answer = noted["answer"]
-                    ledger.told[noted["user"], noted["turn"]].append(
-                        Told(answer["seq"], answer["reply"])
-                    )
-                    self._count(answer)
-                case "asked":
-                    self._time(noted)
-                case "error":
-                    ledger.errors[noted["kind"]] += 1
-                case "cpu":
-                    self.cpu += noted["seconds"]
-
-    def _count(self, answer: Mapping[str, Any]) -> None:
-        self.counts.update(replayed=answer["replayed"])
-        self.counts.update(answer["degraded"])
-        if not answer["replayed"] and not answer["degraded"]:
-            self.usage.append(answer["usage"])
-
-    def _time(self, asked: Mapping[str, Any]) -> None:
-        self.counts["turns"] += 1
-        self.begun, self.ended = min(self.begun, asked["start"]), max(self.ended, asked["end"])
-        if not asked["twice"]:
-            self.times[asked["hot"]].append((asked["end"] - asked["start"]) * 1000)
-
-
+@dataclass(frozen=True, slots=True)
 class Auditor:
-    """Prepares users before the load and reads their transcripts after it; asks quietly, and is no part of it."""
+    """Prepares users before the load and reads their transcripts after it, from one instance."""
 
-    def __init__(self, http: aiohttp.ClientSession, address: str, users: int) -> None:
-        """Ask this instance, for so many users."""
-        self._http = http
-        self._address = address
-        self.users = [f"user-{number}" for number in range(users)]
-        self.ledger = Ledger()
+    http: aiohttp.ClientSession
+    address: str
+    users: Sequence[str]
+    ledger: Ledger = field(default_factory=Ledger)
 
     async def seed(self, user: str) -> None:
-        """Give a user a session with one turn, so that the next is warm."""
+        """Record one turn for a user, so that the next one is warm."""
         self.ledger.sent[user].add("seed")
-        answer = await self._send("PUT", user, f"/sessions/{SESSION}/turns/seed", SEEDED)
-        self.ledger.told[user, "seed"].append(Told(answer["seq"], "Hi"))
+        answer = await self._send("PUT", user, f"/sessions/{SESSION}/turns/seed", FIRST_TURN)
+        self.ledger.answers[user, "seed"].append(Answer(answer["seq"], "Hi"))
 
-    async def transcript(self, user: str) -> list[dict[str, Any]]:
-        """All turns of a user's session."""
+    async def read_transcript(self, user: str) -> list[dict[str, Any]]:
+        """Return all turns of a user's session."""
         turns: list[dict[str, Any]] = []
         path = f"/sessions/{SESSION}/turns?limit=100"
         while path:
@@ -110,9 +62,19 @@ class Auditor:
             path = page.get("next_link", "").removeprefix("/api")
         return turns
 
+    async def for_each_user(self, work: Callable[[str], Awaitable[None]]) -> None:
+        """Do something for every user, sixteen at a time."""
+        waiting = iter(self.users)
+
+        async def work_on() -> None:
+            for user in waiting:
+                await work(user)
+
+        await asyncio.gather(*(work_on() for _ in range(AUDITORS)))
+
     async def _send(self, method: str, user: str, path: str, body: object = None) -> dict[str, Any]:
-        url, headers = f"{self._address}/api{path}", {"x-user-id": user}
-        async with self._http.request(
+        url, headers = f"{self.address}/api{path}", {"x-user-id": user}
+        async with self.http.request(
             method, url, json=body, headers=headers, raise_for_status=True
         ) as response:
             answer: dict[str, Any] = await response.json()
@@ -120,13 +82,10 @@ class Auditor:
 
 
 def main() -> int:
-    """Load, measure, audit; 1 if the audit finds anything or anybody met an error, 2 if there is no locust."""
+    """Load, measure, audit; return 1 for any finding or error, 2 if locust is missing."""
     arguments = _parse()
     try:
-        locust = (
-            build_environment("locust-venv", sys.executable, {"requirements-bench.txt": ()})
-            / "locust"
-        )
+        locust = build_group("locust-venv", "bench") / "locust"
     except CannotBuildError as failed:
         print(f"load: {failed}", file=sys.stderr)
         return 2
@@ -136,7 +95,7 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--seconds", type=float, default=20, help="of each stage (default: %(default)s)"
+        "--seconds", type=float, default=20, help="duration of each stage (default: %(default)s)"
     )
     parser.add_argument("--users", type=int, default=1000, help="default: %(default)s")
     parser.add_argument(
@@ -144,13 +103,13 @@ def _parse() -> argparse.Namespace:
         type=int,
         nargs="+",
         default=[1, 16, 64],
-        help="callers at once, one stage each",
+        help="numbers of concurrent callers, one stage each (default: 1 16 64)",
     )
     parser.add_argument(
         "--instances", type=int, default=2, help="of the app (default: %(default)s)"
     )
     parser.add_argument(
-        "--quick", action="store_true", help="20 users, two short stages: does it work?"
+        "--quick", action="store_true", help="20 users and two short stages, to see that it works"
     )
     arguments = parser.parse_args()
     if arguments.quick:
@@ -160,34 +119,37 @@ def _parse() -> argparse.Namespace:
 
 async def _run(locust: Path, arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         async with (
-            running_stack(MODEL_SECONDS, Path(name)) as stack,
-            _instances(arguments.instances, stack.settings, Path(name)) as instances,
+            running_stack(MODEL_SECONDS, folder) as stack,
+            _instances(arguments.instances, stack.settings, folder) as instances,
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
         ):
-            auditor = Auditor(http, next(iter(instances)), arguments.users)
-            await _each(auditor.users, auditor.seed)
-            print(
-                f"{arguments.users} users, {arguments.instances} instances, model {MODEL_SECONDS * 1000:.0f} ms"
-            )
-            print(
-                "clients  turns/s  of most     p50     p99 | hot p50     p99 | cores | CPU ms a turn"
-            )
-            parts = {"app": list(instances.values())} | {
-                name: [pid] for name, pid in stack.parts.items()
-            }
-            load = Load(locust, list(instances), arguments.users, Path(name))
+            users = [f"user-{number}" for number in range(arguments.users)]
+            auditor = Auditor(http, next(iter(instances)), users)
+            await auditor.for_each_user(auditor.seed)
+            print(f"{len(users)} users, {len(instances)} instances", end=", ")
+            print(f"model {MODEL_SECONDS * 1000:.0f} ms\n{HEADINGS}")
+            load = Load(locust, list(instances), len(users), folder)
+            pids = _pids(instances, stack)
             for clients in arguments.clients:
-                before, stage = _cpu(parts), Stage()
-                stage.read(await load.run(clients, arguments.seconds), auditor.ledger)
-                spent = {name: after - before[name] for name, after in _cpu(parts).items()}
-                _print_stage(clients, stage, spent | {"callers": stage.cpu})
+                await _measure(load, clients, arguments.seconds, pids, auditor.ledger)
             return await _audit(auditor)
+
+
+async def _measure(
+    load: "Load", clients: int, seconds: float, pids: Mapping[str, Sequence[int]], ledger: Ledger
+) -> None:
+    """Run one stage and print its row."""
+    before, stage = _cpu(pids), Stage()
+    stage.read(await load.run(clients, seconds), ledger)
+    used = {name: after - before[name] for name, after in _cpu(pids).items()}
+    print_row(clients, stage, used | {"callers": stage.cpu})
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Locust, and where it is to call."""
+    """Locust, and the addresses that its callers use."""
 
     program: Path
     addresses: Sequence[str]
@@ -195,7 +157,7 @@ class Load:
     folder: Path
 
     async def run(self, clients: int, seconds: float) -> Sequence[str]:
-        """So many callers for so long, in a process of their own; what they noted."""
+        """Run this many callers for this long, in a process of their own; return their notes."""
         ledger, log = self.folder / f"ledger-{clients}.jsonl", self.folder / "locust.log"
         settings = {
             "ADDRESSES": " ".join(self.addresses),
@@ -203,23 +165,17 @@ class Load:
             "MODEL_SECONDS": str(MODEL_SECONDS),
             "LEDGER": str(ledger),
         }
-        command = [
-            str(self.program),
-            "--locustfile",
-            str(LOCUSTFILE),
-            "--headless",
-            "--only-summary",
-        ]
-        command += [
-            "--users",
-            str(clients),
-            "--spawn-rate",
-            str(clients),
-            "--run-time",
-            f"{seconds:g}s",
-        ]
-        command += ["--stop-timeout", str(STOP_SECONDS), "--exit-code-on-error", "0"]
-        async with child(*in_environment(settings, *command), log=log, speaks=False) as process:
+        options = {
+            "--locustfile": LOCUSTFILE,
+            "--users": clients,
+            "--spawn-rate": clients,
+            "--run-time": f"{seconds:g}s",
+            "--stop-timeout": STOP_SECONDS,
+            "--exit-code-on-error": 0,
+        }
+        flat = [str(part) for option in options.items() for part in option]
+        command = [str(self.program), "--headless", "--only-summary", *flat]
+        async with child(*in_environment(settings, *command), log=log, capture=False) as process:
             code = await process.wait()
         assert code == 0, log.read_text()[-2000:]
         return ledger.read_text().splitlines()
@@ -229,76 +185,45 @@ class Load:
 async def _instances(
     count: int, settings: Mapping[str, str], folder: Path
 ) -> AsyncIterator[dict[str, int]]:
-    """The app so many times: addresses and processes."""
+    """Run instances of the app; yield their process ids by address."""
+    command = (sys.executable, "-m", "devtools.functions", "--port", "0")
     async with contextlib.AsyncExitStack() as running:
-        found = {}
+        instances = {}
         for number in range(count):
-            command = (sys.executable, "-m", "devtools.functions", "--port", "0")
-            one = await running.enter_async_context(
+            instance = await running.enter_async_context(
                 program(folder / f"app-{number}.log", *command, settings=settings)
             )
-            found[one.says] = one.pid
-        yield found
+            instances[instance.first_line] = instance.pid
+        yield instances
 
 
-def _print_stage(clients: int, stage: Stage, spent: Mapping[str, float]) -> None:
-    """One row of the table."""
-    took, turns = stage.ended - stage.begun, stage.counts["turns"]
-    busy = sum(spent.values()) / took / (os.cpu_count() or 1)
-    shown = [quantile(stage.times[hot], share) for hot in (False, True) for share in (0.5, 0.99)]
-    print(
-        f"{clients:7} {turns / took:8.1f} {turns / took * MODEL_SECONDS / clients:8.2f} {shown[0]:7.0f} {shown[1]:7.0f}"
-        f" | {shown[2]:7.0f} {shown[3]:7.0f} | {busy:5.0%} | "
-        + ", ".join(f"{name} {seconds * 1000 / turns:.1f}" for name, seconds in spent.items())
-    )
-    print(f"        {_used(stage)}", flush=True)
+def _pids(instances: Mapping[str, int], stack: Stack) -> dict[str, list[int]]:
+    return {"app": list(instances.values())} | {name: [pid] for name, pid in stack.pids.items()}
 
 
 def _cpu(parts: Mapping[str, Sequence[int]]) -> dict[str, float]:
-    """CPU seconds of every part so far."""
+    """Return the CPU seconds that each part has used so far."""
     return {name: sum(map(cpu_seconds, pids)) for name, pids in parts.items()}
 
 
-def _used(stage: Stage) -> str:
-    """What a turn took of the stores, in the middle, and what else happened."""
-    names = ("request_units", "cosmos_calls", "redis_calls")
-    used = ", ".join(
-        f"{statistics.median(one[name] for one in stage.usage):g} {name}" for name in names
-    )
-    otherwise = ", ".join(f"{stage.counts[name]} {name}" for name in ("replayed", *DEGRADED))
-    return f"a turn: {used}; {otherwise}"
-
-
 async def _audit(auditor: Auditor) -> int:
-    """Read every transcript, and compare it with what its user was told."""
+    """Compare every transcript with the ledger; return 1 for any finding or error."""
     found: Counter[str] = Counter()
     stored = 0
 
     async def check(user: str) -> None:
         nonlocal stored
-        transcript = await auditor.transcript(user)
+        transcript = await auditor.read_transcript(user)
         stored += len(transcript)
         found.update(auditor.ledger.audit(user, transcript))
 
     errors = dict(auditor.ledger.errors)
-    await _each(auditor.users, check)
-    kinds = ", ".join(f"{number} {kind}" for kind, number in found.items())
+    await auditor.for_each_user(check)
     sent = sum(len(turns) for turns in auditor.ledger.sent.values())
-    print(
-        f"audit of {stored} turns of {len(auditor.users)} users ({sent} sent): {kinds}; {errors or 'no'} errors"
-    )
+    print(f"audit of {stored} turns of {len(auditor.users)} users ({sent} sent)", end=": ")
+    print(", ".join(f"{number} {kind}" for kind, number in found.items()), end="; ")
+    print(f"{errors or 'no'} errors")
     return int(bool(errors or found.total() or stored != sent))
-
-
-async def _each(users: Sequence[str], work: Callable[[str], Awaitable[None]]) -> None:
-    """Do it for every user, sixteen at a time."""
-    waiting = iter(users)
-
-    async def some() -> None:
-        for user in waiting:
-            await work(user)
-
-    await asyncio.gather(*(some() for _ in range(16)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Callers, as locust runs them in an environment of its own: each asks, waits for the answer and asks again.
+"""The callers of bench.load, run by locust: each sends a turn, waits for the answer, and repeats.
 
-What each sent and was told goes to the file LEDGER, a JSON object a line, for bench/load.py to read and audit. Nothing
-of Keepsake is imported here: locust changes Python's own sockets, and no process of ours shall have that.
+What is sent and received goes to the file LEDGER, one JSON object per line, which bench/load.py
+audits. This file imports nothing of Keepsake: locust patches Python's sockets, which must not
+happen in any process of ours.
 """
 
 import json
@@ -18,71 +19,71 @@ from locust import FastHttpUser, events, task
 ADDRESSES = os.environ["ADDRESSES"].split()
 USERS = int(os.environ["USERS"])
 MODEL_SECONDS = float(os.environ["MODEL_SECONDS"])
-HOT_SHARE, TWICE_SHARE = 0.2, 0.05  # the first user's part of all turns; turns that are sent twice
-TRIES = 5  # a caller sends a refused turn again as it was told to; each refusal counts as an error
-OK = 300  # statuses below it
+HOT_SHARE = 0.2  # of turns: those of the first user
+DUPLICATE_SHARE = 0.05  # of turns: those that are sent twice
+TRIES = 5  # per turn, with Retry-After between them; each failure counts as an error
+FIRST_NON_SUCCESS = 300
 
 ledger = Path(os.environ["LEDGER"]).open("w")  # noqa: SIM115 - closed with the process
-chance = random.Random(7)  # noqa: S311 - much the same choices each time
+chance = random.Random(7)  # noqa: S311 - a fixed seed, so runs are comparable
 
 
-class Caller(FastHttpUser):  # type: ignore[misc]  # locust is not in the environment of the types
-    """One who asks, for somebody else each time."""
+class Caller(FastHttpUser):  # type: ignore[misc]  # locust is not installed where mypy runs
+    """A caller that sends each turn for a random user."""
 
     host = ADDRESSES[0]
 
     @task  # type: ignore[untyped-decorator]  # as above
-    def ask(self) -> None:
-        """One turn of somebody, now and then sent twice."""
+    def send_turn(self) -> None:
+        """Send one turn, sometimes a second time while the first is running."""
         hot = chance.random() < HOT_SHARE
         user = "user-0" if hot else f"user-{chance.randrange(USERS)}"
         turn, start = uuid4().hex, time.monotonic()
         note("sent", user=user, turn=turn)
-        twice = chance.random() < TWICE_SHARE
-        if twice:
-            again = gevent.spawn_later(chance.uniform(0, 2 * MODEL_SECONDS), self.chat, user, turn)
+        duplicated = chance.random() < DUPLICATE_SHARE
+        if duplicated:
+            delay = chance.uniform(0, 2 * MODEL_SECONDS)
+            duplicate = gevent.spawn_later(delay, self.chat, user, turn)
             self.chat(user, turn)
-            again.get()
+            duplicate.get()
         else:
             self.chat(user, turn)
-        note("asked", hot=hot, twice=twice, start=start, end=time.monotonic())
+        note("finished", hot=hot, duplicated=duplicated, start=start, end=time.monotonic())
 
     def chat(self, user: str, turn: str) -> None:
-        """Send one turn until it is answered."""
+        """Send one turn until it succeeds."""
         body = {"message": f"Message {turn}", "session_id": "s", "turn_id": turn}
         for _ in range(TRIES):
             url = f"{chance.choice(ADDRESSES)}/api/chat"
             answer = self.client.post(url, json=body, headers={"x-user-id": user}, name="chat")
-            if 0 < answer.status_code < OK:
-                note("told", user=user, turn=turn, answer=answer.json())
+            if 0 < answer.status_code < FIRST_NON_SUCCESS:
+                note("answer", user=user, turn=turn, answer=answer.json())
                 return
-            note(
-                "error",
-                kind=f"{answer.status_code} {(answer.headers or {}).get('x-ms-error-code')}",
-            )
-            gevent.sleep(float((answer.headers or {}).get("Retry-After", 1)))
-        note("error", kind="given up")
+            headers = answer.headers or {}
+            note("error", kind=f"{answer.status_code} {headers.get('x-ms-error-code')}")
+            gevent.sleep(float(headers.get("Retry-After", 1)))
+        note("error", kind="no success after all tries")
 
 
-def note(what: str, **of: Any) -> None:
-    """Write one line; greenlets do not interrupt each other here."""
-    ledger.write(json.dumps({"what": what, **of}) + "\n")
+def note(what: str, **fields: Any) -> None:
+    """Write one line; greenlets cannot interleave here."""
+    ledger.write(json.dumps({"what": what, **fields}) + "\n")
 
 
 @events.user_error.add_listener  # type: ignore[untyped-decorator]  # as above
 def note_error(exception: Exception, **_: Any) -> None:
-    """A caller that breaks is an error, too."""
+    """Count a caller that raises as an error."""
     note("error", kind=type(exception).__name__)
 
 
 @events.test_start.add_listener  # type: ignore[untyped-decorator]  # as above
 def note_start(**_: Any) -> None:
-    """From here on locust's CPU is that of calling."""
+    """Subtract the CPU that locust used before its first call."""
     note("cpu", seconds=-time.process_time())
 
 
 @events.quitting.add_listener  # type: ignore[untyped-decorator]  # as above
 def note_end(**_: Any) -> None:
-    """All is said."""
+    """Note the CPU used in total, and close the ledger."""
     note("cpu", seconds=time.process_time())
     ledger.close()

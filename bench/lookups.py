@@ -1,4 +1,4 @@
-"""Lookups: the product's search with parts of it left out, each part timed."""
+"""Lookups: the product's search with parts of it switched off, and the time of each part."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -22,22 +22,22 @@ from shared.telemetry.meter import start_meter
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """What of a search is done; `nearby` is to look at what stands next to what was found."""
+class Variant:
+    """Which parts of a search are switched on."""
 
     name: str
-    by_words: bool = True
-    by_meaning: bool = True
-    nearby: bool = True
+    keywords: bool = True
+    meaning: bool = True
+    neighbours: bool = True
 
 
-WAYS = (
-    Way("words alone", by_meaning=False),
-    Way("meaning alone", by_words=False),
-    Way("both, without neighbours", nearby=False),
-    Way("both"),
+VARIANTS = (
+    Variant("keywords alone", meaning=False),
+    Variant("meaning alone", keywords=False),
+    Variant("both, without neighbours", neighbours=False),
+    Variant("both"),
 )
-SMALL_TALK = (
+UNRELATED = (
     "Hello, how are you today?",
     "Thanks, that helps a lot",
     "Sounds good, let's go on",
@@ -62,8 +62,8 @@ SMALL_TALK = (
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """What a search found, best first; milliseconds of each of its parts."""
+class Lookup:
+    """The result of a search, best first, and the milliseconds of each of its parts."""
 
     found: Sequence[Ranked]
     times: Mapping[str, float]
@@ -72,99 +72,101 @@ class Looked:
 
     @property
     def ranked(self) -> list[tuple[str, str]]:
-        """Session and turn of each."""
+        """Session and turn of each result."""
         return [(one.turn.session_id.value, one.turn.turn_id.value) for one in self.found]
 
     def within(self, tokens: int) -> tuple[set[tuple[str, str]], int]:
-        """Session and turn of what fits, and the tokens it takes."""
-        passages = fit_excerpts(self.found, tokens, estimate_tokens)
-        told = {
+        """Return session and turn of what fits into a budget, and the tokens used."""
+        excerpts = fit_excerpts(self.found, tokens, estimate_tokens)
+        included = {
             (turn.session_id.value, turn.turn_id.value)
-            for passage in passages
-            for turn in passage.turns
+            for excerpt in excerpts
+            for turn in excerpt.turns
         }
-        return told, sum(estimate_tokens(passage.text) for passage in passages)
+        return included, sum(estimate_tokens(excerpt.text) for excerpt in excerpts)
 
 
-class Remembering:
-    """An embedder that is asked only once for the same texts."""
+@dataclass(slots=True)
+class CachingEmbedder:
+    """An embedder that embeds the same texts only once; `times` has the last miss."""
 
-    def __init__(self, embedder: Embedder) -> None:
-        """Take the embedder."""
-        self._embedder = embedder
-        self._known: dict[tuple[str, ...], Sequence[Vector]] = {}
-        self.times: dict[str, float] = {}
+    embedder: Embedder
+    times: dict[str, float] = field(default_factory=dict)
+    _cache: dict[tuple[str, ...], Sequence[Vector]] = field(default_factory=dict, init=False)
 
     @property
     def model(self) -> str:
         """The model's name."""
-        return self._embedder.model
+        return self.embedder.model
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
-        """The vectors; raises what the embedder raises."""
-        key, began = tuple(texts), time.perf_counter()
-        if key not in self._known:
-            self._known[key] = await self._embedder.embed(texts)
-            self.times["embedding"] = _since(began)
-        return self._known[key]
+        """Return the vectors, from the cache if possible."""
+        key, start = tuple(texts), time.perf_counter()
+        if key not in self._cache:
+            self._cache[key] = await self.embedder.embed(texts)
+            self.times["embedding"] = _since(start)
+        return self._cache[key]
 
 
 @dataclass(slots=True)
-class PartOf:
-    """A turn index of which some ways to search find nothing, and which times the others."""
+class PartialIndex:
+    """A turn index in which some searches find nothing, and the others are timed."""
 
     index: TurnIndex
-    way: Way
+    variant: Variant
     times: dict[str, float] = field(default_factory=dict)
 
-    async def find_by_words(self, user: UserId, words: Sequence[str]) -> Sequence[FoundTurn]:
-        """As the index does, or nothing."""
-        began = time.perf_counter()
-        found = await self.index.find_by_words(user, words) if self.way.by_words else ()
-        self.times |= {"words": _since(began)} if self.way.by_words else {}
+    async def find_by_keywords(self, user: UserId, words: Sequence[str]) -> Sequence[FoundTurn]:
+        """Find what the index finds, or nothing."""
+        if not self.variant.keywords:
+            return ()
+        start = time.perf_counter()
+        found = await self.index.find_by_keywords(user, words)
+        self.times["keywords"] = _since(start)
         return found
 
     async def find_by_meaning(self, user: UserId, vector: Vector) -> Sequence[FoundTurn]:
-        """As the index does."""
-        began = time.perf_counter()
+        """Find what the index finds."""
+        start = time.perf_counter()
         found = await self.index.find_by_meaning(user, vector)
-        self.times["meaning"] = _since(began)
+        self.times["meaning"] = _since(start)
         return found
 
     async def read_around(self, user: UserId, places: Sequence[Place]) -> Sequence[FoundTurn]:
-        """As the index does, or nothing."""
-        began = time.perf_counter()
-        found = await self.index.read_around(user, places) if self.way.nearby else ()
-        self.times |= {"around": _since(began)} if self.way.nearby else {}
+        """Read what the index reads, or nothing."""
+        if not self.variant.neighbours:
+            return ()
+        start = time.perf_counter()
+        found = await self.index.read_around(user, places)
+        self.times["neighbours"] = _since(start)
         return found
 
 
-class Lookups:
-    """Looks things up as a turn does."""
+@dataclass(frozen=True, slots=True)
+class Searcher:
+    """Searches as a turn does."""
 
-    def __init__(self, stores: Stores, embedder: Remembering | None) -> None:
-        """Take the stores, and the embedder if there is one."""
-        self.stores = stores
-        self._embedder = embedder
+    stores: Stores
+    embedder: CachingEmbedder | None
 
-    async def look(self, user: UserId, header: Header, message: str, way: Way) -> Looked:
-        """What is recalled for a message, said in a new session."""
-        index, meter = PartOf(self.stores.turn_index, way), start_meter()
-        embedder = self._embedder if way.by_meaning else None
+    async def search(self, user: UserId, header: Header, message: str, variant: Variant) -> Lookup:
+        """Return what is recalled for the first message of a new session."""
+        index, meter = PartialIndex(self.stores.turn_index, variant), start_meter()
+        embedder = self.embedder if variant.meaning else None
         if embedder:
             embedder.times = {}
         clock = SystemClock()
-        told = question_text([Message(role="user", content=message, at=clock.now())])
-        with Recall(index, embedder, clock, Deadlines()).searching(user, message, told) as search:
+        text = question_text([Message(role="user", content=message, at=clock.now())])
+        with Recall(index, embedder, clock, Deadlines()).searching(user, message, text) as search:
             recalled = await search.finish(header, ())
         times = index.times | (embedder.times if embedder else {})
         found = (
             recalled.ranked
-            if way.nearby
-            else best_first(replace(one, nearby=0.0) for one in recalled.ranked)
+            if variant.neighbours
+            else best_first(replace(one, neighbour_score=0.0) for one in recalled.ranked)
         )
-        return Looked(found, times, meter.cosmos_calls, bool(recalled.degraded))
+        return Lookup(found, times, meter.cosmos_calls, bool(recalled.degraded))
 
 
-def _since(began: float) -> float:
-    return (time.perf_counter() - began) * 1000
+def _since(start: float) -> float:
+    return (time.perf_counter() - start) * 1000

@@ -1,6 +1,7 @@
-"""`python -m bench.slow_model SECONDS`: the scripted model, each answer so many seconds late, vectors a tenth of that.
+"""`python -m bench.slow_model SECONDS`: the scripted model with a fixed delay.
 
-It forgets what it was asked, so that it stays small however long a bench runs. Its first line is its address.
+Chat completions take that long, embeddings a tenth of it. Requests are not kept, so memory does not
+grow. It prints its address once it is ready.
 """
 
 import asyncio
@@ -15,20 +16,19 @@ from local.serving import address_of, listen, serving
 
 async def serve(seconds: float) -> None:
     """Serve until a signal."""
-    model, front, done = ScriptedModel(), listen(0), asyncio.Event()
+    model, listener, done = ScriptedModel(), listen(0), asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, done.set)
 
-    async def slowed(scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(
-            seconds / 10 if scope.get("path", "").endswith("/embeddings") else seconds
-        )
+    async def delayed(scope: Scope, receive: Receive, send: Send) -> None:
+        is_embedding = scope.get("path", "").endswith("/embeddings")
+        await asyncio.sleep(seconds / 10 if is_embedding else seconds)
         await model.app(scope, receive, send)
         model.requests.clear()
         model.embedding_requests.clear()
 
-    async with serving(slowed, front):
-        print(f"{address_of(front)}/v1", flush=True)
+    async with serving(delayed, listener):
+        print(f"{address_of(listener)}/v1", flush=True)
         await done.wait()
 
 

@@ -1,82 +1,81 @@
-"""`python -m bench.worker_probe FOLDER REQUESTS STARTED RESULT`: one fresh worker, measured from inside.
+"""`python -m bench.worker_probe FOLDER REQUESTS STARTED RESULT`: measure one worker from inside.
 
-It plays the host in this process with next to nothing of its own, so that what is measured is worker and app: indexes
-the app of FOLDER, sends POST /api/chat so many times, and writes CPU, seconds and megabytes to RESULT. STARTED is the
-monotonic time at which the parent started this process. Runs on the deployed set of packages (Linux).
+It replaces the host within the worker's process, with next to no work of its own: it indexes the
+app in FOLDER, sends POST /api/chat REQUESTS times, and writes CPU, seconds and megabytes to RESULT.
+STARTED is the monotonic time at which the parent started this process. It needs only the deployed
+packages, and Linux.
 """
 
 import asyncio
 import json
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
 from devtools.worker_protocol import Message, TypedData, Worker
 
-AT_ONCE = 4  # requests under way
+CONNECTIONS = 4  # concurrent requests
 USERS = 100
 TICK_SECONDS = 0.005
-SETTLED = 500  # requests after which caches and pools are as large as they get
+SETTLED = 500  # requests after which caches and pools no longer grow
 
 
+@dataclass(frozen=True, slots=True)
 class Host:
     """One connection of the host to the worker's own web server."""
 
-    def __init__(
-        self, worker: Worker, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        """Use an open connection."""
-        self._worker = worker
-        self._reader = reader
-        self._writer = writer
+    worker: Worker
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
 
     @classmethod
     async def connect(cls, worker: Worker) -> "Host":
-        """Open a connection."""
+        """Connect to the worker's web server."""
         port = int(worker.http_uri.rsplit(":", 1)[1])
         return cls(worker, *await asyncio.open_connection("127.0.0.1", port))
 
     async def chat(self, number: int) -> None:
-        """Tell the worker of an invocation, and send it the request, as the host does."""
+        """Announce an invocation to the worker and send it the request, as the host does."""
         invocation, user = str(uuid4()), f"user-{number % USERS}"
         body = json.dumps({"message": f"Message {number}", "session_id": "s"}).encode()
-        told = self._worker.invoke(self._worker.functions["chat"], _announced(), invocation)
-        failed, status = await asyncio.gather(told, self._send(invocation, user, body))
+        invoked = self.worker.invoke(self.worker.functions["chat"], _http_data(), invocation)
+        failed, status = await asyncio.gather(invoked, self._send(invocation, user, body))
         assert failed is None, failed
         assert status == 200, status  # noqa: PLR2004 - OK
 
     async def _send(self, invocation: str, user: str, body: bytes) -> int:
         head = (
-            f"POST /api/chat HTTP/1.1\r\nhost: 127.0.0.1\r\nx-ms-invocation-id: {invocation}\r\nx-user-id: {user}\r\n"
+            f"POST /api/chat HTTP/1.1\r\nhost: 127.0.0.1\r\n"
+            f"x-ms-invocation-id: {invocation}\r\nx-user-id: {user}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         )
-        self._writer.write(head.encode() + body)
-        answer = (await self._reader.readuntil(b"\r\n\r\n")).decode().lower()
+        self.writer.write(head.encode() + body)
+        answer = (await self.reader.readuntil(b"\r\n\r\n")).decode().lower()
         length = int(answer.split("content-length:", 1)[1].split("\r\n", 1)[0])
-        await self._reader.readexactly(length)
+        await self.reader.readexactly(length)
         return int(answer.split()[1])
 
 
-class Silence:
-    """The longest time in a block for which the event loop could not run because this process did something else.
+@dataclass(slots=True)
+class BlockedTime:
+    """The longest time within a block for which this process kept its event loop from running.
 
-    It is counted in CPU of the process: what other processes take from it on a busy machine is none of its silence.
+    It is measured in CPU of the process, which excludes what other processes take.
     """
 
-    def __init__(self) -> None:
-        """Start with none."""
-        self.longest = 0.0
-        self._ticking: asyncio.Task[None] | None = None
+    longest: float = 0.0
+    _ticking: asyncio.Task[None] | None = field(default=None, init=False)
 
     async def __aenter__(self) -> Self:
-        """Begin to tick."""
+        """Start ticking."""
         self._ticking = asyncio.create_task(self._tick())
         return self
 
     async def __aexit__(self, *details: object) -> None:
-        """Stop."""
+        """Stop ticking."""
         assert self._ticking
         self._ticking.cancel()
 
@@ -88,7 +87,7 @@ class Silence:
             self.longest, last = max(self.longest, now - last - TICK_SECONDS), now
 
 
-def _announced() -> TypedData:
+def _http_data() -> TypedData:
     body = TypedData()
     return TypedData(
         http=Message(method="POST", url="", headers={}, params={}, query={}, body=body)
@@ -96,39 +95,39 @@ def _announced() -> TypedData:
 
 
 async def measure(folder: Path, requests: int, started: float) -> dict[str, float]:
-    """Index, ask once, ask often."""
-    before = time.thread_time()  # this thread's: the app's prefetch has a thread of its own
+    """Measure indexing, the first request, and the requests after it."""
+    before = time.thread_time()  # of this thread, so without the app's prefetch
     worker = await Worker.start(folder)
     found = {"index_cpu": time.thread_time() - before, "indexed_at": time.monotonic() - started}
     host = await Host.connect(worker)
-    async with Silence() as silence:
+    async with BlockedTime() as blocked:
         await host.chat(0)
-    found["silence"] = silence.longest
+    found["blocked"] = blocked.longest
     found |= {
         "answered_at": time.monotonic() - started,
         "answered_cpu": time.process_time(),
         "rss_turn": resident(),
     }
-    await _ask_often(worker, host, min(requests, SETTLED))
+    await _send_many(worker, host, min(requests, SETTLED))
     found["rss_settled"] = resident()
     before = time.process_time()
-    await _ask_often(worker, host, max(0, requests - SETTLED))
-    return found | {"rss_end": resident(), "asked_cpu": time.process_time() - before}
+    await _send_many(worker, host, max(0, requests - SETTLED))
+    return found | {"rss_end": resident(), "requests_cpu": time.process_time() - before}
 
 
-async def _ask_often(worker: Worker, first: Host, requests: int) -> None:
+async def _send_many(worker: Worker, first: Host, requests: int) -> None:
     numbers = iter(range(requests))
 
-    async def ask(host: Host) -> None:
+    async def send(host: Host) -> None:
         for number in numbers:
             await host.chat(number)
 
-    hosts = [first, *[await Host.connect(worker) for _ in range(AT_ONCE - 1)]]
-    await asyncio.gather(*map(ask, hosts))
+    hosts = [first, *[await Host.connect(worker) for _ in range(CONNECTIONS - 1)]]
+    await asyncio.gather(*map(send, hosts))
 
 
 def resident() -> float:
-    """Megabytes this process holds."""
+    """Return the megabytes of resident memory of this process."""
     line = next(
         line
         for line in Path("/proc/self/status").read_text().splitlines()

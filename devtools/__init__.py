@@ -1,1 +1,1 @@
-"""Programs for developers of Keepsake; never deployed."""
+"""Programs for developers of Keepsake; never deployed, and not used by `make run`."""

@@ -1,4 +1,4 @@
-"""`python -m devtools.openapi_document`: write docs/openapi.json, from the application."""
+"""`python -m devtools.openapi_document`: write docs/openapi.json from the application."""
 
 import json
 import sys
@@ -14,20 +14,18 @@ DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "openapi.json"
 
 
 def build_document() -> dict[str, Any]:
-    """The document, which is the same in every AUTH_MODE."""
-    api = create_api(
-        Composition(Settings.model_construct(auth_mode=AuthMode.LOCAL), jobs=LocalQueue())
-    )
-    return api.openapi()
+    """Build the document, which is the same for every AUTH_MODE."""
+    settings = Settings.model_construct(auth_mode=AuthMode.LOCAL)
+    return create_api(Composition(settings, jobs=LocalQueue())).openapi()
 
 
 def render_document() -> str:
-    """The document as text, in a form that shows well in a diff."""
+    """Render the document in a form that produces readable diffs."""
     return json.dumps(build_document(), indent=2, ensure_ascii=False) + "\n"
 
 
 def main() -> int:
-    """Write the file."""
+    """Write docs/openapi.json."""
     DOCUMENT.write_text(render_document())
     return 0
 

@@ -1,4 +1,4 @@
-"""The host's side of a queue trigger: one invocation for each message, again if it fails, then aside as poison."""
+"""The Functions host's side of a queue trigger: delivery, retries and the poison queue."""
 
 import asyncio
 import base64
@@ -16,18 +16,21 @@ from azure.storage.queue.aio import QueueClient
 
 from devtools.worker_protocol import Function, TypedData, Worker
 
-AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # published
+AZURITE_KEY = (  # Azurite's published key
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
 AZURITE = f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={AZURITE_KEY};"
 AZURITE_HERE = f"{AZURITE}QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;"
-OVERRIDES = "AzureFunctionsJobHost__extensions__queues__"  # how app settings change host.json
-WORKED_ON_SECONDS = 600  # a message in work stays hidden for so long
+OVERRIDES = "AzureFunctionsJobHost__extensions__queues__"  # app settings that override host.json
+INVISIBLE_SECONDS = 600  # for how long a message is hidden while it is being processed
+MAX_RECEIVED = 32  # messages per request, Storage's own limit
 POLL_SECONDS = 0.1
-AWAY_SECONDS = 1.0
+UNAVAILABLE_SECONDS = 1.0  # until an unavailable queue is polled again
 
 
 @dataclass(frozen=True, slots=True)
 class QueueOptions:
-    """What host.json says of queues."""
+    """The queue section of host.json."""
 
     batch_size: int
     max_deliveries: int
@@ -35,7 +38,7 @@ class QueueOptions:
 
     @classmethod
     def read(cls, host: Mapping[str, Any], environment: Mapping[str, str]) -> Self:
-        """host.json, and what app settings change of it; the host's own defaults for the rest."""
+        """Read host.json with the overrides of app settings and the host's defaults."""
         options = dict(host.get("extensions", {}).get("queues", {}))
         for name, value in environment.items():
             if name.startswith(OVERRIDES):
@@ -49,12 +52,12 @@ class QueueOptions:
 
 
 class Pump:
-    """Feeds one function from its queue."""
+    """Delivers the messages of one queue to its function."""
 
     def __init__(
         self, worker: Worker, function: Function, options: QueueOptions, connection: str
     ) -> None:
-        """Take the queue the trigger names, by a connection string."""
+        """Open the trigger's queue and its poison queue by a connection string."""
         if connection == "UseDevelopmentStorage=true":
             connection = AZURITE_HERE
         name = str(function.trigger["queueName"])
@@ -67,7 +70,7 @@ class Pump:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Deliver messages while the block runs; those in work are seen to their end."""
+        """Deliver messages until the block ends, then wait for the running invocations."""
         async with self._queue, self._poison, asyncio.TaskGroup() as invocations:
             fetching = asyncio.create_task(self._fetch(invocations))
             try:
@@ -77,15 +80,11 @@ class Pump:
                 await asyncio.wait({fetching})
 
     async def _fetch(self, invocations: asyncio.TaskGroup) -> None:
-        most = min(32, self._options.batch_size)
         while True:
             try:
-                found = self._queue.receive_messages(
-                    max_messages=most, visibility_timeout=WORKED_ON_SECONDS
-                )
-                messages = [message async for message in found]
-            except AzureError:  # not there yet, or not there for a while: the host goes on asking
-                await asyncio.sleep(AWAY_SECONDS)
+                messages = await self._receive()
+            except AzureError:  # the queue does not exist yet or is unavailable: keep polling
+                await asyncio.sleep(UNAVAILABLE_SECONDS)
                 continue
             for message in messages:
                 await self._room.acquire()
@@ -93,17 +92,19 @@ class Pump:
             if not messages:
                 await asyncio.sleep(POLL_SECONDS)
 
+    async def _receive(self) -> list[QueueMessage]:
+        found = self._queue.receive_messages(
+            max_messages=min(MAX_RECEIVED, self._options.batch_size),
+            visibility_timeout=INVISIBLE_SECONDS,
+        )
+        return [message async for message in found]
+
     async def _deliver(self, message: QueueMessage) -> None:
+        data, metadata = TypedData(string=_decode(message.content)), _metadata(message)
         try:
-            failure = await self._worker.invoke(
-                self._function,
-                TypedData(string=_decoded(message.content)),
-                str(uuid4()),
-                _metadata(message),
-            )
-            with contextlib.suppress(
-                HttpResponseError
-            ):  # somebody else has it: it was in work for too long
+            failure = await self._worker.invoke(self._function, data, str(uuid4()), metadata)
+            # Refused if it took too long and the message was delivered again meanwhile.
+            with contextlib.suppress(HttpResponseError):
                 await self._settle(message, failure)
         finally:
             self._room.release()
@@ -120,7 +121,7 @@ class Pump:
             await self._queue.delete_message(message)
 
 
-def _decoded(content: str) -> str:
+def _decode(content: str) -> str:
     try:
         return base64.b64decode(content, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):

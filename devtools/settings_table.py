@@ -1,4 +1,4 @@
-"""`python -m devtools.settings_table`: write the table in docs/settings.md from shared/settings.py."""
+"""`python -m devtools.settings_table`: write the table in docs/settings.md from the code."""
 
 import sys
 from pathlib import Path

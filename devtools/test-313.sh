@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `make test-313`: the tests of the worker, the HTTP layer and the pure code on Python 3.13, in an environment of its own.
-# PYTHON313=/path/to/python3.13 chooses one; else python3.13 on PATH or pyenv's is taken; without any it says SKIPPED.
+# `make test-313`: test the worker, the HTTP layer and the domain on Python 3.13, in their own environment.
+# Uses PYTHON313=/path/to/python3.13 if set, else python3.13 on PATH, else pyenv's; prints SKIPPED without one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,7 +20,7 @@ find_313() {
 
 python=$(find_313)
 if [ -z "$python" ]; then
-  echo "SKIPPED: no Python 3.13 runs here (python3.13, pyenv's, or PYTHON313=/path), so only $("$BIN/python" -V) was tested"
+  echo "SKIPPED: there is no Python 3.13 (python3.13, pyenv, PYTHON313=/path); only $("$BIN/python" -V) was tested"
   exit 0
 fi
 if ! runs_313 .venv313/bin/python || ! cmp -s uv.lock .venv313/installed.lock; then

@@ -1,12 +1,13 @@
-"""The host's side of the protocol between the Functions host and its Python worker, without gRPC.
+"""The Functions host's side of the protocol with its Python worker, without gRPC.
 
-The messages are plain attribute bags; the worker library is handed this module and makes its answers of them.
+Messages are plain attribute bags. The worker library receives this module in place of the generated
+protobuf classes, and builds its responses from the classes below.
 """
 
 import asyncio
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,33 +22,33 @@ START_SECONDS = 20.0
 
 
 class Message(SimpleNamespace):
-    """A message with whatever fields it is given."""
+    """A message with any fields."""
 
 
 class TypedData(Message):
-    """A value in one of the forms of the protocol: its one field says which (http, json, string, bytes)."""
+    """A value in one of the protocol's forms (http, json, string, bytes): its only field."""
 
     def WhichOneof(self, _: str) -> str | None:  # noqa: N802 - protobuf's name
-        """The form that is set."""
+        """Return the form that is set."""
         return next(iter(vars(self)), None)
 
 
 class ParameterBinding(Message):
-    """The value of one parameter of a function: `name` and `data`."""
+    """The value of a function's parameter: `name` and `data`."""
 
     def WhichOneof(self, _: str) -> str:  # noqa: N802 - protobuf's name
-        """The form that is set; shared memory is not offered."""
+        """Return the form that is set; there is no shared memory."""
         return "data"
 
 
 class StatusResult(Message):
-    """How a request to the worker ended."""
+    """The outcome of a request to the worker."""
 
     Failure, Success, Cancelled = 0, 1, 2
 
 
 class BindingInfo(Message):
-    """What a parameter is bound to."""
+    """The binding of a parameter."""
 
     in_, out, inout = 0, 1, 2
     undefined, string, binary, stream = 0, 1, 2, 3
@@ -75,22 +76,24 @@ class Function:
         return next(binding for binding in self.bindings if binding["type"].endswith("Trigger"))
 
     @property
-    def asks_for_key(self) -> bool:
-        """Whether the host lets nobody in without a key."""
+    def requires_key(self) -> bool:
+        """Whether the host asks callers for a key."""
         return str(self.trigger.get("authLevel", "FUNCTION")).upper() != "ANONYMOUS"
 
 
+@dataclass(frozen=True, slots=True)
 class Worker:
-    """The worker library in this process. It can hold one app, and that for good."""
+    """The worker library in this process, which can load one app and never unloads it.
 
-    def __init__(self, functions: Iterable[Function], http_uri: str) -> None:
-        """Keep what the worker said about itself; see start."""
-        self.functions = {function.name: function for function in functions}
-        self.http_uri = http_uri
+    `functions` are those of the app by name; `http_uri` is the worker's own web server.
+    """
+
+    functions: Mapping[str, Function]
+    http_uri: str
 
     @classmethod
     async def start(cls, folder: Path) -> Self:
-        """Import and index the app of a folder, and wait for the worker's own web server.
+        """Import and index the app in a folder, and wait for the worker's own web server.
 
         Raises:
             WorkerError: the app cannot be indexed.
@@ -105,9 +108,8 @@ class Worker:
         indexed = await _send("functions_metadata_request")
         for found in indexed.function_metadata_results:
             await _send("function_load_request", function_id=found.function_id)
-        worker = cls(
-            map(_read_function, indexed.function_metadata_results), init.capabilities["HttpUri"]
-        )
+        functions = map(_read_function, indexed.function_metadata_results)
+        worker = cls({each.name: each for each in functions}, init.capabilities["HttpUri"])
         await _wait_for_port(worker.http_uri)
         return worker
 
@@ -118,8 +120,8 @@ class Worker:
         invocation_id: str,
         metadata: Mapping[str, TypedData] | None = None,
     ) -> str | None:
-        """Run a function on what triggers it, with what the trigger knows of it. Returns None, or how it failed."""
-        answer = await _send(
+        """Run a function on its trigger's data and metadata; return None, or the error message."""
+        response = await _send(
             "invocation_request",
             invocation_id=invocation_id,
             function_id=function.function_id,
@@ -128,18 +130,16 @@ class Worker:
             input_data=[ParameterBinding(name=function.trigger["name"], data=data)],
             trigger_metadata=dict(metadata or {}),
         )
-        return (
-            None
-            if answer.result.status == StatusResult.Success
-            else str(answer.result.exception.message)
-        )
+        if response.result.status == StatusResult.Success:
+            return None
+        return str(response.result.exception.message)
 
 
 async def _send(kind: str, **fields: Any) -> Any:
-    """Hand the worker one message."""
+    """Send the worker one message and return its response."""
     properties = {"host": LOOPBACK, "protos": sys.modules[__name__]}
-    handle = getattr(azure_functions_runtime, kind)
-    return await handle(
+    respond = getattr(azure_functions_runtime, kind)
+    return await respond(
         Message(properties=properties, request=Message(**{kind: Message(**fields)}))
     )
 

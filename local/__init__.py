@@ -1,1 +1,1 @@
-"""What a laptop has instead of Azure; never deployed."""
+"""What `make run` uses instead of Azure on a laptop; never deployed."""

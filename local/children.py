@@ -1,4 +1,4 @@
-"""Child processes that end with their parent, whatever ends it."""
+"""Child processes that end with their parent, however it ends."""
 
 import asyncio
 import contextlib
@@ -12,40 +12,41 @@ from typing import IO
 
 STOP_SECONDS = 5.0
 START_SECONDS = 20.0
-RESTART_SECONDS = 1.0  # after the death of a child that the rest can do without for a while
+RESTART_SECONDS = 1.0  # between the death of a child that may be unavailable and its restart
 _PR_SET_PDEATHSIG = 1
 
 
 class ChildError(RuntimeError):
-    """A child process did not start; the message says where its output is."""
+    """A child process did not start; the message says why or where its output is."""
 
 
 @contextlib.asynccontextmanager
 async def child(
-    *args: str, log: Path, speaks: bool = True, patience: float = STOP_SECONDS
+    *args: str, log: Path, capture: bool = True, stop_seconds: float = STOP_SECONDS
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a command in a session of its own until the block ends; what it says goes to the log file.
+    """Run a command until the block ends, in its own session; append its output to the log file.
 
-    If it speaks to us, its standard output is ours to read and must be read.
+    With `capture`, standard output is a pipe instead, which the caller must read.
 
-    Only the parent gets the terminal's signals, so requests can drain before a child they need is stopped.
+    Only the parent receives the terminal's signals, so it can finish open requests before it stops
+    the children that they need. A child that ignores SIGTERM for `stop_seconds` is killed.
     """
     with log.open("ab") as output:
-        process = await _start(args, output, asyncio.subprocess.PIPE if speaks else output)
+        process = await _start(args, output, asyncio.subprocess.PIPE if capture else output)
     try:
         yield process
     finally:
-        await asyncio.shield(_stop(process, patience))
+        await asyncio.shield(_stop(process, stop_seconds))
 
 
 async def first_line(process: asyncio.subprocess.Process, log: Path) -> str:
-    """The first line a child prints: its address, and the sign that it is ready.
+    """Return the first line that a child prints: its address, once it is ready.
 
     Raises:
-        ChildError: it ended or stayed silent.
+        ChildError: it ended, or printed nothing in time.
     """
     if process.stdout is None:
-        raise ChildError("The child has no output to read")
+        raise ChildError("The output of this child process is not captured")
     try:
         async with asyncio.timeout(START_SECONDS):
             line = await process.stdout.readline()
@@ -57,7 +58,7 @@ async def first_line(process: asyncio.subprocess.Process, log: Path) -> str:
 
 
 async def _start(
-    args: tuple[str, ...], output: IO[bytes], speech: int | IO[bytes]
+    args: tuple[str, ...], errors: IO[bytes], output: int | IO[bytes]
 ) -> asyncio.subprocess.Process:
     parent = os.getpid()
 
@@ -65,24 +66,24 @@ async def _start(
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != parent:
-                os._exit(1)  # the parent went between fork and prctl
+                os._exit(1)  # the parent died between fork and prctl
 
     return await asyncio.create_subprocess_exec(
         *args,
         stdin=asyncio.subprocess.DEVNULL,
-        stdout=speech,
-        stderr=output,
+        stdout=output,
+        stderr=errors,
         start_new_session=True,
         preexec_fn=die_with_parent,
     )
 
 
-async def _stop(process: asyncio.subprocess.Process, patience: float) -> None:
+async def _stop(process: asyncio.subprocess.Process, seconds: float) -> None:
     if process.returncode is not None:
         return
     _signal(process, signal.SIGTERM)
     try:
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(seconds):
             await process.wait()
     except TimeoutError:
         _signal(process, signal.SIGKILL)
@@ -90,10 +91,10 @@ async def _stop(process: asyncio.subprocess.Process, patience: float) -> None:
 
 
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    """Signal a child without looking at it first.
+    """Send a signal without polling the process first, as the process object's methods would.
 
-    The process object's own methods poll: a child that has just died is then reaped before asyncio's watcher gets to
-    it, which complains and loses its exit code.
+    Polling reaps a child that has just died before asyncio's watcher does, which then logs a
+    warning and loses the exit code.
     """
     with contextlib.suppress(ProcessLookupError):
         os.kill(process.pid, number)

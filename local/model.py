@@ -1,6 +1,7 @@
-"""A scripted model behind an OpenAI-compatible address: answers follow from the request alone, or from a script.
+"""A scripted model behind an OpenAI-compatible address.
 
-`python -m local.model` serves it as a child process: its first line of output is its address.
+Its answers are computed from the request, or taken from a script. `python -m local.model` serves it
+as a child process and prints its address once it is ready.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from starlette.applications import Starlette
@@ -24,30 +26,29 @@ from local.serving import address_of, listen, serving
 from shared.domain.prompt import DATA_NOTICE
 
 MODEL_NAME = "scripted"
+OK = 200
 BLOCK = re.compile(
     r"<(user_preferences|session_summary|recent_session|recalled_turns|conversation)>\n(.*?)\n</\1>",
     re.DOTALL,
 )
-SAYS = {
+INTRODUCTIONS = {
     "user_preferences": "I know what you prefer",
     "session_summary": "Earlier",
     "recent_session": "Last time",
     "recalled_turns": "You once said",
 }
-DIMENSIONS = 512  # of a vector, if a request does not say
-MAX_SAID = (
-    2000  # characters of a block: what is recalled of such answers must not grow from turn to turn
-)
-LETTERS = 3  # that are counted together: words of one stem are alike
-STATEMENT = re.compile(r"(?:I|My|We|Our)\b[^.!?\n]*[.!]")  # what a summary is made of
+DIMENSIONS = 512  # of a vector, unless the request has `dimensions`
+MAX_QUOTED = 2000  # characters per block, so that recalled answers do not grow from turn to turn
+LETTERS = 3  # per counted n-gram, so that words with the same stem are similar
+STATEMENT = re.compile(r"(?:I|My|We|Our)\b[^.!?\n]*[.!]")  # a sentence for the summary
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """How to answer one request: as asked for, late, with an error, with text that is no answer, or never.
+    """How to answer one request: with this text, status, raw body or tool calls, and how late.
 
-    A streamed answer comes word by word and call by call, `piece_delay` seconds apart, and may break off after so many
-    words.
+    A streamed answer is sent in chunks of one word or one tool call, `chunk_delay` seconds apart.
+    It ends without its last events after `breaks_off_after` words.
     """
 
     text: str | None = None
@@ -56,25 +57,30 @@ class Behaviour:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str | None = None
     delay: float = 0.0
-    piece_delay: float = 0.0
+    chunk_delay: float = 0.0
     breaks_off_after: int | None = None
     tool_calls: Sequence[Mapping[str, Any]] = ()
 
+    @property
+    def is_raw(self) -> bool:
+        """Whether status and body are sent as they are."""
+        return self.body is not None or self.status != OK
+
 
 class ScriptedModel:
-    """The server's application, its scripts, and the requests it has seen."""
+    """The server's application, its scripts, and the requests it has received."""
 
     def __init__(
         self, refuses: Callable[[Mapping[str, Any]], Sequence[str]] = lambda _: ()
     ) -> None:
-        """Start with an empty script; a request for which `refuses` gives reasons gets a 400."""
+        """Start with empty scripts; a request for which `refuses` gives reasons gets a 400."""
         self._refuses = refuses
         self.script: deque[Behaviour] = deque()
         self.embedding_script: deque[Behaviour] = deque()
         self.requests: list[dict[str, Any]] = []
         self.embedding_requests: list[dict[str, Any]] = []
         self.streams_open = 0
-        self.pieces_sent = 0
+        self.chunks_sent = 0
         self.app = Starlette(
             routes=[
                 Route("/v1/chat/completions", self._complete, methods=["POST"]),
@@ -84,72 +90,61 @@ class ScriptedModel:
         )
 
     async def _complete(self, request: Request) -> Response:
-        asked = await request.json()
-        self.requests.append(asked)
-        if reasons := self._refuses(asked):
-            return JSONResponse(
-                {"error": {"message": "; ".join(reasons), "param": "messages"}}, 400
-            )
+        body = await request.json()
+        self.requests.append(body)
+        if reasons := self._refuses(body):
+            error = {"message": "; ".join(reasons), "param": "messages"}
+            return JSONResponse({"error": error}, HTTPStatus.BAD_REQUEST)
         behaviour = self.script.popleft() if self.script else Behaviour()
         await asyncio.sleep(behaviour.delay)
-        if behaviour.body is not None or behaviour.status != 200:  # noqa: PLR2004
-            return Response(
-                behaviour.body, behaviour.status, dict(behaviour.headers), "application/json"
-            )
-        text = behaviour.text
-        if text is None:
-            text = (
-                compose_summary(asked["messages"])
-                if "response_format" in asked
-                else compose_answer(asked["messages"])
-            )
-        if asked.get("stream"):
+        if behaviour.is_raw:
+            return _raw_response(behaviour)
+        text = _compose(body) if behaviour.text is None else behaviour.text
+        if body.get("stream"):
             return StreamingResponse(
-                self._stream(asked, text, behaviour), media_type="text/event-stream"
+                self._stream(body, text, behaviour), media_type="text/event-stream"
             )
-        return JSONResponse(_completion(asked, text, behaviour), headers=dict(behaviour.headers))
+        return JSONResponse(_completion(body, text, behaviour), headers=dict(behaviour.headers))
 
     async def _stream(
-        self, asked: Mapping[str, Any], text: str, behaviour: Behaviour
+        self, body: Mapping[str, Any], text: str, behaviour: Behaviour
     ) -> AsyncIterator[str]:
         self.streams_open += 1
         try:
-            for number, piece in enumerate(re.findall(r"\S+\s*", text)):
+            for number, word in enumerate(re.findall(r"\S+\s*", text)):
                 if number == behaviour.breaks_off_after:
                     return
-                yield _chunk(asked, {"content": piece})
-                self.pieces_sent += 1
-                await asyncio.sleep(behaviour.piece_delay)
+                yield _chunk(body, {"content": word})
+                self.chunks_sent += 1
+                await asyncio.sleep(behaviour.chunk_delay)
             for index, call in enumerate(behaviour.tool_calls):
-                await asyncio.sleep(behaviour.piece_delay)
-                yield _chunk(asked, {"tool_calls": [{"index": index, **call}]})
-            yield _chunk(asked, {}, behaviour.finish_reason)
-            if (asked.get("stream_options") or {}).get("include_usage"):
-                yield _chunk(asked, None, usage=_usage(asked, text))
+                await asyncio.sleep(behaviour.chunk_delay)
+                yield _chunk(body, {"tool_calls": [{"index": index, **call}]})
+            yield _chunk(body, {}, behaviour.finish_reason)
+            if (body.get("stream_options") or {}).get("include_usage"):
+                yield _chunk(body, None, usage=_usage(body, text))
             yield "data: [DONE]\n\n"
         finally:
             self.streams_open -= 1
 
     async def _embed(self, request: Request) -> Response:
-        asked = await request.json()
-        self.embedding_requests.append(asked)
+        body = await request.json()
+        self.embedding_requests.append(body)
         behaviour = self.embedding_script.popleft() if self.embedding_script else Behaviour()
         await asyncio.sleep(behaviour.delay)
-        if behaviour.body is not None or behaviour.status != 200:  # noqa: PLR2004
-            return Response(
-                behaviour.body, behaviour.status, dict(behaviour.headers), "application/json"
-            )
+        if behaviour.is_raw:
+            return _raw_response(behaviour)
         vectors = [
-            compose_vector(text, asked.get("dimensions", DIMENSIONS)) for text in asked["input"]
+            compose_vector(text, body.get("dimensions", DIMENSIONS)) for text in body["input"]
         ]
         data = [
             {"object": "embedding", "index": i, "embedding": vector}
             for i, vector in enumerate(vectors)
         ]
-        tokens = sum(map(len, asked["input"])) // 4
+        tokens = sum(map(len, body["input"])) // 4
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return JSONResponse(
-            {"object": "list", "model": asked["model"], "data": data, "usage": usage}
+            {"object": "list", "model": body["model"], "data": data, "usage": usage}
         )
 
     async def _list_models(self, _: Request) -> Response:
@@ -157,27 +152,23 @@ class ScriptedModel:
 
 
 def compose_answer(messages: list[dict[str, Any]]) -> str:
-    """An answer that shows what the model was given: how much history, and which stored data."""
+    """Compose an answer that quotes what the model was given: history and memory."""
     users = [m["content"] for m in messages if m["role"] == "user"]
     blocks = [found for content in users for found in BLOCK.finditer(content)]
     texts = [BLOCK.sub("", m["content"] or "") for m in messages if m["role"] != "system"]
     said = [text for text in (text.replace(DATA_NOTICE, "").strip() for text in texts) if text]
     last, earlier = (said[-1], len(said) - 1) if said else ("", 0)
     answer = f'You said: "{last}". I was given {earlier} earlier messages of this session.'
-    return " ".join(
-        [
-            answer,
-            *(
-                f"{SAYS[found[1]]}: {found[2].strip()[:MAX_SAID]}"
-                for found in blocks
-                if found[1] in SAYS
-            ),
-        ]
+    quotes = (
+        f"{INTRODUCTIONS[found[1]]}: {found[2].strip()[:MAX_QUOTED]}"
+        for found in blocks
+        if found[1] in INTRODUCTIONS
     )
+    return " ".join([answer, *quotes])
 
 
 def compose_summary(messages: list[dict[str, Any]]) -> str:
-    """Notes as `summarise.v1` asks for them: those so far, then every statement the user made about themselves."""
+    """Compose the JSON of `summarise.v1`: the notes so far plus the user's statements."""
     block = next(
         found
         for m in messages
@@ -201,7 +192,7 @@ def compose_summary(messages: list[dict[str, Any]]) -> str:
 
 
 def compose_vector(text: str, dimensions: int) -> list[float]:
-    """A vector of unit length whose angles follow from the letters that stand together in the words of the texts."""
+    """Compose a unit vector from hashed n-grams: texts with similar words have similar vectors."""
     vector = [0.0] * dimensions
     for word in re.findall(r"[^\W\d_]{4,}", text.lower()):
         for start in range(len(word) - LETTERS + 1):
@@ -210,16 +201,25 @@ def compose_vector(text: str, dimensions: int) -> list[float]:
     return [number / length for number in vector] if any(vector) else [1.0, *vector[1:]]
 
 
-def _completion(asked: Mapping[str, Any], text: str, behaviour: Behaviour) -> dict[str, Any]:
+def _compose(body: Mapping[str, Any]) -> str:
+    compose = compose_summary if "response_format" in body else compose_answer
+    return compose(body["messages"])
+
+
+def _raw_response(behaviour: Behaviour) -> Response:
+    return Response(behaviour.body, behaviour.status, dict(behaviour.headers), "application/json")
+
+
+def _completion(body: Mapping[str, Any], text: str, behaviour: Behaviour) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": text}
     if behaviour.tool_calls:
         message["tool_calls"] = list(behaviour.tool_calls)
     choice = {"index": 0, "message": message, "finish_reason": behaviour.finish_reason}
-    return _envelope(asked, "chat.completion") | {"choices": [choice], "usage": _usage(asked, text)}
+    return _envelope(body, "chat.completion") | {"choices": [choice], "usage": _usage(body, text)}
 
 
 def _chunk(
-    asked: Mapping[str, Any],
+    body: Mapping[str, Any],
     delta: Mapping[str, Any] | None,
     finish_reason: str | None = None,
     usage: Mapping[str, int] | None = None,
@@ -227,17 +227,17 @@ def _chunk(
     choices = (
         [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish_reason}]
     )
-    chunk = _envelope(asked, "chat.completion.chunk") | {"choices": choices, "usage": usage}
+    chunk = _envelope(body, "chat.completion.chunk") | {"choices": choices, "usage": usage}
     return f"data: {json.dumps(chunk)}\n\n"
 
 
-def _envelope(asked: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    model = asked.get("model", MODEL_NAME)
+def _envelope(body: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    model = body.get("model", MODEL_NAME)
     return {"id": "chatcmpl-scripted", "object": kind, "created": int(time.time()), "model": model}
 
 
-def _usage(asked: Mapping[str, Any], text: str) -> dict[str, int]:
-    prompt_tokens, completion_tokens = len(json.dumps(asked["messages"])) // 4, len(text) // 4
+def _usage(body: Mapping[str, Any], text: str) -> dict[str, int]:
+    prompt_tokens, completion_tokens = len(json.dumps(body["messages"])) // 4, len(text) // 4
     total = prompt_tokens + completion_tokens
     return {
         "prompt_tokens": prompt_tokens,
@@ -247,12 +247,12 @@ def _usage(asked: Mapping[str, Any], text: str) -> dict[str, int]:
 
 
 async def _serve() -> None:
-    front = listen(0)
+    listener = listen(0)
     done = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, done.set)
-    async with serving(ScriptedModel().app, front):
-        print(f"{address_of(front)}/v1", flush=True)
+    async with serving(ScriptedModel().app, listener):
+        print(f"{address_of(listener)}/v1", flush=True)
         await done.wait()
 
 

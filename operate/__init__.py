@@ -1,1 +1,1 @@
-"""What operators run by hand, with the app's settings and their own identity."""
+"""Commands for operators, who run them with the app's settings and their own identity."""

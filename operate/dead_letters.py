@@ -1,6 +1,7 @@
-"""`python -m operate.dead_letters`: sessions that could not be summarised, and why; `--revive` has them tried anew.
+"""`python -m operate.dead_letters`: list sessions that could not be summarised, and why.
 
-It reads the app's settings from the environment, and speaks to the same stores as the app, as whoever is signed in.
+With `--requeue` they are tried again. The command reads the app's settings from the environment and
+accesses the same stores as the app, with the identity of the operator who is signed in.
 """
 
 import argparse
@@ -20,55 +21,57 @@ SHOWN = 20
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """List what is parked, or revive it; 1 and a line that says why, if that cannot be done."""
+    """List or requeue what was dead-lettered; on failure, print one line and return 1."""
     parser = argparse.ArgumentParser(prog="python -m operate.dead_letters", description=__doc__)
     parser.add_argument(
         "--requeue",
         action="store_true",
-        help="make dead_lettered sessions due, and put poison messages back",
+        help="make dead-lettered sessions due and put poison messages back on the queue",
     )
     try:
         asyncio.run(_run(requeue=parser.parse_args(arguments).requeue))
     except (SettingsError, KeepsakeError) as failed:
-        print(f"dead_lettered: {failed}", file=sys.stderr)
-        return 1
+        return _fail(str(failed))
     except QueueUnavailable:
-        print(
-            "dead_lettered: the queue does not answer; look at QUEUE_ENDPOINT, its firewall, and your role",
-            file=sys.stderr,
+        return _fail(
+            "the queue does not answer; check QUEUE_ENDPOINT, the storage account's firewall, "
+            "and your role"
         )
-        return 1
     return 0
+
+
+def _fail(reason: str) -> int:
+    print(f"dead_letters: {reason}", file=sys.stderr)
+    return 1
 
 
 async def _run(*, requeue: bool) -> None:
     composition = Composition(load_settings())
     try:
-        sessions = (await composition.services()).schedule
-        if requeue:
-            print(
-                f"{await sessions.requeue()} requeued; the timer queues the sessions among them with its next run"
-            )
-        else:
-            await _show(sessions)
+        schedule = (await composition.services()).schedule
+        await (_requeue(schedule) if requeue else _list(schedule))
     finally:
         await composition.close()
 
 
-async def _show(sessions: ConsolidationSchedule) -> None:
-    dead_lettered = await sessions.list_dead_lettered()
-    reasons = Counter(one.reason for one in dead_lettered)
-    told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-    print(f"{len(dead_lettered)} sessions are dead_lettered{': ' if told else ''}{told}")
-    print(f"{await sessions.count_poison()} messages are poison")
-    for one in dead_lettered[:SHOWN]:
-        print(_line(one))
-    if len(dead_lettered) > SHOWN:
-        print(f"... and {len(dead_lettered) - SHOWN} more")
+async def _requeue(schedule: ConsolidationSchedule) -> None:
+    print(f"{await schedule.requeue()} requeued; the next timer run queues the sessions among them")
 
 
-def _line(one: DeadLetteredSession) -> str:
-    return f"{one.job.user.value}\t{one.job.session.value}\t{one.reason}"
+async def _list(schedule: ConsolidationSchedule) -> None:
+    sessions = await schedule.list_dead_lettered()
+    reasons = Counter(session.reason for session in sessions)
+    counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+    print(f"dead-lettered sessions: {len(sessions)}{f' ({counts})' if counts else ''}")
+    print(f"poison messages: {await schedule.count_poison()}")
+    for session in sessions[:SHOWN]:
+        print(_line(session))
+    if len(sessions) > SHOWN:
+        print(f"... and {len(sessions) - SHOWN} more")
+
+
+def _line(session: DeadLetteredSession) -> str:
+    return f"{session.job.user.value}\t{session.job.session.value}\t{session.reason}"
 
 
 if __name__ == "__main__":

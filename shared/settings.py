@@ -1,4 +1,7 @@
-"""The settings: the only reader of the environment. A missing or silly value stops the start, by its name."""
+"""The settings, read from the environment here and nowhere else.
+
+Keepsake refuses to start on a missing or invalid setting and names it.
+"""
 
 from datetime import timedelta
 from enum import StrEnum
@@ -16,7 +19,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 AZURE_MARKS = ("WEBSITE_INSTANCE_ID", "WEBSITE_SITE_NAME", "CONTAINER_NAME")
-OF_PLATFORM = "Set by the platform: with it `AUTH_MODE=local` does not start"
+SET_BY_PLATFORM = "Set by the platform; rules out `AUTH_MODE=local`"
 
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]\S*$")]
 Word = Annotated[str, StringConstraints(pattern=r"^\S+$")]
@@ -26,26 +29,26 @@ Guid = Annotated[
         pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", to_lower=True
     ),
 ]
-UNRESOLVED = "@Microsoft."  # begins what Azure gives when a reference into a Key Vault leads nowhere: no secret
+UNRESOLVED = "@Microsoft."  # the start of a Key Vault reference that Azure could not resolve
 
 
-def _resolved(secret: SecretStr) -> SecretStr:
+def _require_resolved(secret: SecretStr) -> SecretStr:
     if secret.get_secret_value().startswith(UNRESOLVED):
         raise ValueError(
-            "The reference into the Key Vault was not resolved; check the identity's rights on it"
+            "The Key Vault reference was not resolved; grant the app's identity access to the vault"
         )
     return secret
 
 
-Secret = Annotated[SecretStr, Field(min_length=1), AfterValidator(_resolved)]
+Secret = Annotated[SecretStr, Field(min_length=1), AfterValidator(_require_resolved)]
 
 
 def _list(description: str) -> Any:
-    return Field((), description=f"{description}; separated by commas")
+    return Field((), description=f"{description}; comma-separated")
 
 
 class AuthMode(StrEnum):
-    """How a caller proves who the user is."""
+    """How callers are authenticated."""
 
     ENTRA = "entra"
     KEY = "key"
@@ -53,32 +56,33 @@ class AuthMode(StrEnum):
 
 
 class Summariser(StrEnum):
-    """Who writes the summaries of old sessions."""
+    """How idle sessions are summarised."""
 
     MODEL = "model"
     EXTRACTIVE = "extractive"
 
 
 class SettingsError(ValueError):
-    """A setting is missing or silly; the message names it."""
+    """A setting is missing or invalid; the message names it."""
 
 
 class Settings(BaseSettings):
-    """Everything that can be set, one environment variable each, upper case."""
+    """All settings; each is an environment variable with its name in upper case."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="ignore", env_ignore_empty=False, hide_input_in_errors=True
     )
 
     auth_mode: AuthMode = Field(
-        description="How a caller proves who the user is: `entra`, `key` or `local`"
+        description="How callers are authenticated: `entra`, `key` or `local`"
     )
     entra_tenant_ids: Annotated[tuple[Guid, ...], NoDecode] = _list(
-        "Tenants whose tokens are accepted; needed with `AUTH_MODE=entra`"
+        "Tenants whose tokens are accepted; required with `AUTH_MODE=entra`"
     )
     entra_audience: Word | None = Field(
         None,
-        description="The API's client id or App ID URI, as tokens name it; needed with `AUTH_MODE=entra`",
+        description="The expected audience of tokens: the API's client id or App ID URI; required "
+        "with `AUTH_MODE=entra`",
     )
     entra_required_scope: Word = Field(
         "access_as_user", description="The scope that a user's token must have"
@@ -86,56 +90,64 @@ class Settings(BaseSettings):
     entra_authority: str = Field(
         "https://login.microsoftonline.com",
         pattern=r"^https?://[^\s/]+$",
-        description="Who signs the tokens",
+        description="The authority that issues the tokens",
     )
     entra_acting_client_ids: Annotated[tuple[Guid, ...], NoDecode] = _list(
-        "Apps that may act for users of their own tenant"
+        "Client ids of apps that may act for users of their own tenant"
     )
 
-    cosmos_endpoint: Url = Field(description="The address of the Cosmos DB account")
+    cosmos_endpoint: Url = Field(description="The endpoint of the Cosmos DB account")
     cosmos_database: str = Field(
-        "agent-memory", pattern=r"^[^/\\?#\s]+$", description="Its database"
+        "agent-memory", pattern=r"^[^/\\?#\s]+$", description="The Cosmos DB database"
     )
     cosmos_key: Secret | None = Field(
-        None, description="For emulators; without it the managed identity is used"
+        None, description="The account key, for emulators; default: the managed identity"
     )
 
     redis_host: str | None = Field(
         None,
         pattern=r"^[^\s/:]+$",
-        description="The Redis of running sessions; without one they come from Cosmos DB",
+        description="The Redis host, for the session cache; without it, every turn reads its "
+        "window from Cosmos DB",
     )
-    redis_port: int = Field(10_000, ge=1, le=65_535, description="Its port")
+    redis_port: int = Field(10_000, ge=1, le=65_535, description="The Redis port")
     redis_tls: bool = Field(
-        default=True, description="Whether Redis is spoken to by TLS, as the managed identity"
+        default=True,
+        description="Whether to connect to Redis with TLS and sign in with the managed identity",
     )
     redis_socket: str | None = Field(
-        None, pattern=r"^/.", description="A Unix socket instead of `REDIS_HOST`"
+        None,
+        pattern=r"^/.",
+        description="The Unix socket of a local Redis, instead of `REDIS_HOST`",
     )
 
     queue_endpoint: Url | None = Field(
         None,
-        description="The queue service of a storage account, for sessions to summarise; needed but by `make run`",
+        description="The queue endpoint of a storage account, for consolidation jobs; required, "
+        "except for `make run`",
     )
     queue_key: Secret | None = Field(
-        None, description="For Azurite; without it the managed identity is used"
+        None, description="The storage account key, for Azurite; default: the managed identity"
     )
 
-    azure_openai_endpoint: Url | None = Field(None, description="Azure OpenAI, by managed identity")
+    azure_openai_endpoint: Url | None = Field(
+        None, description="The endpoint of Azure OpenAI, used with the managed identity"
+    )
     openai_base_url: Url | None = Field(
-        None, description="Instead of it, any server of OpenAI's API"
+        None,
+        description="The base URL of any OpenAI-compatible API, instead of `AZURE_OPENAI_ENDPOINT`",
     )
     openai_api_key: Secret | None = Field(
-        None, description="Its key; needed with `OPENAI_BASE_URL`"
+        None, description="The API key; required with `OPENAI_BASE_URL`"
     )
     chat_model: Word = Field(
-        description="The model that answers; at Azure OpenAI the name of its deployment"
+        description="The chat model; with Azure OpenAI, the name of its deployment"
     )
     chat_models_allowed: Annotated[tuple[Word, ...], NoDecode] = _list(
-        "Other models a request may ask for"
+        "Other models that a request may choose"
     )
     max_completion_tokens: int = Field(
-        2048, ge=1, le=32_768, description="Tokens an answer may have"
+        2048, ge=1, le=32_768, description="The maximum number of tokens in a reply"
     )
     first_token_seconds: float = Field(
         15,
@@ -147,89 +159,100 @@ class Settings(BaseSettings):
         8000,
         ge=0,
         le=200_000,
-        description="Tokens of the session's history the model is given, if a request does not say",
+        description="The token budget for the session's history; a request may override it",
     )
     memory_tokens: int = Field(
         2000,
         ge=0,
         le=16_000,
-        description="Tokens of preferences, summaries and recalled turns the model is given, if a request does not "
-        "say; what is always given is not cut for it. 0: nothing is recalled",
+        description="The token budget for preferences, summaries and recalled turns; a request may "
+        "override it. Preferences and summaries are never cut. 0 disables recall",
     )
     embedding_model: str = Field(
         "",
         pattern=r"^\S*$",
-        description="The model that turns texts into vectors, at Azure OpenAI the name of its deployment; empty: what "
-        "was said is recalled by its words alone",
+        description="The embedding model; with Azure OpenAI, the name of its deployment. Empty: "
+        "recall by keywords only",
     )
     embedding_base_url: Url | None = Field(
-        None, description="Any server of OpenAI's API for it, if it is not where the chat model is"
+        None,
+        description="The base URL of the embedding model's OpenAI-compatible API; default: the "
+        "chat model's",
     )
     embedding_api_key: Secret | None = Field(
-        None, description="Its key; needed with `EMBEDDING_BASE_URL`"
+        None, description="The embedding API's key; required with `EMBEDDING_BASE_URL`"
     )
 
     azure_client_id: Guid | None = Field(
-        None, description="Which managed identity to be, where there are several"
+        None, description="The client id of the managed identity to use if there are several"
     )
     retention_days: int = Field(
-        90, ge=1, le=3650, description="Days that turns and preferences are kept without use"
+        90,
+        ge=1,
+        le=3650,
+        description="Days until turns, and preferences that are not used, expire",
     )
     session_ttl_seconds: int = Field(
         3600,
         ge=60,
         le=86_400,
-        description="Seconds that Redis holds a session, and turns live with memory switched off",
+        description="Seconds that an idle session stays in Redis, and that turns live while memory "
+        "is disabled",
     )
     idle_minutes: int = Field(
-        30, ge=1, le=10_080, description="Minutes a session rests before it is due"
+        30, ge=1, le=10_080, description="Minutes after its last turn until a session is due"
     )
     summarise_schedule: str = Field(
         "0 */5 * * * *",
         pattern=r"^[0-9A-Za-z*/,-]+( [0-9A-Za-z*/,-]+){5}$",
-        description="When due sessions are looked for: six fields from second to weekday, in UTC",
+        description="When to queue due sessions: an NCRONTAB expression of six fields, in UTC",
     )
     summariser: Summariser = Field(
         Summariser.MODEL,
-        description="`model`, or `extractive` for sentences of the user's own, chosen without a model",
+        description="How sessions are summarised: by a `model`, or `extractive` (the user's own "
+        "sentences, without a model)",
     )
     summary_model: str = Field(
         "",
         pattern=r"^\S*$",
-        description="The model that summarises, at Azure OpenAI a deployment; empty: `CHAT_MODEL`",
+        description="The model that summarises; with Azure OpenAI, the name of its deployment. "
+        "Empty: `CHAT_MODEL`",
     )
     summary_chunk_tokens: int = Field(
         12_000,
         ge=500,
         le=200_000,
-        description="Tokens of a transcript that are summarised in one call of the model",
+        description="The maximum number of transcript tokens per summarising model call",
     )
-    log_digest_key: Annotated[SecretStr, Field(min_length=1)] | None = (
-        Field(  # unresolved, it costs no more than none
-            None,
-            description="Keys the digests that stand for ids in logs; without it they differ from worker to worker",
-        )
+    # Not a Secret: an unresolved reference is treated like no key and does not prevent the start.
+    log_digest_key: Annotated[SecretStr, Field(min_length=1)] | None = Field(
+        None,
+        description="The key of the digests that stand for ids in logs; without it, digests "
+        "differ between workers",
     )
     applicationinsights_connection_string: str | None = Field(
         None,
         pattern=r"(?i)^(.*;)?\s*InstrumentationKey=[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\s*(;|$)",
-        description="Application Insights, to which spans, metrics and log lines are sent",
+        description="The connection string of the Application Insights resource that receives "
+        "telemetry",
     )
     traces_per_second: float = Field(
         1,
         ge=0,
         le=1000,
-        description="Requests a second whose spans each worker sends to Application Insights, at most",
+        description="The maximum number of traces per second that each worker sends to Application "
+        "Insights",
     )
     otel_exporter_otlp_endpoint: str = Field(
-        "",  # as its specification says: empty is the same as not set
+        "",  # the OpenTelemetry specification treats empty like unset
         pattern=r"^(https?://[^\s/]\S*)?$",
-        description="A collector of OTLP over HTTP, to which they are sent instead, or too",
+        description="The endpoint of an OTLP/HTTP collector that receives telemetry; may be used "
+        "together with Application Insights",
     )
 
-    website_instance_id: str | None = Field(None, description=OF_PLATFORM)
-    website_site_name: str | None = Field(None, description=OF_PLATFORM)
-    container_name: str | None = Field(None, description=OF_PLATFORM)
+    website_instance_id: str | None = Field(None, description=SET_BY_PLATFORM)
+    website_site_name: str | None = Field(None, description=SET_BY_PLATFORM)
+    container_name: str | None = Field(None, description=SET_BY_PLATFORM)
 
     @field_validator(
         "entra_tenant_ids", "entra_acting_client_ids", "chat_models_allowed", mode="before"
@@ -244,15 +267,16 @@ class Settings(BaseSettings):
     def _check_together(self) -> Self:
         if self.auth_mode is AuthMode.ENTRA and not self.entra_tenant_ids:
             raise ValueError(
-                "ENTRA_TENANT_IDS is needed with AUTH_MODE=entra: tenants whose tokens are accepted"
+                "AUTH_MODE=entra requires ENTRA_TENANT_IDS: the tenants whose tokens are accepted"
             )
         if self.auth_mode is AuthMode.ENTRA and not self.entra_audience:
             raise ValueError(
-                "ENTRA_AUDIENCE is needed with AUTH_MODE=entra: the app's client id or App ID URI"
+                "AUTH_MODE=entra requires ENTRA_AUDIENCE: the API's client id or App ID URI"
             )
         if self.auth_mode is AuthMode.LOCAL and (mark := self._azure_mark()):
             raise ValueError(
-                f"AUTH_MODE=local trusts a header and does not start in Azure ({mark} is set)"
+                f"AUTH_MODE=local trusts a header and is refused in Azure ({mark} is set); "
+                "set AUTH_MODE to entra or key"
             )
         if self.redis_host and self.redis_socket:
             raise ValueError(
@@ -264,11 +288,12 @@ class Settings(BaseSettings):
             )
         if self.openai_base_url and not self.openai_api_key:
             raise ValueError(
-                "OPENAI_API_KEY is needed with OPENAI_BASE_URL; any text will do where none is asked for"
+                "OPENAI_BASE_URL requires OPENAI_API_KEY; if the API needs no key, set any text"
             )
         if self.embedding_base_url and not (self.embedding_api_key and self.embedding_model):
             raise ValueError(
-                "EMBEDDING_BASE_URL needs EMBEDDING_MODEL, and EMBEDDING_API_KEY, which may be any text"
+                "EMBEDDING_BASE_URL requires EMBEDDING_MODEL and EMBEDDING_API_KEY; if the API "
+                "needs no key, set any text"
             )
         return self
 
@@ -277,7 +302,7 @@ class Settings(BaseSettings):
 
     @property
     def needs_identity(self) -> bool:
-        """Whether anything is opened by managed identity; where there are keys for all, its libraries stay away."""
+        """Whether anything is accessed with the managed identity; if not, its SDK is not loaded."""
         signs_in_to_redis = bool(self.redis_host) and self.redis_tls
         signs_in_to_queue = bool(self.queue_endpoint) and not self.queue_key
         return (
@@ -285,32 +310,33 @@ class Settings(BaseSettings):
         )
 
     def require_queue(self) -> None:
-        """Insist on a queue service, which only `make run` does without.
+        """Require a queue service, which only `make run` works without.
 
         Raises:
-            SettingsError: none is set.
+            SettingsError: QUEUE_ENDPOINT is not set.
         """
         if self.queue_endpoint is None:
             raise SettingsError(
-                "Keepsake cannot start. QUEUE_ENDPOINT: the queue service of a storage account is needed."
+                "Keepsake cannot start. QUEUE_ENDPOINT is missing; set it to the queue endpoint of "
+                "a storage account."
             )
 
     @property
     def chat_base_url(self) -> str:
-        """The OpenAI-compatible address; Azure's is its v1 API."""
+        """The base URL of the chat API; Azure OpenAI is used through its v1 API."""
         if self.openai_base_url:
             return self.openai_base_url
         return f"{(self.azure_openai_endpoint or '').rstrip('/')}/openai/v1/"
 
     @property
     def digest_key(self) -> bytes | None:
-        """What keys the digests; None without a key, and where Azure did not resolve the reference to it."""
+        """The key of the digests; None if it is not set or Azure could not resolve it."""
         key = self.log_digest_key.get_secret_value() if self.log_digest_key else UNRESOLVED
         return None if key.startswith(UNRESOLVED) else key.encode()
 
     @property
     def retention(self) -> timedelta:
-        """Days that turns and preferences are kept without use."""
+        """How long turns, and preferences that are not used, are kept."""
         return timedelta(days=self.retention_days)
 
 
@@ -318,10 +344,10 @@ def load_settings() -> Settings:
     """Read the environment.
 
     Raises:
-        SettingsError: with one line per setting that is missing or silly.
+        SettingsError: settings are missing or invalid; the message names each of them.
     """
     try:
-        return Settings()  # the environment is the argument
+        return Settings()  # reads the environment
     except ValidationError as invalid:
         lines = [
             _explain(error["loc"], error["msg"]) for error in invalid.errors(include_input=False)

@@ -1,4 +1,4 @@
-"""What every test may ask for: a model server, a local Cosmos DB, the application on both."""
+"""Fixtures for all tests: a model server, a local Cosmos DB, and the application on both."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """Tests run on asyncio, as the app does."""
+    """Run tests on asyncio, as the app does."""
     return "asyncio"
 
 
@@ -62,7 +62,7 @@ def redis(redis_server: RedisServer) -> RedisServer:
 
 @pytest.fixture
 def deadlines() -> Deadlines:
-    """Patient ones; a test of deadlines parametrises its own."""
+    """Long deadlines; a test of deadlines parametrises its own."""
     return PATIENT
 
 
@@ -77,7 +77,7 @@ def session_cache(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 @pytest.fixture
 def embedding_model() -> str:
-    """None: what was said is found by its words. A test file that wants vectors names the scripted one."""
+    """No vectors, so recall uses keywords; tests of vectors name the scripted model."""
     return ""
 
 
@@ -89,11 +89,11 @@ def start(
     embedding_model: str,
     deadlines: Deadlines,
 ) -> Start:
-    """Start a worker on the test's stores and model; it may have deadlines of its own."""
+    """Start a worker on the test's stores and model, with its own deadlines if given."""
 
-    def start(own: Deadlines | None = None) -> AbstractAsyncContextManager[Keepsake]:
+    def start(own_deadlines: Deadlines | None = None) -> AbstractAsyncContextManager[Keepsake]:
         settings = {"embedding_model": embedding_model} | session_cache
-        return running(cosmos, model, deadlines=own or deadlines, **settings)
+        return running(cosmos, model, deadlines=own_deadlines or deadlines, **settings)
 
     return start
 
@@ -120,5 +120,5 @@ def live_rows(cosmos: LocalCosmos) -> Rows:
 
 @pytest.fixture
 def cosmos_rows(cosmos: LocalCosmos) -> Rows:
-    """The stored documents of one kind, past the SDK."""
+    """All stored documents of one kind."""
     return lambda kind: [row for row in cosmos.rows("memory") if row["kind"] == kind]

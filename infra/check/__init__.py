@@ -1,1 +1,1 @@
-"""Checks infra/ without Azure and without the Bicep compiler: syntax, types, wiring, names, policy."""
+"""Checks of what would be deployed, as the snapshots say it."""

@@ -1,92 +1,70 @@
-"""Checks what the app is told: identity on every connection, no secret, nothing that Flex Consumption refuses."""
+"""The app's settings: each is read, each that is needed is set, and none is a secret."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from infra.check.bicep import BicepFile, is_existing, type_of
-from infra.check.finding import Finding
-from infra.check.values import Known, Record, Value, at, leaves, records, resource_body
+from infra.bicep.snapshot import Snapshot
+from shared.settings import AZURE_MARKS, AuthMode, Settings
 
-REFUSED = {  # by Flex Consumption: deprecated there, or said in functionAppConfig
-    "AzureWebJobsStorage",
-    "ENABLE_ORYX_BUILD",
-    "FUNCTIONS_EXTENSION_VERSION",
-    "FUNCTIONS_MAX_HTTP_CONCURRENCY",
-    "FUNCTIONS_WORKER_DYNAMIC_CONCURRENCY_ENABLED",
-    "FUNCTIONS_WORKER_PROCESS_COUNT",
-    "FUNCTIONS_WORKER_RUNTIME",
-    "FUNCTIONS_WORKER_RUNTIME_VERSION",
-    "SCM_DO_BUILD_DURING_DEPLOYMENT",
-    "TZ",
+LAPTOP_ONLY = {  # keys, and servers that are not part of a deployment
+    "COSMOS_KEY",
+    "EMBEDDING_API_KEY",
+    "EMBEDDING_BASE_URL",
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "QUEUE_KEY",
+    "REDIS_SOCKET",
 }
-REFUSED_PREFIX = "WEBSITE_"
-REFUSED_OF_SITES = {"alwaysOn", "functionAppScaleLimit", "linuxFxVersion", "preWarmedInstanceCount"}
-STORAGE_IDENTITY = "AzureWebJobsStorage__credential"
-IN_VAULT = "@Microsoft.KeyVault("
-SECRETS = ("KEY", "SECRET", "PASSWORD", "TOKEN", "CONNECTION_STRING", "CONNECTIONSTRING")
-TELEMETRY = "APPLICATIONINSIGHTS_CONNECTION_STRING"  # an address: the account takes no telemetry without Entra ID
-TELEMETRY_IDENTITY = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
+STORAGE_IDENTITY = ("AzureWebJobsStorage__credential", "managedidentity")
+TELEMETRY_IDENTITY = ("APPLICATIONINSIGHTS_AUTHENTICATION_STRING", "Authorization=AAD")
+PLATFORM = {  # read by the Functions host or its worker
+    STORAGE_IDENTITY[0],
+    TELEMETRY_IDENTITY[0],
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "AzureWebJobsStorage__blobServiceUri",
+    "AzureWebJobsStorage__clientId",
+    "AzureWebJobsStorage__queueServiceUri",
+    "AzureWebJobsStorage__tableServiceUri",
+    "PYTHON_ENABLE_INIT_INDEXING",
+    "PYTHON_ENABLE_OPENTELEMETRY",
+}
+FIELDS = {name.upper(): field for name, field in Settings.model_fields.items()}
+SECRETS = {name for name, field in FIELDS.items() if "Secret" in str(field.annotation)}
 
 
-def check_app_settings(file: BicepFile) -> Iterator[Finding]:
-    """Yield settings that cannot be, or should not."""
-    for name, value in {**settings_of_site(file), **settings_of_module(file)}.items():
-        if name in REFUSED or name.startswith(REFUSED_PREFIX):
-            yield Finding(file.path, value.line, "app-setting", f"Flex Consumption refuses {name}")
-        elif name.endswith(SECRETS) and name != TELEMETRY and not _is_in_vault(value):
-            yield Finding(
-                file.path, value.line, "app-setting", f"{name} must be a reference to the Key Vault"
-            )
-    yield from _connections(file)
+def settings_of(snapshot: Snapshot) -> Mapping[str, Any]:
+    """What the app is started with."""
+    [config] = snapshot.of("Microsoft.Web/sites/config")
+    return dict(config.at("properties"))
 
 
-def settings_of_site(file: BicepFile) -> Mapping[str, Value]:
-    """The settings a file gives to a site."""
-    return _merged(
-        at(resource_body(file, node), "properties")
-        for node in file.resources.values()
-        if type_of(node).startswith("Microsoft.Web/sites/config@")
-    )
+def check_app_settings(snapshot: Snapshot) -> Iterator[str]:
+    """Yield settings that nothing reads, that are missing, or that weaken the app."""
+    given = settings_of(snapshot)
+    for name in sorted(given.keys() - FIELDS.keys() - PLATFORM):
+        yield f"{name} is set, and nothing reads it"
+    for name in sorted(_needed(snapshot, given) - given.keys()):
+        yield f"{name} is needed, and not set"
+    for name in sorted(SECRETS & given.keys()):
+        if "@Microsoft.KeyVault(" not in str(given[name]):
+            yield f"{name} must be a reference to the Key Vault"
+    for name, part in (STORAGE_IDENTITY, TELEMETRY_IDENTITY):
+        if part not in str(given.get(name)):
+            yield f"{name} must say {part}"
+    if given.get("AUTH_MODE") == AuthMode.LOCAL:
+        yield "AUTH_MODE=local trusts a header"
+    if given.get("REDIS_TLS", "true") != "true":
+        yield "REDIS_TLS must stay on"
 
 
-def settings_of_module(file: BicepFile) -> Mapping[str, Value]:
-    """The settings a file hands to a module for a site."""
-    return _merged(
-        at(resource_body(file, node), "params.appSettings") for node in file.modules.values()
-    )
-
-
-def _merged(values: Iterator[Value | None]) -> Mapping[str, Value]:
-    return {
-        name: part
-        for value in values
-        for record in records(value)
-        for name, part in record.fields.items()
+def _needed(snapshot: Snapshot, given: Mapping[str, Any]) -> set[str]:
+    """Settings without a default that this variant cannot do without."""
+    needed = PLATFORM | {
+        name for name, field in FIELDS.items() if field.is_required() or field.default is None
     }
-
-
-def _connections(file: BicepFile) -> Iterator[Finding]:
-    given = settings_of_site(file)
-    for node in file.resources.values():
-        if type_of(node).startswith("Microsoft.Web/sites/config@"):
-            if getattr(given.get(STORAGE_IDENTITY), "constant", "") != "managedidentity":
-                yield file.finding(
-                    node, "app-setting", f"{STORAGE_IDENTITY} must be 'managedidentity'"
-                )
-            if "Authorization=AAD" not in getattr(given.get(TELEMETRY_IDENTITY), "source", ""):
-                yield file.finding(
-                    node, "app-setting", f"{TELEMETRY_IDENTITY} must say Authorization=AAD"
-                )
-        elif type_of(node).startswith("Microsoft.Web/sites@") and not is_existing(node):
-            config = at(resource_body(file, node), "properties.siteConfig")
-            for name in REFUSED_OF_SITES & set(config.fields if isinstance(config, Record) else ()):
-                yield file.finding(node, "app-setting", f"Flex Consumption refuses {name}")
-
-
-def _is_in_vault(value: Value) -> bool:
-    """A reference, here or as the output of the vault's module that ends in Reference."""
-    texts = [
-        str(leaf.constant) if isinstance(leaf, Known) else leaf.source for leaf in leaves(value)
-    ]
-    return bool(texts) and all(
-        text.startswith(IN_VAULT) or text.endswith("outputs.digestReference") for text in texts
-    )
+    spared = LAPTOP_ONLY | set(AZURE_MARKS)
+    entra = {"ENTRA_AUDIENCE", "ENTRA_TENANT_IDS"}
+    needed = needed | entra if given.get("AUTH_MODE") == AuthMode.ENTRA else needed - entra
+    if not snapshot.of("Microsoft.Cache/redisEnterprise") and "REDIS_PORT" not in given:
+        spared |= {"REDIS_HOST"}
+    return needed - spared

@@ -1,4 +1,4 @@
-"""`python -m infra.emulator`, after `docker compose up`: waits for the emulators, then makes what is missing."""
+"""`python -m infra.emulator`, after `docker compose up`: wait, then create what is missing."""
 
 import argparse
 import contextlib
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def make_containers(endpoint: str, wait: float = START_SECONDS) -> Iterator[str]:
-    """Make what is missing of database and containers; yield the names of all. Twice is harmless."""
+    """Create the missing database and containers; yield the names of all. Idempotent."""
     with _connected(endpoint, wait) as client:
         database = client.create_database_if_not_exists(DECLARED["database"])
         for container in DECLARED["containers"]:
@@ -48,7 +48,7 @@ def make_containers(endpoint: str, wait: float = START_SECONDS) -> Iterator[str]
 
 
 def make_queues(endpoint: str) -> Iterator[str]:
-    """Make what is missing of the queues and of those for poison; yield the names of all. Twice is harmless."""
+    """Create the missing queues and poison queues; yield the names of all. Idempotent."""
     with QueueServiceClient(endpoint, credential=EXAMPLE["QUEUE_KEY"]) as client:
         for name in (full for queue in QUEUES for full in (queue, f"{queue}-poison")):
             with contextlib.suppress(ResourceExistsError):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Before `azd provision`: refuses choices the app would not start with, instead of making everything first.
+"""Before `azd provision`: reject choices with which the app would not start.
 
 azd gives every value of its environment to hooks as an environment variable.
 """
@@ -27,7 +27,7 @@ def faults(environment: Mapping[str, str]) -> list[str]:
 
 
 def main() -> int:
-    """Say them."""
+    """Print them; 1 if there are any."""
     found = faults(os.environ)
     sys.stderr.write("".join(f"{fault}\n" for fault in found))
     return 1 if found else 0

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""After `azd provision`: writes local.settings.json, so that `func start` runs against what was deployed.
+"""After `azd provision`: write local.settings.json, so that `func start` uses what was deployed.
 
-azd gives every value of its environment to hooks as an environment variable. Nothing here is a secret: the developer
-proves who they are with `az login` or `azd auth login`. What was set by hand stays, but for what leads to emulators.
-Timers are off, unless they were switched on by hand: the deployed app runs its own, on the same data.
+azd passes every value of its environment to hooks as an environment variable. Nothing here is a
+secret: the developer signs in with `az login` or `azd auth login`. Settings made by hand stay, except
+those that point at emulators. Timers are disabled, unless they were enabled by hand: the deployed app
+runs its own, on the same data.
 """
 
 import json
@@ -48,7 +49,7 @@ OF_EMULATORS = (
 
 
 def settings_for(before: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """The settings of a laptop, given the ones it had. Twice gives the same."""
+    """The settings of a laptop, given the ones it had. Idempotent."""
     kept = {name: value for name, value in before.items() if name not in {*OF_EMULATORS, *DEPLOYED}}
     deployed = {name: environment[name] for name in DEPLOYED if environment.get(name)}
     if "REDIS_HOST" not in deployed:

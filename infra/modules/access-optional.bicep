@@ -1,15 +1,20 @@
-// Rights on what a deployment may do without, and may take long to make: models, Redis, search.
+metadata description = 'Rights on models, Redis and AI Search.'
 
-@description('Object id of the identity the app runs as.')
+// Rights on the services that a deployment may omit: models, Redis, search.
+
+@description('Name of the identity that the app runs as.')
+param identityName string
+
+@description('Object id of that identity.')
 param appId string
 
-@description('Object id of the developer who runs the app on a laptop against these resources; empty: nobody.')
+@description('Object id of a developer who runs the app locally against these resources; empty: nobody.')
 param developerId string
 
-@description('Empty: there is none, or it is not ours to give rights on.')
-param openAiName string
-param redisName string
-param searchName string
+@description('Null: none, or one that is not part of this deployment.')
+param openAiName string?
+param redisName string?
+param searchName string?
 
 var roles = {
   openAiUser: '5e0bd9bd-7b93-4f28-af87-19fc36ad61bd'
@@ -21,72 +26,80 @@ var indexerRoles = [
   roles.searchIndexDataContributor
   roles.searchServiceContributor
 ]
-var openAiDeveloper = empty(openAiName) ? '' : developerId
-var redisDeveloper = empty(redisName) ? '' : developerId
-var searchDeveloper = empty(searchName) ? '' : developerId
 
-resource openAi 'Microsoft.CognitiveServices/accounts@2025-06-01' existing = if (!empty(openAiName)) {
-  name: empty(openAiName) ? 'none' : openAiName
+resource openAi 'Microsoft.CognitiveServices/accounts@2026-09-01' existing = if (openAiName != null) {
+  name: openAiName ?? 'none'
 }
 
-resource redis 'Microsoft.Cache/redisEnterprise@2025-07-01' existing = if (!empty(redisName)) {
-  name: empty(redisName) ? 'none' : redisName
+resource redis 'Microsoft.Cache/redisEnterprise@2026-09-01' existing = if (redisName != null) {
+  name: redisName ?? 'none'
 }
 
-resource redisDatabase 'Microsoft.Cache/redisEnterprise/databases@2025-07-01' existing = if (!empty(redisName)) {
+resource redisDatabase 'Microsoft.Cache/redisEnterprise/databases@2026-09-01' existing = if (redisName != null) {
   parent: redis
   name: 'default'
 }
 
-resource search 'Microsoft.Search/searchServices@2025-05-01' existing = if (!empty(searchName)) {
-  name: empty(searchName) ? 'none' : searchName
+resource search 'Microsoft.Search/searchServices@2025-05-01' existing = if (searchName != null) {
+  name: searchName ?? 'none'
 }
 
-resource appModels 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(openAiName)) {
-  name: guid(openAi.id, appId, roles.openAiUser)
+resource appModels 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (openAiName != null) {
+  name: guid(openAi.id, identityName, roles.openAiUser)
   scope: openAi
   properties: {
     principalId: appId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.openAiUser)
+    roleDefinitionId: subscriptionResourceId(
+      'Microsoft.Authorization/roleDefinitions',
+      roles.openAiUser
+    )
   }
 }
 
-resource developerModels 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(openAiDeveloper)) {
+resource developerModels 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (openAiName != null && !empty(developerId)) {
   name: guid(openAi.id, developerId, roles.openAiUser)
   scope: openAi
   properties: {
     principalId: developerId
     principalType: 'User'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.openAiUser)
+    roleDefinitionId: subscriptionResourceId(
+      'Microsoft.Authorization/roleDefinitions',
+      roles.openAiUser
+    )
   }
 }
 
-// The app reads shared knowledge; whoever keeps the index fills it.
-resource appKnowledge 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(searchName)) {
-  name: guid(search.id, appId, roles.searchIndexDataReader)
+// The app reads shared knowledge; a developer maintains the index.
+resource appKnowledge 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (searchName != null) {
+  name: guid(search.id, identityName, roles.searchIndexDataReader)
   scope: search
   properties: {
     principalId: appId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.searchIndexDataReader)
+    roleDefinitionId: subscriptionResourceId(
+      'Microsoft.Authorization/roleDefinitions',
+      roles.searchIndexDataReader
+    )
   }
 }
 
-resource developerKnowledge 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for role in (empty(searchDeveloper) ? [] : indexerRoles): {
-  name: guid(search.id, developerId, role)
-  scope: search
-  properties: {
-    principalId: developerId
-    principalType: 'User'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
+resource developerKnowledge 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for role in (searchName != null && !empty(developerId) ? indexerRoles : []): {
+    name: guid(search.id, developerId, role)
+    scope: search
+    properties: {
+      principalId: developerId
+      principalType: 'User'
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
+    }
   }
-}]
+]
 
-// Managed Redis knows one policy, and names without hyphens: a plain GUID is refused.
-resource appSessions 'Microsoft.Cache/redisEnterprise/databases/accessPolicyAssignments@2025-07-01' = if (!empty(redisName)) {
+// Azure Managed Redis has one policy, and accepts no hyphens in names.
+resource appSessions 'Microsoft.Cache/redisEnterprise/databases/accessPolicyAssignments@2026-09-01' = if (redisName != null) {
   parent: redisDatabase
-  name: 'app${uniqueString(appId)}'
+  name: 'app'
   properties: {
     accessPolicyName: 'default'
     user: {
@@ -95,9 +108,9 @@ resource appSessions 'Microsoft.Cache/redisEnterprise/databases/accessPolicyAssi
   }
 }
 
-resource developerSessions 'Microsoft.Cache/redisEnterprise/databases/accessPolicyAssignments@2025-07-01' = if (!empty(redisDeveloper)) {
+resource developerSessions 'Microsoft.Cache/redisEnterprise/databases/accessPolicyAssignments@2026-09-01' = if (redisName != null && !empty(developerId)) {
   parent: redisDatabase
-  name: 'developer${uniqueString(developerId)}'
+  name: 'developer'
   properties: {
     accessPolicyName: 'default'
     user: {

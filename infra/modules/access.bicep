@@ -1,18 +1,24 @@
-// Every right that anybody has is here and in access-optional.bicep: no keys exist that could go around them.
-// What is here is always there, and made before anything slow, so that the rights are known when the app comes.
+metadata description = 'Rights on what every deployment has: storage, Cosmos DB, the vault, telemetry.'
 
-@description('Object id of the identity the app runs as.')
+// All rights are here and in access-optional.bicep; there are no keys that would bypass them. Two
+// modules, because a module waits for everything it needs: these rights propagate for minutes, so
+// they are assigned while Redis is still created. Assignments are named after the identity, not its
+// principal id: previews can then compare them (ADR 21).
+
+@description('Name of the identity that the app runs as.')
+param identityName string
+
+@description('Object id of that identity.')
 param appId string
 
-@description('Object id of the developer who runs the app on a laptop against these resources; empty: nobody.')
+@description('Object id of a developer who runs the app locally against these resources; empty: nobody.')
 param developerId string
 param appInsightsName string
 param storageName string
 param cosmosName string
-param databaseName string
 param vaultName string
 param receiptKeyName string
-param digestName string
+param digestSecretName string
 
 var roles = {
   keyVaultCryptoUser: '12338af0-0e69-4776-bea7-57ae8d297424'
@@ -22,106 +28,125 @@ var roles = {
   storageQueueDataContributor: '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
   storageTableDataContributor: '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
 }
-// The Functions host keeps its leases and keys in blobs, and notes its own troubles in a table.
+// The Functions host keeps leases and keys in blobs, and diagnostic events in a table.
 var hostRoles = [
   roles.storageBlobDataOwner
   roles.storageTableDataContributor
 ]
 var declared = loadJsonContent('../queues.json')
-var poisonQueues = [for queue in declared.queues: '${queue}-poison']
-var queueNames = concat(declared.queues, poisonQueues)
+var queueNames = [...declared.queues, ...map(declared.queues, queue => '${queue}-poison')]
+var databaseName = loadJsonContent('../containers.json').database
 var cosmosDataContributor = '00000000-0000-0000-0000-000000000002'
 
 resource appInsights 'Microsoft.Insights/components@2020-02-02' existing = {
   name: appInsightsName
 }
 
-resource storage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
+resource storage 'Microsoft.Storage/storageAccounts@2026-09-01' existing = {
   name: storageName
 }
 
-resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2025-06-01' existing = {
+resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2026-09-01' existing = {
   parent: storage
   name: 'default'
 }
 
-resource queues 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-06-01' existing = [for queue in queueNames: {
-  parent: queueService
-  name: queue
-}]
+resource queues 'Microsoft.Storage/storageAccounts/queueServices/queues@2026-09-01' existing = [
+  for queue in queueNames: {
+    parent: queueService
+    name: queue
+  }
+]
 
-resource cosmos 'Microsoft.DocumentDB/databaseAccounts@2025-10-15' existing = {
+resource cosmos 'Microsoft.DocumentDB/databaseAccounts@2026-03-15' existing = {
   name: cosmosName
 }
 
-resource vault 'Microsoft.KeyVault/vaults@2025-05-01' existing = {
+resource vault 'Microsoft.KeyVault/vaults@2026-05-15' existing = {
   name: vaultName
 }
 
-resource receiptKey 'Microsoft.KeyVault/vaults/keys@2025-05-01' existing = {
+resource receiptKey 'Microsoft.KeyVault/vaults/keys@2026-05-15' existing = {
   parent: vault
   name: receiptKeyName
 }
 
-resource digestSecret 'Microsoft.KeyVault/vaults/secrets@2025-05-01' existing = {
+resource digestSecret 'Microsoft.KeyVault/vaults/secrets@2026-05-15' existing = {
   parent: vault
-  name: digestName
+  name: digestSecretName
 }
 
 resource appTelemetry 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(appInsights.id, appId, roles.monitoringMetricsPublisher)
+  name: guid(appInsights.id, identityName, roles.monitoringMetricsPublisher)
   scope: appInsights
   properties: {
     principalId: appId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.monitoringMetricsPublisher)
+    roleDefinitionId: subscriptionResourceId(
+      'Microsoft.Authorization/roleDefinitions',
+      roles.monitoringMetricsPublisher
+    )
   }
 }
 
-resource appStorage 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for role in hostRoles: {
-  name: guid(storage.id, appId, role)
-  scope: storage
-  properties: {
-    principalId: appId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
+resource appStorage 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for role in hostRoles: {
+    name: guid(storage.id, identityName, role)
+    scope: storage
+    properties: {
+      principalId: appId
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
+    }
   }
-}]
+]
 
-// Narrower roles read, delete and send, but may not put a message back or hide it for longer, as the host does.
-resource appQueues 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for (queue, i) in queueNames: {
-  name: guid(storage.id, queue, appId, roles.storageQueueDataContributor)
-  scope: queues[i]
-  properties: {
-    principalId: appId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.storageQueueDataContributor)
+// Narrower roles can read, delete and send, but not update a message, which the host does to extend
+// its visibility.
+resource appQueues 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for (queue, i) in queueNames: {
+    name: guid(storage.id, queue, identityName, roles.storageQueueDataContributor)
+    scope: queues[i]
+    properties: {
+      principalId: appId
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: subscriptionResourceId(
+        'Microsoft.Authorization/roleDefinitions',
+        roles.storageQueueDataContributor
+      )
+    }
   }
-}]
+]
 
 resource appReceipts 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(receiptKey.id, appId, roles.keyVaultCryptoUser)
+  name: guid(receiptKey.id, identityName, roles.keyVaultCryptoUser)
   scope: receiptKey
   properties: {
     principalId: appId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.keyVaultCryptoUser)
+    roleDefinitionId: subscriptionResourceId(
+      'Microsoft.Authorization/roleDefinitions',
+      roles.keyVaultCryptoUser
+    )
   }
 }
 
 resource appDigests 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(digestSecret.id, appId, roles.keyVaultSecretsUser)
+  name: guid(digestSecret.id, identityName, roles.keyVaultSecretsUser)
   scope: digestSecret
   properties: {
     principalId: appId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.keyVaultSecretsUser)
+    roleDefinitionId: subscriptionResourceId(
+      'Microsoft.Authorization/roleDefinitions',
+      roles.keyVaultSecretsUser
+    )
   }
 }
 
-resource appData 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2025-10-15' = {
+resource appData 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2026-03-15' = {
   parent: cosmos
-  name: guid(cosmos.id, databaseName, appId, cosmosDataContributor)
+  name: guid(cosmos.id, databaseName, identityName, cosmosDataContributor)
   properties: {
     principalId: appId
     roleDefinitionId: '${cosmos.id}/sqlRoleDefinitions/${cosmosDataContributor}'
@@ -129,7 +154,7 @@ resource appData 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2025-
   }
 }
 
-resource developerData 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2025-10-15' = if (!empty(developerId)) {
+resource developerData 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2026-03-15' = if (!empty(developerId)) {
   parent: cosmos
   name: guid(cosmos.id, databaseName, developerId, cosmosDataContributor)
   properties: {

@@ -1,44 +1,55 @@
+metadata description = 'Alert rules, and who is notified.'
+
+import { tagSet } from '../types.bicep'
+
 param namePrefix string
 param location string
-param tags object
+param tags tagSet
 param workspaceId string
 
-@description('Empty: there is no Redis of ours to watch.')
-param redisId string
+@description('The Redis whose memory is watched; null: none.')
+param redisName string?
 
-@description('How long a session may have been due; longer than the timer takes from one run to the next.')
+@description('How long a session may have been due, in seconds; longer than the interval of the timer.')
 @minValue(60)
 param oldestDueSeconds int
 
-@description('Who is told; empty: alerts show in the portal only.')
+@description('Address that is notified; empty: alerts are only shown in the portal.')
 param email string
 
-// The host has a row for every request, the app one for each that it traces and a line for each that reached it: all
-// three of one request have its operation's id.
+// A query on a table that does not exist fails, a rule that fails for a week is switched off, and a
+// table exists from its first row on. Each query therefore starts with an empty table of the
+// columns it reads (tests/infra/test_queries.py).
+var appLines = 'datatable(Message: string)[] | union isfuzzy=true AppTraces'
+// The host has a row for every request, and the app one for each that it traces and a line for each
+// that reached it: all three have the same operation id.
+var failedRequests = '(AppRequests | where toint(ResultCode) >= 500)'
+var failedLines = '(AppTraces | where Message startswith_cs "request " | where toint(extract(" status=([0-9]+)", 1, Message)) >= 500)'
 var queries = [
   {
     name: 'server-errors'
-    description: 'More than ten requests in a quarter of an hour were answered with 5xx.'
+    description: 'More than ten requests within 15 minutes were answered with 5xx.'
     severity: 2
     window: 'PT15M'
     threshold: 10
-    query: 'union (AppRequests | where toint(ResultCode) >= 500), (AppTraces | where Message startswith "request " | where toint(extract(" status=([0-9]+)", 1, Message)) >= 500) | distinct OperationId'
+    query: 'datatable(OperationId: string)[] | union isfuzzy=true ${failedRequests}, ${failedLines} | distinct OperationId'
   }
   {
     name: 'poison-messages'
-    description: 'A message was delivered five times in vain: it waits on the poison queue for somebody to look.'
+    description: 'A message failed five times and is on the poison queue, where somebody must look at it.'
     severity: 2
-    window: 'PT15M'
+    // Storage logs arrive up to ten minutes late. A fired rule does not fire again: overlap is safe.
+    window: 'PT30M'
     threshold: 0
-    query: 'StorageQueueLogs | where OperationName == "PutMessage" and Uri contains "-poison"'
+    query: 'datatable(OperationName: string, Uri: string)[] | union isfuzzy=true StorageQueueLogs | where OperationName == "PutMessage" and Uri contains "-poison/messages"'
   }
   {
-    name: 'parked-sessions'
-    description: 'Sessions could not be summarised five times over: python -m operate.parked tells which and why.'
+    name: 'dead-lettered-sessions'
+    description: 'Summarising a session failed five times: python -m operate.dead_letters lists which, and why.'
     severity: 3
     window: 'PT15M'
     threshold: 0
-    query: 'AppTraces | where Message startswith "session_parked "'
+    query: '${appLines} | where Message startswith_cs "session_dead_lettered "'
   }
   {
     name: 'queue-backlog'
@@ -46,7 +57,7 @@ var queries = [
     severity: 3
     window: 'PT15M'
     threshold: 0
-    query: 'AppTraces | where Message startswith "due_sessions " | where toint(extract("waiting=([0-9]+)", 1, Message)) > 5000'
+    query: '${appLines} | where Message startswith_cs "due_sessions " | where toint(extract(" waiting=([0-9]+)", 1, Message)) > 5000'
   }
   {
     name: 'oldest-due-session'
@@ -54,15 +65,17 @@ var queries = [
     severity: 3
     window: 'PT15M'
     threshold: 0
-    query: 'AppTraces | where Message startswith "due_sessions " | where todouble(extract("oldest_seconds=([0-9.]+)", 1, Message)) > ${oldestDueSeconds}'
+    query: '${appLines} | where Message startswith_cs "due_sessions " | where todouble(extract(" oldest_seconds=([0-9.]+)", 1, Message)) > ${oldestDueSeconds}'
   }
   {
     name: 'daily-cap'
-    description: 'LOG_DAILY_QUOTA_GB is used up: nothing is logged until its next day begins, and no other query here finds anything.'
+    description: 'LOG_DAILY_QUOTA_GB is used up: until its next day starts, nothing is logged and no other log alert fires.'
     severity: 2
     window: 'PT15M'
     threshold: 0
-    query: '_LogOperation | where Category =~ "Ingestion" | where Detail contains "OverQuota"' // written past the cap, too
+    // Written even beyond the cap, to a table that every workspace has. Microsoft documents this
+    // query for it.
+    query: '_LogOperation | where Category =~ "Ingestion" | where Detail contains "OverQuota"'
   }
 ]
 var receivers = [
@@ -72,9 +85,10 @@ var receivers = [
     useCommonAlertSchema: true
   }
 ]
-var told = empty(email) ? [] : [
-  operators.id
-]
+
+resource redis 'Microsoft.Cache/redisEnterprise@2026-09-01' existing = if (redisName != null) {
+  name: redisName ?? 'none'
+}
 
 resource operators 'Microsoft.Insights/actionGroups@2023-01-01' = {
   name: '${namePrefix}-operators'
@@ -87,53 +101,55 @@ resource operators 'Microsoft.Insights/actionGroups@2023-01-01' = {
   }
 }
 
-resource queryAlerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for rule in queries: {
-  name: '${namePrefix}-${rule.name}'
-  location: location
-  tags: tags
-  kind: 'LogAlert'
-  properties: {
-    displayName: rule.name
-    description: rule.description
-    severity: rule.severity
-    enabled: true
-    scopes: [
-      workspaceId
-    ]
-    evaluationFrequency: 'PT15M'
-    windowSize: rule.window
-    autoMitigate: true
-    skipQueryValidation: true
-    criteria: {
-      allOf: [
-        {
-          query: rule.query
-          timeAggregation: 'Count'
-          operator: 'GreaterThan'
-          threshold: rule.threshold
-          failingPeriods: {
-            numberOfEvaluationPeriods: 1
-            minFailingPeriodsToAlert: 1
-          }
-        }
+resource queryAlerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
+  for rule in queries: {
+    name: '${namePrefix}-${rule.name}'
+    location: location
+    tags: tags
+    kind: 'LogAlert'
+    properties: {
+      displayName: rule.name
+      description: rule.description
+      severity: rule.severity
+      enabled: true
+      scopes: [
+        workspaceId
       ]
-    }
-    actions: {
-      actionGroups: told
+      evaluationFrequency: 'PT15M'
+      windowSize: rule.window
+      autoMitigate: true
+      skipQueryValidation: true
+      criteria: {
+        allOf: [
+          {
+            query: rule.query
+            timeAggregation: 'Count'
+            operator: 'GreaterThan'
+            threshold: rule.threshold
+            failingPeriods: {
+              numberOfEvaluationPeriods: 1
+              minFailingPeriodsToAlert: 1
+            }
+          }
+        ]
+      }
+      actions: {
+        actionGroups: [operators.id]
+      }
     }
   }
-}]
+]
 
-resource redisMemory 'Microsoft.Insights/metricAlerts@2018-03-01' = if (!empty(redisId)) {
+resource redisMemory 'Microsoft.Insights/metricAlerts@2026-01-01' = if (redisName != null) {
   name: '${namePrefix}-redis-memory'
   location: 'global'
   tags: tags
   properties: {
-    description: 'Redis is four fifths full: running sessions will soon be evicted, and read from Cosmos DB instead.'
+    description: 'Redis is 80 % full: running sessions will soon be evicted, and then read from Cosmos DB.'
     severity: 3
     enabled: true
     scopes: [
-      redisId
+      redis.id
     ]
     evaluationFrequency: 'PT5M'
     windowSize: 'PT15M'

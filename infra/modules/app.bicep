@@ -1,7 +1,11 @@
+metadata description = 'The function app and its settings.'
+
+import { settingSet, tagSet } from '../types.bicep'
+
 param name string
 param planName string
 param location string
-param tags object
+param tags tagSet
 
 @allowed([
   '3.11'
@@ -17,8 +21,8 @@ param tableEndpoint string
 param packageContainerName string
 param appInsightsConnectionString string
 
-@description('Empty: the app is not in a network.')
-param subnetId string
+@description('The subnet the app runs in; null: none.')
+param subnetId string?
 param zoneRedundant bool
 
 @allowed([
@@ -32,24 +36,17 @@ param instanceMemoryMB int
 @maxValue(1000)
 param maximumInstanceCount int
 
-@description('Requests one instance takes at once. Left unset, Python would get one.')
+@description('Requests that one instance handles at once. The default for Python is one.')
 @minValue(1)
 @maxValue(1000)
 param httpConcurrency int
 
-@description('HTTP instances that are always warm, and always billed.')
+@description('HTTP instances that are always running, and always billed.')
 @minValue(0)
 param alwaysReadyHttp int
 
-@description('What shared/settings.py reads.')
-param appSettings object
-
-var warm = [
-  {
-    name: 'http'
-    instanceCount: alwaysReadyHttp
-  }
-]
+@description('Settings that shared/settings.py reads.')
+param appSettings settingSet
 
 resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   name: planName
@@ -81,7 +78,7 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
     serverFarmId: plan.id
     httpsOnly: true
     keyVaultReferenceIdentity: identityId
-    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    virtualNetworkSubnetId: subnetId
     functionAppConfig: {
       deployment: {
         storage: {
@@ -98,7 +95,7 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
         version: pythonVersion
       }
       scaleAndConcurrency: {
-        alwaysReady: alwaysReadyHttp > 0 ? warm : []
+        alwaysReady: alwaysReadyHttp > 0 ? [{ name: 'http', instanceCount: alwaysReadyHttp }] : []
         instanceMemoryMB: instanceMemoryMB
         maximumInstanceCount: maximumInstanceCount
         triggers: {
@@ -119,7 +116,8 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
 resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
   parent: site
   name: 'appsettings'
-  properties: union(appSettings, {
+  properties: {
+    ...appSettings
     AzureWebJobsStorage__blobServiceUri: blobEndpoint
     AzureWebJobsStorage__clientId: identityClientId
     AzureWebJobsStorage__credential: 'managedidentity'
@@ -129,8 +127,8 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     APPLICATIONINSIGHTS_CONNECTION_STRING: appInsightsConnectionString
     AZURE_CLIENT_ID: identityClientId
     PYTHON_ENABLE_INIT_INDEXING: '1'
-    PYTHON_ENABLE_OPENTELEMETRY: 'true' // the app exports its own lines; the host must not pass them on again
-  })
+    PYTHON_ENABLE_OPENTELEMETRY: 'true' // the app exports its own lines, and the host must not
+  }
 }
 
 output name string = site.name

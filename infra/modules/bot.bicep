@@ -1,7 +1,11 @@
-param name string
-param tags object
+metadata description = 'An Azure Bot with the Teams channel (BOT_ENABLED).'
 
-@description('F0 is free and without a service level, S1 is neither.')
+import { tagSet } from '../types.bicep'
+
+param name string
+param tags tagSet
+
+@description('F0 is free and has no service level; S1 costs per message and has one.')
 @allowed([
   'F0'
   'S1'
@@ -25,6 +29,7 @@ resource bot 'Microsoft.BotService/botServices@2022-09-15' = {
     disableLocalAuth: true
     msaAppId: identityClientId
     msaAppMSIResourceId: identityId
+    #disable-next-line use-resource-id-functions // a tenant id, not a resource id
     msaAppTenantId: tenant().tenantId
     msaAppType: 'UserAssignedMSI'
     schemaTransformationVersion: '1.3'

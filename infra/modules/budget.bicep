@@ -1,4 +1,4 @@
-// A file of its own, since not every tool can read @onlyIfNotExists yet.
+metadata description = 'A monthly budget (MONTHLY_BUDGET).'
 
 param name string
 
@@ -6,19 +6,22 @@ param name string
 @minValue(1)
 param amount int
 
-@description('Who is told besides the owners.')
+@description('Who is notified besides the owners; empty: nobody else.')
 param email string
 
-@description('A budget begins in the month it is made in and keeps that month.')
+@description('A budget starts in the month in which it is created, and keeps that start.')
 param start string = utcNow('yyyy-MM-01')
 
-var emails = empty(email) ? [] : [
-  email
-]
+var emails = empty(email)
+  ? []
+  : [
+      email
+    ]
 
-// Azure refuses another start month for a budget that exists, so a later deployment leaves it alone.
+// Azure rejects a different start month for an existing budget, so later deployments leave it alone
+// (ADR 12).
 @onlyIfNotExists()
-resource budget 'Microsoft.Consumption/budgets@2024-08-01' = {
+resource budget 'Microsoft.Consumption/budgets@2026-06-01' = {
   name: name
   properties: {
     category: 'Cost'

@@ -1,11 +1,15 @@
+metadata description = 'Cosmos DB: the source of truth.'
+
+import { tagSet } from '../types.bicep'
+
 param name string
 param location string
-param tags object
+param tags tagSet
 param privateNetwork bool
 param zoneRedundant bool
 param serverless bool
 
-@description('Request units per second each container may scale up to; no meaning with serverless.')
+@description('Request units per second that each container may scale up to; ignored with serverless.')
 @minValue(1000)
 param maxThroughput int
 
@@ -26,11 +30,12 @@ var search = [
     name: 'EnableNoSQLFullTextSearch'
   }
 ]
-var capabilities = serverless ? concat(search, [{ name: 'EnableServerless' }]) : search
+var capabilities = serverless ? [...search, { name: 'EnableServerless' }] : search
 var level = {
   defaultConsistencyLevel: consistency
 }
-// Azure asks for both numbers with this level; below 5 seconds or 10 writes it takes neither, in one region.
+// This level needs both numbers. In one region, 5 seconds and 10 writes are the smallest that Azure
+// accepts.
 var boundedStaleness = {
   defaultConsistencyLevel: consistency
   maxIntervalInSeconds: 5
@@ -42,7 +47,7 @@ var autoscale = {
   }
 }
 
-resource account 'Microsoft.DocumentDB/databaseAccounts@2025-10-15' = {
+resource account 'Microsoft.DocumentDB/databaseAccounts@2026-03-15' = {
   name: name
   location: location
   tags: tags
@@ -71,7 +76,7 @@ resource account 'Microsoft.DocumentDB/databaseAccounts@2025-10-15' = {
   }
 }
 
-resource database 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases@2025-10-15' = {
+resource database 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases@2026-03-15' = {
   parent: account
   name: declared.database
   properties: {
@@ -81,21 +86,25 @@ resource database 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases@2025-10-15
   }
 }
 
-resource containers 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2025-10-15' = [for container in declared.containers: {
-  parent: database
-  name: container.id
-  properties: {
-    resource: container
-    options: serverless ? {} : autoscale
+resource containers 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2026-03-15' = [
+  for container in declared.containers: {
+    parent: database
+    name: container.id
+    properties: {
+      resource: container
+      options: serverless ? {} : autoscale
+    }
   }
-}]
+]
 
-// Only the control plane: data-plane logs would cost more than the data and carry document ids.
+// Control plane only: data-plane logs would cost more than the data, and contain document ids.
+#disable-next-line use-recent-api-versions // the stable one has no metrics by category
 resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'
   scope: account
   properties: {
     workspaceId: workspaceId
+    logAnalyticsDestinationType: 'Dedicated' // not the shared table AzureDiagnostics
     logs: [
       {
         category: 'ControlPlaneRequests'
@@ -105,7 +114,5 @@ resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   }
 }
 
-output id string = account.id
-output name string = account.name
 output endpoint string = account.properties.documentEndpoint
 output databaseName string = database.name

@@ -1,7 +1,11 @@
-@description('Name of the identity that the app, and nothing else, runs as.')
+metadata description = 'The identity that the app runs as.'
+
+import { tagSet } from '../types.bicep'
+
+@description('Name of the identity that the app runs as.')
 param name string
 param location string
-param tags object
+param tags tagSet
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: name

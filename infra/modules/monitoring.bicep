@@ -1,17 +1,21 @@
+metadata description = 'Application Insights and Log Analytics.'
+
+import { tagSet } from '../types.bicep'
+
 param workspaceName string
 param appInsightsName string
 param location string
-param tags object
+param tags tagSet
 
 @minValue(30)
 @maxValue(730)
 param retentionDays int
 
-@description('Ingestion stops for the day at this many gigabytes: a loop that logs cannot spend more.')
+@description('Ingestion stops for the day at this many gigabytes, which bounds what a logging loop can cost.')
 @minValue(1)
 param dailyQuotaGb int
 
-resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
+resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' = {
   name: workspaceName
   location: location
   tags: tags
@@ -44,5 +48,4 @@ resource appInsights 'Microsoft.Insights/components@2020-02-02' = {
 }
 
 output workspaceId string = workspace.id
-output appInsightsName string = appInsights.name
 output connectionString string = appInsights.properties.ConnectionString

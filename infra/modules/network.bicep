@@ -1,17 +1,22 @@
+metadata description = 'A network with two subnets (PRIVATE_NETWORK).'
+
+import { tagSet } from '../types.bicep'
+
 param name string
+param securityGroupName string
 param location string
-param tags object
+param tags tagSet
 param addressPrefix string
 param appSubnetPrefix string
 param endpointSubnetPrefix string
 
-resource securityGroup 'Microsoft.Network/networkSecurityGroups@2025-05-01' = {
-  name: '${name}-nsg'
+resource securityGroup 'Microsoft.Network/networkSecurityGroups@2026-03-01' = {
+  name: securityGroupName
   location: location
   tags: tags
 }
 
-resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
+resource network 'Microsoft.Network/virtualNetworks@2026-03-01' = {
   name: name
   location: location
   tags: tags
@@ -26,7 +31,8 @@ resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
         name: 'app'
         properties: {
           addressPrefix: appSubnetPrefix
-          defaultOutboundAccess: true // to Entra ID for signing keys, to Azure Monitor; a NAT gateway of yours does as well
+          // To Entra ID for signing keys and to Azure Monitor; your own NAT gateway also works.
+          defaultOutboundAccess: true
           networkSecurityGroup: {
             id: securityGroup.id
           }
@@ -55,6 +61,4 @@ resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
   }
 }
 
-output id string = network.id
 output appSubnetId string = '${network.id}/subnets/app'
-output endpointSubnetId string = '${network.id}/subnets/endpoints'

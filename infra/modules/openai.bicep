@@ -1,14 +1,18 @@
+metadata description = 'Chat and embedding models (OPENAI_MODE).'
+
+import { tagSet } from '../types.bicep'
+
 param name string
 param location string
-param tags object
+param tags tagSet
 param privateNetwork bool
 
-@description('Quota is counted per model, region and SKU.')
+@description('SKU of both deployments; quota is per model, region and SKU.')
 param deploymentSku string
 param chatModel string
 param chatModelVersion string
 
-@description('Thousands of tokens a minute.')
+@description('Thousands of tokens per minute.')
 @minValue(1)
 param chatCapacity int
 param embeddingModel string
@@ -18,7 +22,7 @@ param embeddingModelVersion string
 param embeddingCapacity int
 param workspaceId string
 
-resource account 'Microsoft.CognitiveServices/accounts@2025-06-01' = {
+resource account 'Microsoft.CognitiveServices/accounts@2026-09-01' = {
   name: name
   location: location
   tags: tags
@@ -40,7 +44,7 @@ resource account 'Microsoft.CognitiveServices/accounts@2025-06-01' = {
   }
 }
 
-resource chat 'Microsoft.CognitiveServices/accounts/deployments@2025-06-01' = {
+resource chat 'Microsoft.CognitiveServices/accounts/deployments@2026-09-01' = {
   parent: account
   name: chatModel
   sku: {
@@ -57,8 +61,9 @@ resource chat 'Microsoft.CognitiveServices/accounts/deployments@2025-06-01' = {
   }
 }
 
-// Never upgraded by itself: vectors of two models cannot be compared. One deployment after the other, or Azure refuses.
-resource embedding 'Microsoft.CognitiveServices/accounts/deployments@2025-06-01' = {
+// Never upgraded automatically: vectors of two models cannot be compared. Azure rejects two
+// deployments at a time.
+resource embedding 'Microsoft.CognitiveServices/accounts/deployments@2026-09-01' = {
   parent: account
   name: embeddingModel
   sku: {
@@ -78,7 +83,8 @@ resource embedding 'Microsoft.CognitiveServices/accounts/deployments@2025-06-01'
   ]
 }
 
-// Who changed the account; prompts and answers are not logged.
+// Changes of the account; prompts and answers are not logged.
+#disable-next-line use-recent-api-versions // the stable one has no metrics by category
 resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'
   scope: account
@@ -99,8 +105,6 @@ resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   }
 }
 
-output id string = account.id
-output name string = account.name
 output endpoint string = 'https://${account.properties.customSubDomainName}.openai.azure.com/'
 output chatDeployment string = chat.name
 output embeddingDeployment string = embedding.name

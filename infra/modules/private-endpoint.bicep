@@ -1,38 +1,39 @@
+metadata description = 'One private endpoint and its DNS zones.'
+
+import { endpointTarget, tagSet } from '../types.bicep'
+
 param name string
 param location string
-param tags object
+param tags tagSet
 param networkId string
 param subnetId string
 
-@description('The resource that gets an address in the network.')
-param targetId string
+param target endpointTarget
 
-@description('Which of its services.')
-param groupId string
+resource dnsZones 'Microsoft.Network/privateDnsZones@2024-06-01' = [
+  for zone in target.zones: {
+    name: zone
+    location: 'global'
+    tags: tags
+  }
+]
 
-@description('The DNS zones in which its names then lead to that address.')
-param zones array
-
-resource dnsZones 'Microsoft.Network/privateDnsZones@2024-06-01' = [for zone in zones: {
-  name: zone
-  location: 'global'
-  tags: tags
-}]
-
-resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [for (zone, i) in zones: {
-  parent: dnsZones[i]
-  name: 'link-${uniqueString(networkId, zone)}'
-  location: 'global'
-  tags: tags
-  properties: {
-    registrationEnabled: false
-    virtualNetwork: {
-      id: networkId
+resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [
+  for (zone, i) in target.zones: {
+    parent: dnsZones[i]
+    name: 'link-${uniqueString(networkId, zone)}'
+    location: 'global'
+    tags: tags
+    properties: {
+      registrationEnabled: false
+      virtualNetwork: {
+        id: networkId
+      }
     }
   }
-}]
+]
 
-resource endpoint 'Microsoft.Network/privateEndpoints@2025-05-01' = {
+resource endpoint 'Microsoft.Network/privateEndpoints@2026-03-01' = {
   name: name
   location: location
   tags: tags
@@ -44,9 +45,9 @@ resource endpoint 'Microsoft.Network/privateEndpoints@2025-05-01' = {
       {
         name: name
         properties: {
-          privateLinkServiceId: targetId
+          privateLinkServiceId: target.id
           groupIds: [
-            groupId
+            target.groupId
           ]
         }
       }
@@ -54,15 +55,17 @@ resource endpoint 'Microsoft.Network/privateEndpoints@2025-05-01' = {
   }
 }
 
-resource zoneGroup 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2025-05-01' = {
+resource zoneGroup 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2026-03-01' = {
   parent: endpoint
   name: 'default'
   properties: {
-    privateDnsZoneConfigs: [for (zone, i) in zones: {
-      name: replace(zone, '.', '-')
-      properties: {
-        privateDnsZoneId: dnsZones[i].id
+    privateDnsZoneConfigs: [
+      for (zone, i) in target.zones: {
+        name: replace(zone, '.', '-')
+        properties: {
+          privateDnsZoneId: dnsZones[i].id
+        }
       }
-    }]
+    ]
   }
 }

@@ -1,14 +1,18 @@
+metadata description = 'Azure Managed Redis: running sessions (REDIS_MODE).'
+
+import { tagSet } from '../types.bicep'
+
 param name string
 param location string
-param tags object
+param tags tagSet
 param privateNetwork bool
 param skuName string
 
-@description('Can be switched on later, never off.')
+@description('Can be switched on later, but never off.')
 param highAvailability bool
 param workspaceId string
 
-resource cluster 'Microsoft.Cache/redisEnterprise@2025-07-01' = {
+resource cluster 'Microsoft.Cache/redisEnterprise@2026-09-01' = {
   name: name
   location: location
   tags: tags
@@ -22,8 +26,9 @@ resource cluster 'Microsoft.Cache/redisEnterprise@2025-07-01' = {
   }
 }
 
-// NoCluster: scripts and transactions on any keys, a plain client, and the one policy that can be changed later.
-resource database 'Microsoft.Cache/redisEnterprise/databases@2025-07-01' = {
+// NoCluster: scripts and transactions may use any keys, any client works, and the policy can be
+// changed later (ADR 11).
+resource database 'Microsoft.Cache/redisEnterprise/databases@2026-09-01' = {
   parent: cluster
   name: 'default'
   properties: {
@@ -35,6 +40,7 @@ resource database 'Microsoft.Cache/redisEnterprise/databases@2025-07-01' = {
   }
 }
 
+#disable-next-line use-recent-api-versions // the stable one has no metrics by category
 resource metrics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'
   scope: cluster
@@ -49,7 +55,5 @@ resource metrics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   }
 }
 
-output id string = cluster.id
-output name string = cluster.name
 output hostName string = cluster.properties.hostName
 output port int = database.properties.port

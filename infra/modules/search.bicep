@@ -1,6 +1,10 @@
+metadata description = 'AI Search: knowledge that all users share (SEARCH_ENABLED).'
+
+import { tagSet } from '../types.bicep'
+
 param name string
 param location string
-param tags object
+param tags tagSet
 param privateNetwork bool
 param skuName string
 
@@ -31,7 +35,8 @@ resource search 'Microsoft.Search/searchServices@2025-05-01' = {
   }
 }
 
-// Metrics only: its operation logs carry the text of queries.
+// Metrics only: its operation logs contain the text of queries.
+#disable-next-line use-recent-api-versions // the stable one has no metrics by category
 resource metrics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'
   scope: search
@@ -46,6 +51,4 @@ resource metrics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   }
 }
 
-output id string = search.id
-output name string = search.name
 output endpoint string = 'https://${search.name}.search.windows.net'

@@ -1,13 +1,17 @@
+metadata description = 'Storage: the package, queues and poison queues.'
+
+import { tagSet } from '../types.bicep'
+
 param name string
 param location string
-param tags object
+param tags tagSet
 param privateNetwork bool
 param zoneRedundant bool
 param workspaceId string
 
 var declared = loadJsonContent('../queues.json')
 
-resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
+resource account 'Microsoft.Storage/storageAccounts@2026-09-01' = {
   name: name
   location: location
   tags: tags
@@ -31,7 +35,7 @@ resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   }
 }
 
-resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-06-01' = {
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2026-09-01' = {
   parent: account
   name: 'default'
   properties: {
@@ -46,7 +50,7 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-06-01' = {
   }
 }
 
-resource packages 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' = {
+resource packages 'Microsoft.Storage/storageAccounts/blobServices/containers@2026-09-01' = {
   parent: blobs
   name: 'packages'
   properties: {
@@ -54,22 +58,27 @@ resource packages 'Microsoft.Storage/storageAccounts/blobServices/containers@202
   }
 }
 
-resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2025-06-01' = {
+resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2026-09-01' = {
   parent: account
   name: 'default'
 }
 
-resource queues 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-06-01' = [for queue in declared.queues: {
-  parent: queueService
-  name: queue
-}]
+resource queues 'Microsoft.Storage/storageAccounts/queueServices/queues@2026-09-01' = [
+  for queue in declared.queues: {
+    parent: queueService
+    name: queue
+  }
+]
 
-resource poisonQueues 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-06-01' = [for queue in declared.queues: {
-  parent: queueService
-  name: '${queue}-poison'
-}]
+resource poisonQueues 'Microsoft.Storage/storageAccounts/queueServices/queues@2026-09-01' = [
+  for queue in declared.queues: {
+    parent: queueService
+    name: '${queue}-poison'
+  }
+]
 
-// What is put, for the alert on poison; reads would be the host's polling.
+// Writes only, for the alert on poison messages: reads are the host's polling.
+#disable-next-line use-recent-api-versions // the stable one has no metrics by category
 resource queueLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'
   scope: queueService
@@ -84,8 +93,6 @@ resource queueLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = 
   }
 }
 
-output id string = account.id
-output name string = account.name
 output packageContainerName string = packages.name
 output blobEndpoint string = account.properties.primaryEndpoints.blob
 output queueEndpoint string = account.properties.primaryEndpoints.queue

@@ -1,10 +1,24 @@
+metadata description = 'Key Vault: the key of receipts, the secret of log digests.'
+
+import { tagSet } from '../types.bicep'
+
 param name string
+
+@description('Name of the key that signs erasure receipts.')
+param receiptKeyName string
+
+@description('Name of the secret that keys the digests in logs.')
+param digestSecretName string
 param location string
-param tags object
+param tags tagSet
 param privateNetwork bool
 param workspaceId string
 
-resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
+@description('Used by the first deployment only.')
+@secure()
+param digestKey string = '${newGuid()}${newGuid()}'
+
+resource vault 'Microsoft.KeyVault/vaults@2026-05-15' = {
   name: name
   location: location
   tags: tags
@@ -26,10 +40,10 @@ resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
   }
 }
 
-// Signs erasure receipts. The private half never leaves the vault.
-resource receiptKey 'Microsoft.KeyVault/vaults/keys@2025-05-01' = {
+// Signs erasure receipts. The private key never leaves the vault.
+resource receiptKey 'Microsoft.KeyVault/vaults/keys@2026-05-15' = {
   parent: vault
-  name: 'erasure-receipts'
+  name: receiptKeyName
   properties: {
     kty: 'EC'
     curveName: 'P-256'
@@ -40,13 +54,19 @@ resource receiptKey 'Microsoft.KeyVault/vaults/keys@2025-05-01' = {
   }
 }
 
-module digest './digest-secret.bicep' = {
-  name: 'digest-secret'
-  params: {
-    vaultName: vault.name
+// A new value would make today's digests differ from yesterday's, so later deployments leave the
+// secret alone (ADR 12).
+@onlyIfNotExists()
+resource digestSecret 'Microsoft.KeyVault/vaults/secrets@2026-05-15' = {
+  parent: vault
+  name: digestSecretName
+  properties: {
+    contentType: 'key of the digests that stand for ids in logs'
+    value: digestKey
   }
 }
 
+#disable-next-line use-recent-api-versions // the stable one has no metrics by category
 resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'
   scope: vault
@@ -61,9 +81,5 @@ resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   }
 }
 
-output id string = vault.id
-output name string = vault.name
-output receiptKeyName string = receiptKey.name
 output receiptKeyUrl string = '${vault.properties.vaultUri}keys/${receiptKey.name}'
-output digestName string = digest.outputs.name
-output digestReference string = '@Microsoft.KeyVault(SecretUri=${vault.properties.vaultUri}secrets/${digest.outputs.name})'
+output digestReference string = '@Microsoft.KeyVault(SecretUri=${vault.properties.vaultUri}secrets/${digestSecret.name})'

@@ -1,1 +1,1 @@
-"""Ports in terms of one technology each; SDK errors end here."""
+"""Adapters: the ports implemented with one technology each; SDK errors do not leave them."""

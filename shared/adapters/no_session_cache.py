@@ -1,4 +1,4 @@
-"""The Cosmos-only mode: a session cache that never holds anything."""
+"""The session cache of a deployment without Redis."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from shared.ports.cache import CachedSession, LeaseOutcome, LeaseRequest
 
 
 class NoSessionCache:
-    """Behaves like an empty cache; the commit alone tells duplicates apart."""
+    """An always empty cache; the commit alone detects duplicates."""
 
     async def open_turn(
         self,
@@ -16,16 +16,16 @@ class NoSessionCache:
         session: SessionId,  # noqa: ARG002
         request: LeaseRequest,  # noqa: ARG002
     ) -> LeaseOutcome:
-        """Nothing is held, by anyone."""
+        """Return an empty session; no lease is ever held."""
         return CachedSession(None, 0, ())
 
     async def close_turn(
         self, user: UserId, turn: Turn, owner: str, window: Sequence[Turn] | None
     ) -> None:
-        """Nothing is stored."""
+        """Do nothing: nothing is stored."""
 
     async def release(self, user: UserId, session: SessionId, turn_id: TurnId, owner: str) -> None:
-        """Nothing is held."""
+        """Do nothing: there are no leases."""
 
     async def delete(self, user: UserId, session: SessionId) -> None:
-        """There is nothing to delete."""
+        """Do nothing: nothing is stored."""

@@ -1,10 +1,10 @@
-"""The time of this machine."""
+"""The system clock."""
 
 from datetime import UTC, datetime
 
 
 class SystemClock:
-    """Tells the time in UTC."""
+    """Reads the machine's clock, in UTC."""
 
     def now(self) -> datetime:
         """The current time."""

@@ -1,8 +1,9 @@
-"""What runs without a caller: timers and the queue function, each one call of a service, seen from outside."""
+"""The timer and queue functions, each one observed call of a service."""
 
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from shared.adapters.queue.messages import read_job
 from shared.bootstrap.composition import Composition
@@ -11,37 +12,44 @@ from shared.telemetry.meter import start_meter
 from shared.telemetry.notes import start_notes
 from shared.telemetry.spans import background_span
 
-MAX_DELIVERIES = 5  # of one message, then it is poison: maxDequeueCount of host.json
+MAX_DELIVERIES = 5  # per message, then it is moved to the poison queue: as in host.json
 
 
+@dataclass(frozen=True, slots=True)
 class Background:
-    """The runs of one worker."""
+    """The background functions of one worker; services are built by the first run."""
 
-    def __init__(self, composition: Composition) -> None:
-        """Take the services of a composition, when there is something to do."""
-        self._composition = composition
+    composition: Composition
 
     async def sweep_deleted_sessions(self) -> None:
-        """Sweep sessions deleted five minutes ago once more. Twice is harmless."""
+        """Sweep sessions again five minutes after their deletion.
+
+        Idempotent: a repeat finds nothing left.
+        """
         async with _observed("sweep_deleted_sessions"):
-            services = await self._composition.services()
+            services = await self.composition.services()
             await services.deletion.sweep_due()
 
     async def summarise_idle_sessions(self) -> None:
-        """Put sessions that are due on the queue. Twice is harmless."""
+        """Queue the sessions that are due.
+
+        Idempotent in effect: a session that is queued twice is consolidated once.
+        """
         async with _observed("summarise_idle_sessions"):
-            services = await self._composition.services()
+            services = await self.composition.services()
             await services.schedule.queue_due()
 
     async def consolidate_session(self, message: bytes, deliveries: int) -> None:
-        """Do the job of a message that was delivered so many times, this one included. Twice is harmless.
+        """Consolidate the session of a message; `deliveries` includes this one.
+
+        Idempotent: a repeat finds nothing to do.
 
         Raises:
-            InvalidJob: it is none; so often delivered, it becomes poison.
-            StoreUnavailable, Busy, QueueUnavailable: it is to be delivered again.
+            InvalidJob: the message is not a job; the host retries it, then moves it to poison.
+            StoreUnavailable, Busy, QueueUnavailable: the host delivers the message again.
         """
         async with _observed("consolidate_session"):
-            services = await self._composition.services()
+            services = await self.composition.services()
             await services.consolidation.run(
                 read_job(message), last_delivery=deliveries >= MAX_DELIVERIES
             )
@@ -49,7 +57,7 @@ class Background:
 
 @asynccontextmanager
 async def _observed(operation: str) -> AsyncIterator[None]:
-    """One span and one log line for a run, whatever becomes of it."""
+    """One span and one log line for a run, however it ends."""
     meter, start, error = start_meter(), time.perf_counter(), None
     start_notes()
     with background_span(operation):

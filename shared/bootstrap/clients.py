@@ -34,7 +34,7 @@ class Client(Pingable, Protocol):
 class Clients:
     """The clients. `owned` are those that readiness pings and `close` closes.
 
-    A queue that was passed in belongs to whoever passed it.
+    A queue that was passed in is closed by its owner.
     """
 
     containers: "CosmosContainers"

@@ -1,17 +1,23 @@
-"""What can go wrong, by name: codes are a contract, HTTP statuses are decided in shared/http/errors.py."""
+"""Errors that a caller can act on.
+
+Their codes are a contract; shared/http/errors.py maps them to HTTP statuses.
+"""
 
 from typing import ClassVar
 
 
 class KeepsakeError(Exception):
-    """A failure a caller can act on; its message says what to do next and never holds content or raw ids."""
+    """An error that a caller can act on.
+
+    The message says what to do and never contains content or raw ids; `target` is the field it
+    is about, `retry_after` the seconds to wait before a retry.
+    """
 
     code: ClassVar[str]
 
     def __init__(
         self, message: str, *, target: str | None = None, retry_after: float | None = None
     ) -> None:
-        """Keep the message, the field it is about, and the seconds after which to try again."""
         super().__init__(message)
         self.message = message
         self.target = target
@@ -19,67 +25,67 @@ class KeepsakeError(Exception):
 
 
 class InvalidRequest(KeepsakeError):
-    """The request is not one the API knows."""
+    """The request is malformed, or a field has an invalid value."""
 
     code = "invalid_request"
 
 
 class InvalidId(InvalidRequest):
-    """An id is empty, too long, or holds a character ids must not have."""
+    """An id is empty, too long, or contains a forbidden character."""
 
     code = "invalid_id"
 
 
 class InvalidJson(InvalidRequest):
-    """The body is not JSON that survives a round trip through every store."""
+    """The body is not JSON, or would not survive a round trip through every store."""
 
     code = "invalid_json"
 
 
 class TooLarge(KeepsakeError):
-    """A stated limit is passed; the message names it."""
+    """A size limit is exceeded; the message names it."""
 
     code = "too_large"
 
 
 class PrincipalRequired(KeepsakeError):
-    """Nobody is named as the user, or the token does not prove it."""
+    """The request names no user, or its token is not valid."""
 
     code = "principal_required"
 
 
 class Forbidden(KeepsakeError):
-    """The caller is known and may not act for this user."""
+    """The caller is authenticated but may not act for this user."""
 
     code = "forbidden"
 
 
 class NotFound(KeepsakeError):
-    """There is no such thing in the caller's partition."""
+    """The user has no such resource."""
 
     code = "not_found"
 
 
 class PreconditionFailed(KeepsakeError):
-    """If-Match does not fit what is stored now."""
+    """If-Match does not match what is stored."""
 
     code = "precondition_failed"
 
 
 class TurnConflict(KeepsakeError):
-    """The turn id was used for another body."""
+    """The turn id has been used with a different body."""
 
     code = "turn_conflict"
 
 
 class TurnInProgress(KeepsakeError):
-    """Another request works on this turn; send it again to collect the answer."""
+    """Another request is working on this turn; a resend returns its answer."""
 
     code = "turn_in_progress"
 
 
 class SessionErased(KeepsakeError):
-    """The session or the user was erased while the request ran; nothing is stored."""
+    """The session or the user was erased during the request; nothing is stored."""
 
     code = "session_erased"
 
@@ -102,22 +108,22 @@ class CompletionLimitReached(KeepsakeError):
 
 
 class ModelUnavailable(KeepsakeError):
-    """The model gave no usable answer; nothing is stored, the same request may be sent again."""
+    """The model gave no usable answer; nothing is stored, and a resend is safe."""
 
     code = "model_unavailable"
 
 
 class StoreUnavailable(KeepsakeError):
-    """Cosmos DB gave no answer; nothing is half-written, the same request may be sent again."""
+    """Cosmos DB did not answer; no write is partial, and a resend is safe."""
 
     code = "store_unavailable"
 
 
 class Busy(KeepsakeError):
-    """Too many others write the same thing at this moment."""
+    """Too many concurrent writes, or no request units left; a resend is safe."""
 
     code = "busy"
 
 
 class Contended(Busy):
-    """Another write of the same document is under way; nothing was written."""
+    """Another write of the same document is in progress; nothing was written."""

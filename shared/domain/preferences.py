@@ -1,4 +1,4 @@
-"""What a user wants to hold in every conversation, as one JSON object."""
+"""A user's preferences: one JSON object that applies to every conversation."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ NO_ETAG = "0"  # of a user who has set nothing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preferences:
-    """A user's preferences, and whether anything may be remembered at all; `updated_at` None: never set."""
+    """A user's preferences, and whether memory is enabled; `updated_at` is None if never set."""
 
     preferences: Mapping[str, JsonValue] = field(default_factory=dict)
     memory_enabled: bool = True
@@ -24,40 +24,49 @@ class Preferences:
 
     @property
     def etag(self) -> str:
-        """A digest of the content, not a revision: a repeated write after a lost answer is not refused."""
+        """A digest of the content.
+
+        Not a revision: a write that is repeated after a lost response still matches.
+        """
         if self.updated_at is None:
             return NO_ETAG
         content = [dict(self.preferences), self.memory_enabled]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
     def replaced(self, body: Mapping[str, JsonValue], now: datetime) -> "Preferences":
-        """Preferences with exactly this body; what the body leaves out goes back to its default.
+        """Preferences with exactly this body; fields it leaves out get their defaults.
 
         Raises:
             InvalidRequest: a field is unknown or of the wrong type.
-            TooLarge: the object passes 64 KB.
+            TooLarge: the object exceeds 64 KB.
         """
         unknown = body.keys() - {"preferences", "memory_enabled"}
         if unknown:
             raise InvalidRequest(
-                "Only preferences and memory_enabled can be set", target=min(unknown)[:64]
+                "There is no such field; set only preferences and memory_enabled",
+                target=min(unknown)[:64],
             )
         values, enabled = body.get("preferences", {}), body.get("memory_enabled", True)
         if not isinstance(values, dict):
-            raise InvalidRequest("preferences is an object", target="preferences")
+            raise InvalidRequest("Send a JSON object here", target="preferences")
         if not isinstance(enabled, bool):
-            raise InvalidRequest("memory_enabled is true or false", target="memory_enabled")
-        if (
-            len(json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode())
-            > MAX_PREFERENCES_BYTES
-        ):
+            raise InvalidRequest("Send true or false here", target="memory_enabled")
+        size = len(json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode())
+        if size > MAX_PREFERENCES_BYTES:
             raise TooLarge(
-                f"preferences may have {MAX_PREFERENCES_BYTES} bytes", target="preferences"
+                f"The preferences exceed {MAX_PREFERENCES_BYTES} bytes; store less",
+                target="preferences",
             )
         return replace(self, preferences=values, memory_enabled=enabled, updated_at=now)
 
     def patched(self, patch: Mapping[str, JsonValue], now: datetime) -> "Preferences":
-        """Preferences after a JSON merge patch (RFC 7396): null removes, objects merge, all else replaces."""
+        """Preferences after a JSON merge patch (RFC 7396).
+
+        null removes a key, objects are merged, any other value replaces the old one.
+
+        Raises:
+            InvalidRequest, TooLarge: as `replaced`.
+        """
         current: JsonValue = {
             "preferences": dict(self.preferences),
             "memory_enabled": self.memory_enabled,
@@ -67,7 +76,7 @@ class Preferences:
 
 
 def merge_patch(target: JsonValue, patch: JsonValue) -> JsonValue:
-    """RFC 7396: the target as the patch wants it; neither argument is changed."""
+    """Apply a JSON merge patch (RFC 7396) to a value; neither argument is changed."""
     if not isinstance(patch, dict):
         return patch
     merged = dict(target) if isinstance(target, dict) else {}

@@ -1,8 +1,9 @@
-"""The application seen from outside: one span and one log line per request, whatever becomes of it."""
+"""The access log: one span and one log line per request, however it ends."""
 
 import time
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,79 +13,83 @@ from shared.telemetry.meter import Meter, start_meter
 from shared.telemetry.notes import Notes, start_notes
 from shared.telemetry.spans import name_request, request_span
 
-PREFIX = "/api"  # what every route stands behind
-CLIENT_LEFT = 499  # nobody was there to be given a status; the number proxies log for it
+PREFIX = "/api"  # of every route
+CLIENT_CLOSED_REQUEST = 499  # the status that proxies log when a client disconnects early
+SERVER_ERROR = 500
+NO_FAILURE = {None, "done", "left"}  # ways for a stream to end
 
 
+@dataclass(frozen=True, slots=True)
 class AccessLog:
-    """Watches requests from before the first of their bytes is read until after the last of the answer is sent."""
+    """Middleware that observes a request from its first byte to the last byte of the response.
 
-    def __init__(self, app: ASGIApp, until_exporting: Callable[[], Awaitable[None]]) -> None:
-        """Wrap an application; a span that begins before there is an exporter would be nobody's."""
-        self._app = app
-        self._until_exporting = until_exporting
+    It awaits `until_exporting` first: spans that start earlier would be lost.
+    """
+
+    app: ASGIApp
+    until_exporting: Callable[[], Awaitable[None]]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
-        seen = _Seen(scope)
-        await self._until_exporting()
+        observed = _Observed(scope)
+        await self.until_exporting()
 
-        async def send_seen(message: Message) -> None:
+        async def observe_send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                seen.status = message["status"]
-                seen.error = Headers(raw=message["headers"]).get("x-ms-error-code")
+                observed.status = message["status"]
+                observed.error = Headers(raw=message["headers"]).get("x-ms-error-code")
             await send(message)
 
-        with request_span(
-            scope["method"], Headers(scope=scope).get("traceparent"), seen.began
-        ) as span:
+        traceparent = Headers(scope=scope).get("traceparent")
+        with request_span(scope["method"], traceparent, observed.started_at) as span:
             try:
-                await self._app(scope, receive, send_seen)
+                await self.app(scope, receive, observe_send)
             except CancelledError:
-                seen.leave()
+                observed.mark_disconnected()
                 raise
             except Exception:
-                seen.break_down()
+                observed.mark_failed()
                 raise
             finally:
-                seen.log(scope)
-                name_request(span, _operation(scope), _route(scope), seen.status, seen.failure)
+                observed.log(scope)
+                status, failure = observed.status, observed.failure
+                name_request(span, _operation(scope), _route(scope), status, failure)
 
 
-class _Seen:
-    """What becomes of one request."""
+class _Observed:
+    """What is known of one request."""
 
     __slots__ = ("error", "meter", "notes", "start", "status")
 
     def __init__(self, scope: Scope) -> None:
-        self.start: float = scope.get("state", {}).get("came", time.perf_counter())
+        self.start: float = scope.get("state", {}).get("received_at", time.perf_counter())
         self.meter: Meter = start_meter()
         self.notes: Notes = start_notes()
         self.status = 0
         self.error: str | None = None
 
     @property
-    def began(self) -> int:
-        """When it came, in nanoseconds since 1970."""
+    def started_at(self) -> int:
+        """When the request arrived, in nanoseconds since the Unix epoch."""
         return time.time_ns() - int((time.perf_counter() - self.start) * 1e9)
 
     @property
     def failure(self) -> str | None:
-        """What of it was our failure: a status beyond 500, or a stream's error."""
+        """The error code if the failure is ours: a status of at least 500, or a stream's error."""
         ended = self.notes.stream_ended
-        if ended not in {None, "done", "left"}:
+        if ended not in NO_FAILURE:
             return ended
-        return (self.error or str(self.status)) if self.status >= 500 else None  # noqa: PLR2004
+        return (self.error or str(self.status)) if self.status >= SERVER_ERROR else None
 
-    def leave(self) -> None:
-        self.status = self.status or CLIENT_LEFT
+    def mark_disconnected(self) -> None:
+        self.status = self.status or CLIENT_CLOSED_REQUEST
         self.notes.stream_ended = self.notes.stream_ended or "left"
 
-    def break_down(self) -> None:
-        self.status, self.error = 500, "internal_error"
+    def mark_failed(self) -> None:
+        self.status, self.error = SERVER_ERROR, "internal_error"
 
     def log(self, scope: Scope) -> None:
         meter, notes = self.meter, self.notes
@@ -93,7 +98,7 @@ class _Seen:
             "request",
             operation=_operation(scope),
             status=self.status,
-            error_code=self.error if ended in {None, "done", "left"} else ended,
+            error_code=self.error if ended in NO_FAILURE else ended,
             stream=ended,
             ms=round((time.perf_counter() - self.start) * 1000, 1),
             actor=notes.actor,
@@ -112,11 +117,11 @@ class _Seen:
 
 
 def _operation(scope: Scope) -> str:
-    """The operation's id in the OpenAPI document; what reached none has no name that a caller could choose."""
+    """The operation id in the OpenAPI document, or `unmatched`: never what the caller sent."""
     return getattr(scope.get("route"), "operation_id", None) or "unmatched"
 
 
 def _route(scope: Scope) -> str | None:
-    """The path with names for what callers put into it."""
+    """The route's path template."""
     path: str | None = getattr(scope.get("route"), "path", None)
     return path and f"{PREFIX}{path}"

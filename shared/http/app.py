@@ -15,24 +15,26 @@ from shared.http.principal import make_authenticator
 from shared.http.request_limits import RequestLimits
 from shared.http.routers import chat, context, data, meta, preferences, sessions, turns, user
 
-DESCRIPTION = "The memory layer for agents: a turn sent twice is stored once and answered the same."
-# FastAPI's own spans hold raw paths and query strings, its log
-# records the text of exceptions (F36); AccessLog has neither.
+DESCRIPTION = (
+    "Memory for AI agents: a turn that is sent twice is stored once and answered the same."
+)
+# FastAPI's own spans contain raw paths and query strings, its log records the text of exceptions
+# (F36); AccessLog writes neither.
 BUILT_IN_TELEMETRY: TelemetryConfig = {"tracing": False, "logs": False, "auto_configure": False}
 
 
 class Api(FastAPI):
-    """FastAPI, documenting only the errors that really leave it."""
+    """FastAPI with an OpenAPI document that lists only the errors that can occur."""
 
     def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document, made once."""
+        """The OpenAPI document, generated once."""
         if not self.openapi_schema:
             complete(super().openapi())
         return super().openapi()
 
 
 def create_api(composition: Composition) -> FastAPI:
-    """The application over one worker's composition."""
+    """Create the application on one worker's composition."""
     api = Api(
         title="Keepsake",
         version=__version__,
@@ -47,7 +49,7 @@ def create_api(composition: Composition) -> FastAPI:
     api.state.authenticator = make_authenticator(composition.settings)
     for noun in (chat, context, sessions, turns, data, preferences, user, meta):
         api.include_router(noun.router, prefix="/api")
-    for path in ("/", "/docs"):  # outside the Functions host's prefix: for people on a laptop
+    for path in ("/", "/docs"):  # outside the Functions host's prefix: for `make run`
         api.add_route(path, _to_docs, include_in_schema=False)
     install_error_handlers(api)
     api.add_middleware(RequestLimits)

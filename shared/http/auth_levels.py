@@ -1,4 +1,4 @@
-"""Which functions the platform's keys guard: the one place where AUTH_MODE decides the level."""
+"""Authorization levels of the functions, by AUTH_MODE."""
 
 from azure.functions import AuthLevel
 
@@ -6,10 +6,10 @@ from shared.settings import AuthMode, Settings
 
 
 def user_level(settings: Settings) -> AuthLevel:
-    """For a user's operations: with AUTH_MODE=key the key is the gate, else our own check of the principal."""
+    """For a user's operations: a function key with AUTH_MODE=key, else we verify the principal."""
     return AuthLevel.FUNCTION if settings.auth_mode is AuthMode.KEY else AuthLevel.ANONYMOUS
 
 
 def operator_level(settings: Settings) -> AuthLevel:
-    """For readiness, documentation and OpenAPI: never anonymous in Azure."""
+    """For readiness, documentation and OpenAPI: a function key, always in Azure."""
     return AuthLevel.ANONYMOUS if settings.auth_mode is AuthMode.LOCAL else AuthLevel.FUNCTION

@@ -1,4 +1,4 @@
-"""Runs an ASGI application inside one Azure Functions handler, with streaming kept."""
+"""The bridge from an Azure Functions handler to an ASGI application, including streaming."""
 
 import asyncio
 from collections.abc import AsyncIterator, MutableMapping
@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from azurefunctions.extensions.http.fastapi import Request, Response, StreamingResponse
 
-PARTS_AHEAD = 8  # parts of a stream the application may be ahead of its reader
+MAX_BUFFERED_PARTS = 8  # parts that the application may send ahead of a slow client
 SCOPE_KEYS = frozenset(
     {
         "type",
@@ -24,11 +24,11 @@ SCOPE_KEYS = frozenset(
     }
 )
 Message = MutableMapping[str, Any]
-Sent = asyncio.Queue[Message | Exception]  # what the application has sent and nobody has read yet
+Sent = asyncio.Queue[Message | Exception]  # what the application has sent, until it is read
 
 
-class BrokenOff(RuntimeError):
-    """The application ended without a whole answer."""
+class IncompleteResponse(RuntimeError):
+    """The application ended before its response was complete."""
 
 
 class AsgiApp(Protocol):
@@ -40,17 +40,18 @@ class AsgiApp(Protocol):
 
 
 async def dispatch(api: AsgiApp, request: Request, invocation_id: str) -> Response:
-    """Serve the request by the application. Cancelled with the handler; a stream is cancelled with its reader.
+    """Let the application serve the request, in its own task, so that its context outlives this.
 
-    The application runs in a task of its own, so the invocation's context holds until the last byte. What it raises
-    before its first byte is raised here, and after that it breaks the stream; once the answer is whole, it stands.
+    The task is cancelled with the handler, and during a stream when the client disconnects. An
+    exception before the first byte is raised here; a later one breaks the stream, unless the
+    response is already complete.
 
     Raises:
-        BrokenOff: the application ended before its first byte, without saying why.
+        IncompleteResponse: the application ended without a response and without an exception.
     """
     scope = {key: value for key, value in request.scope.items() if key in SCOPE_KEYS}
     scope |= {"root_path": "", "state": {"invocation_id": invocation_id}}
-    sent: Sent = asyncio.Queue(PARTS_AHEAD)  # bounded, so a slow reader slows the application
+    sent: Sent = asyncio.Queue(MAX_BUFFERED_PARTS)
     task = asyncio.create_task(_run(api, scope, request.receive, sent))
     try:
         head = await _next(sent)
@@ -71,10 +72,10 @@ async def dispatch(api: AsgiApp, request: Request, invocation_id: str) -> Respon
 async def _run(api: AsgiApp, scope: MutableMapping[str, Any], receive: Any, sent: Sent) -> None:
     try:
         await api(scope, receive, sent.put)
-    except Exception as failed:  # noqa: BLE001 - it is for the reader, who may still wait for a part
+    except Exception as failed:  # noqa: BLE001 - raised by the reader, which may be waiting
         await sent.put(failed)
     else:
-        await sent.put(BrokenOff())  # nobody reads it if the answer was whole
+        await sent.put(IncompleteResponse())  # not read if the response was complete
 
 
 async def _next(sent: Sent) -> Message:
@@ -89,9 +90,7 @@ async def _stream(sent: Sent, part: Message, task: asyncio.Task[None]) -> AsyncI
         while part.get("more_body"):
             if part.get("body"):
                 yield part["body"]
-            await asyncio.sleep(
-                0
-            )  # a reader that left is noticed even if the next part is always there already
+            await asyncio.sleep(0)  # lets a disconnect cancel this even if parts never run out
             part = await _next(sent)
         if part.get("body"):
             yield part["body"]

@@ -1,4 +1,4 @@
-"""How a route comes by the services: from the composition of the application that serves it."""
+"""FastAPI dependencies: the services and settings of the application's composition."""
 
 from typing import Annotated
 
@@ -10,13 +10,13 @@ from shared.settings import Settings
 
 
 async def current_services(request: Request) -> Services:
-    """The worker's services, built by the first request that needs them."""
+    """The worker's services; the first request that needs them builds them."""
     composition: Composition = request.app.state.composition
     return await composition.services()
 
 
 async def current_settings(request: Request) -> Settings:
-    """The settings."""
+    """The worker's settings."""
     composition: Composition = request.app.state.composition
     return composition.settings
 

@@ -1,6 +1,7 @@
-"""The app behind the functions, imported and built beside the first request: no instance is indexed slower for it.
+"""The application behind the functions, imported and built after the host has indexed them.
 
-Indexing imports this module, so at its top stands nothing that grows with routes, services or schemas (ADR 18).
+Indexing imports this module, so its top-level imports must not grow with routes, services and
+schemas (ADR 18).
 """
 
 import asyncio
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """What there is once it is built: the application behind HTTP, what runs without a caller, what both stand on."""
+    """The built app: the HTTP application, the background functions, and their composition."""
 
     api: "FastAPI"
     background: "Background"
@@ -30,13 +31,13 @@ class App:
 
 
 class LateApp:
-    """The app of one worker: there at once, and whoever needs what it is made of waits until that is there, too."""
+    """The app of one worker, built on first use or by the prefetch, whichever is earlier."""
 
     def __init__(self, settings: Settings) -> None:
-        """Keep the settings and import nothing.
+        """Keep the settings; import nothing.
 
         Raises:
-            SettingsError: there is no queue.
+            SettingsError: QUEUE_ENDPOINT is not set.
         """
         settings.require_queue()
         self._settings = settings
@@ -44,31 +45,32 @@ class LateApp:
         self._building = threading.Lock()
 
     def prefetch(self) -> None:
-        """Do in a thread, beside the first request, what that would else wait for: first the app, then its SDKs."""
+        """Build the app and import its SDKs; called in a thread, parallel to the first request."""
         with paused_garbage_collector():
             self._build().composition.prefetch()
 
     async def ready(self) -> App:
-        """The app. It is built in a thread, so that the loop goes on; what failed is tried again by the next call."""
+        """The app, built in a thread if need be; after a failure the next call tries again."""
         if self._app is not None:
             return self._app
         return await asyncio.to_thread(self._build)
 
     async def serve(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
-        """Serve one request as an ASGI application does, and let it know when it came: it may have waited here."""
-        scope.setdefault("state", {})["came"] = time.perf_counter()
+        """Serve one ASGI request; it may wait for the app, so the time of its arrival is noted."""
+        scope.setdefault("state", {})["received_at"] = time.perf_counter()
         app = await self.ready()
         await app.api(scope, receive, send)
 
     def _build(self) -> App:
         with self._building:
             if self._app is None:
-                self._app = _make(self._settings)
+                self._app = _build_app(self._settings)
             return self._app
 
 
-def _make(settings: Settings) -> App:
-    from shared.bootstrap.background import Background  # noqa: PLC0415 - this module is imported by indexing, these are not
+def _build_app(settings: Settings) -> App:
+    # Imported here, because indexing imports this module.
+    from shared.bootstrap.background import Background  # noqa: PLC0415
     from shared.bootstrap.composition import Composition  # noqa: PLC0415
     from shared.http.app import create_api  # noqa: PLC0415
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
 from fastapi import Request, Response
-from fastapi.dependencies.utils import get_flat_dependant
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.params import Query
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
@@ -55,7 +56,8 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler so that it reads the request strictly."""
         inner = super().get_route_handler()
-        known = {field.alias for field in get_flat_dependant(self.dependant).query_params}
+        fields = get_flat_params(self.dependant)
+        known = {field.alias for field in fields if isinstance(field.field_info, Query)}
 
         async def handle(request: Request) -> Response:
             _check_query(request, known | PLATFORM_PARAMETERS)
@@ -113,7 +115,9 @@ def _check_exact(value: Any) -> None:
     """Reject integers that Cosmos DB would round."""
     if isinstance(value, int) and abs(value) > MAX_EXACT_INTEGER:
         _reject("an integer is beyond 2^53 and would change when stored; send it as text")
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+    for item in (
+        value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    ):
         _check_exact(item)
 
 

@@ -1,1 +1,1 @@
-"""What the services need of the outside: small Protocols, a module per noun; shared/adapters has them by technology."""
+"""Ports: what the services need from outside, as Protocols; shared/adapters implements them."""

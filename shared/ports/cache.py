@@ -14,7 +14,7 @@ class CacheUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LeaseRequest:
-    """A request to be the only one working on a turn, for at most so many seconds."""
+    """A request to be the only one working on a turn, for at most `seconds`."""
 
     turn_id: TurnId
     owner: str
@@ -36,7 +36,7 @@ class CachedSession:
 
 @dataclass(frozen=True, slots=True)
 class LeaseHeld:
-    """Another request is working on this turn, for at most so many seconds."""
+    """Another request is working on this turn, for at most `seconds` from now."""
 
     seconds: float
 

@@ -17,7 +17,7 @@ class TurnIndex(Protocol):
     Raises StoreUnavailable if the store does not answer, Busy if it has no request units left.
     """
 
-    async def find_by_words(self, user: UserId, words: Sequence[str]) -> Sequence[FoundTurn]:
+    async def find_by_keywords(self, user: UserId, words: Sequence[str]) -> Sequence[FoundTurn]:
         """Turns that contain at least one of up to ten words, best first, at most forty."""
         ...
 

@@ -1,4 +1,4 @@
-"""Versioned prompt files: a text is never edited, it gets a new version."""
+"""Versioned prompt files; a change of a text is a new version."""
 
 from functools import cache
 from importlib.resources import files

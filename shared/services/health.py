@@ -23,7 +23,7 @@ class Health:
     """Pings every dependency at once, and remembers the answers for five seconds."""
 
     def __init__(self, dependencies: Sequence[Pingable], seconds: float) -> None:
-        """Ping these dependencies; each has so many seconds to answer."""
+        """Ping these dependencies; each has `seconds` to answer."""
         self._dependencies = dependencies
         self._seconds = seconds
         self._checks: Sequence[Check] = ()

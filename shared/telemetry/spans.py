@@ -113,7 +113,7 @@ def store_call(
 
 
 def mark_status(span: Span, status: int, *, failed: bool) -> None:
-    """Record a store's response status; a 404 for a missing item, for example, is no failure."""
+    """Record a store's response status; not every error status is a failure, such as a 404."""
     span.set_attribute(names.DB_STATUS, str(status))
     if failed:
         _mark_failed(span, str(status))

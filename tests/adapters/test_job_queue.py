@@ -21,7 +21,7 @@ def a_job(session: str = "s") -> ConsolidationJob:
 
 
 class JobQueueContract:
-    """What the timer and a tenth turn rely on."""
+    """What the timer and every tenth turn rely on."""
 
     async def test_a_new_queue_is_empty(self, queue: JobQueue) -> None:
         """No job is waiting, and none has failed."""
@@ -57,7 +57,7 @@ class TestLocalQueue(JobQueueContract):
 
     @pytest.fixture
     def queue(self) -> LocalQueue:
-        """An empty one."""
+        """An empty queue."""
         return LocalQueue()
 
 

@@ -1,4 +1,4 @@
-"""Redis opened with Entra ID tokens, over TLS: signed in by object id, signed in again when a token runs out."""
+"""Redis with Entra ID over TLS: connections authenticate by object id and renew expired tokens."""
 
 import asyncio
 import time
@@ -31,16 +31,16 @@ OID = "44444444-4444-4444-4444-444444444444"
 
 
 class RotatingIdentity:
-    """A credential whose tokens the server takes one at a time: a new one ends the connections of the old."""
+    """A credential with one valid token at a time: a new one closes the old one's connections."""
 
     def __init__(self, server: RedisServer) -> None:
-        """Give the first token."""
+        """Issue the first token."""
         self._server = server
         self.rotations = 0
         self.rotate()
 
     def rotate(self) -> None:
-        """Let the current token run out."""
+        """Let the current token expire."""
         self.rotations += 1
         claims = {"oid": OID, "n": self.rotations}
         self.token = jwt.encode(claims, "k" * 32, algorithm="HS256")
@@ -56,23 +56,23 @@ class RotatingIdentity:
             client.client_kill_filter(_type="normal", skipme=True)
 
     async def get_token(self, *_: str, **__: Any) -> AccessToken:
-        """The token of now."""
+        """Return the current token."""
         return AccessToken(self.token, int(time.time()) + 1)
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing."""
 
     async def __aenter__(self) -> Self:
-        """Nothing to open."""
+        """Do nothing."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Nothing is open."""
+        """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Managed:
-    """The settings that lead to a managed Redis, and who gives tokens for it."""
+    """The settings of a managed Redis, and the endpoint that issues tokens for it."""
 
     settings: dict[str, Any]
     tokens: ManagedIdentity
@@ -80,36 +80,34 @@ class Managed:
 
 @pytest.fixture
 async def identity(redis: RedisServer) -> AsyncIterator[RotatingIdentity]:
-    """An identity the server knows, and nobody else."""
-    rotating = RotatingIdentity(redis)
-    yield rotating
+    """An identity that only the server under test knows."""
+    credential = RotatingIdentity(redis)
+    yield credential
     with redis.client() as client:
         client.acl_deluser(OID)
 
 
-async def test_tokens_run_out_under_load_and_no_request_fails_f7(
+async def test_tokens_expire_under_load_without_a_failed_request_f7(
     redis: RedisServer, identity: RotatingIdentity
 ) -> None:
-    """While the token changes again and again, and old connections are closed, every call is answered."""
+    """While tokens change and old connections are closed, every call succeeds."""
     server = Server(host=None, port=0, tls=False, socket=str(redis.socket), identity=identity)
     cache = RedisSessionCache(connect(server), 60, Deadlines())
-    answered: set[int] = set()
+    served: set[int] = set()
 
-    async def work(number: int) -> None:
+    async def open_turns(number: int) -> None:
         while identity.rotations <= 10:
             lease = LeaseRequest(TurnId("t"), "owner", "hash", 1)
             assert isinstance(
                 await cache.open_turn(UserId("ada"), SessionId(f"s{number}"), lease), CachedSession
             )
-            answered.add(number)
-            if (
-                len(answered) == 8
-            ):  # each by the token of now; a call that met three changes would be given up
-                answered.clear()
+            served.add(number)
+            if len(served) == 8:  # each by the current token; three renewals would fail a call
+                served.clear()
                 identity.rotate()
 
     async with asyncio.timeout(30):
-        await asyncio.gather(*(work(number) for number in range(8)))
+        await asyncio.gather(*(open_turns(number) for number in range(8)))
     await cache.close()
 
 
@@ -117,7 +115,7 @@ async def test_tokens_run_out_under_load_and_no_request_fails_f7(
 async def managed(
     redis: RedisServer, identity: RotatingIdentity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Managed]:
-    """Redis as Azure has it, and an app's environment."""
+    """Redis as in Azure, and the environment of an app."""
     async with (
         TlsProxy(redis.socket, server_context(tmp_path)) as proxy,
         ManagedIdentity(identity.token) as tokens,
@@ -129,7 +127,7 @@ async def managed(
         )
 
 
-async def test_the_app_signs_in_by_tls_as_its_managed_identity(
+async def test_the_app_authenticates_over_tls_with_its_managed_identity(
     cosmos: LocalCosmos,
     model: ModelServer,
     redis: RedisServer,
@@ -137,7 +135,7 @@ async def test_the_app_signs_in_by_tls_as_its_managed_identity(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A certificate that is trusted, a token of the platform: turns are warm, and nobody else is signed in."""
+    """With a trusted certificate and the platform's token, turns are warm."""
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cosmos.crt"))
     async with running(cosmos, model, **managed.settings) as app:
         answers = [(await app.chat(text)).json() for text in ("One", "Two")]
@@ -150,37 +148,37 @@ async def test_the_app_signs_in_by_tls_as_its_managed_identity(
     assert [answer["degraded"] for answer in answers] == [[], []]
     assert answers[1]["usage"]["cosmos_calls"] == WARM_CALLS
     assert users == {OID}
-    assert managed.tokens.asked == ["https://redis.azure.com"]
+    assert managed.tokens.requested == ["https://redis.azure.com"]
 
 
-async def test_a_server_without_a_trusted_certificate_is_given_no_token(
+async def test_a_server_without_a_trusted_certificate_gets_no_token(
     cosmos: LocalCosmos, model: ModelServer, managed: Managed
 ) -> None:
-    """Whoever took the address of our Redis learns nothing; turns go on without it."""
+    """An impostor at Redis's address gets no token; turns are answered without Redis."""
     async with running(cosmos, model, **managed.settings) as app:
         answer = (await app.chat("One")).json()
     assert answer["degraded"] == ["session_cache"]
-    assert managed.tokens.asked == []
+    assert managed.tokens.requested == []
 
 
-async def test_without_a_token_for_redis_turns_go_on_without_it(
+async def test_without_a_token_turns_are_answered_without_redis(
     cosmos: LocalCosmos,
     model: ModelServer,
     managed: Managed,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An identity that the platform refuses to vouch for is no more than a Redis that is away."""
+    """An identity without a token is the same as an unavailable Redis."""
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cosmos.crt"))
     monkeypatch.setenv("IDENTITY_HEADER", "wrong")
     async with running(cosmos, model, **managed.settings) as app:
         answer = await app.chat("One")
     assert (answer.status_code, answer.json()["degraded"]) == (200, ["session_cache"])
-    assert managed.tokens.asked
+    assert managed.tokens.requested
 
 
 def test_the_user_name_is_the_object_id() -> None:
-    """Azure knows an identity by the `oid` of its token, whatever padding the claims need."""
+    """Azure knows an identity by its token's `oid`, whatever padding the claims need."""
     for length in range(4):
         token = jwt.encode({"oid": OID, "pad": "x" * length}, "k" * 32, algorithm="HS256")
         assert object_id(token) == OID

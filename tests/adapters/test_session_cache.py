@@ -37,7 +37,7 @@ class SessionCacheContract:
         first = await cache.open_turn(ADA, SESSION, a_lease())
         assert await cache.open_turn(ADA, SESSION, a_lease()) == first
 
-    async def test_what_is_cached_was_closed(self, cache: SessionCache) -> None:
+    async def test_only_closed_turns_are_cached(self, cache: SessionCache) -> None:
         """The window holds nothing but the turns that were handed over, in order."""
         for seq in (1, 2):
             await self._take(cache, seq)
@@ -49,7 +49,7 @@ class SessionCacheContract:
         await cache.close_turn(ADA, a_turn(1), OWNER, ())
         assert await self._cached(cache) in ([], [1])
 
-    async def test_users_and_sessions_are_apart(self, cache: SessionCache) -> None:
+    async def test_users_and_sessions_are_isolated(self, cache: SessionCache) -> None:
         """A turn is not seen under another user or session."""
         await self._take(cache, 1)
         assert await self._cached(cache, user=UserId("ben")) == []
@@ -62,7 +62,7 @@ class SessionCacheContract:
         await cache.close_turn(ADA, a_turn(2), OWNER, (a_turn(1),))
         assert await self._cached(cache) == []
 
-    async def test_ending_what_is_not_there_succeeds(self, cache: SessionCache) -> None:
+    async def test_ending_a_missing_session_succeeds(self, cache: SessionCache) -> None:
         """Release, delete and close need neither a lease nor a session."""
         await cache.release(ADA, SESSION, TurnId("none"), OWNER)
         await cache.delete(ADA, SESSION)
@@ -102,7 +102,7 @@ class TestRedisSessionCache(SessionCacheContract):
 
 
 class TestNoSessionCache(SessionCacheContract):
-    """In the Cosmos-only mode."""
+    """In the mode without Redis."""
 
     @pytest.fixture
     def cache(self) -> NoSessionCache:

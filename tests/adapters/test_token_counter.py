@@ -1,4 +1,4 @@
-"""Token counts: exact when the tables are there, never waited for."""
+"""Token counts: exact once the tables are loaded, estimated until then."""
 
 import random
 
@@ -15,13 +15,13 @@ loaded = TiktokenCounter()
 loaded.load()
 
 
-def test_counts_are_those_of_the_encoding() -> None:
+def test_counts_match_the_encoding() -> None:
     """Known texts have their known counts."""
     assert [loaded.count(text) for text in ("", "hello world", "Keepsake remembers.")] == [0, 2, 5]
 
 
-def test_nobody_waits_for_the_tables() -> None:
-    """Until they are loaded a count is the estimate; asking begins the loading."""
+def test_counting_does_not_wait_for_the_tables() -> None:
+    """Until the tables are loaded the count is estimated; asking starts the loading."""
     counter = TiktokenCounter()
     assert counter.count("hello world") == estimate_tokens("hello world")
     assert counter._loading is not None
@@ -36,21 +36,21 @@ def test_any_text_is_counted(text: str) -> None:
 
 
 @pytest.mark.timeout(20)
-def test_a_text_without_blanks_is_counted_too() -> None:
-    """Letters without a blank, which the encoder alone would take minutes for, hold nothing up."""
+def test_text_without_spaces_is_counted_quickly() -> None:
+    """Letters without spaces would take the encoder alone minutes."""
     letters = "".join(random.Random(7).choices("abcdefghij日本語", k=60_000))  # noqa: S311 - no secret
     assert 0 < loaded.count(letters) <= len(letters.encode())
 
 
-def test_far_from_the_limit_nothing_is_counted_exactly() -> None:
-    """A small history is taken by its estimate; near the budget the exact count decides."""
-    asked: list[str] = []
+def test_exact_counts_are_used_near_the_budget_only() -> None:
+    """A small history is accepted by its estimate; near the budget the exact count decides."""
+    counted: list[str] = []
 
     def count(text: str) -> int:
-        asked.append(text)
+        counted.append(text)
         return len(text)
 
     turns = [a_turn(seq, "x" * 40) for seq in range(1, 5)]
-    assert (len(select_history(turns, 8000, count)), asked) == (4, [])
-    assert len(select_history(turns, 100, count)) == 1
-    assert asked
+    assert (len(select_history(turns, 8000, count).turns), counted) == (4, [])
+    assert len(select_history(turns, 100, count).turns) == 2
+    assert counted

@@ -1,4 +1,4 @@
-"""A consolidation that is disturbed at any of its requests, and done again: nothing shows it."""
+"""A consolidation fails at any of its requests and is repeated: the result is the same."""
 
 from typing import Any
 
@@ -10,44 +10,46 @@ from shared.domain.ids import SessionId
 from shared.ports.jobs import ConsolidationJob
 from tests.support.app import Keepsake, running
 from tests.support.ask import ADA
-from tests.support.faulty import Countdown, FailingTransport, MortalTransport, ProcessDied
+from tests.support.faulty import Countdown, CrashingTransport, FailingTransport, ProcessDied
 from tests.support.model_server import ModelServer
 
 pytestmark = pytest.mark.anyio
 
 TURNS = 7
-PIECE: dict[str, Any] = {"summary_chunk_tokens": 500}
-LONG = "I wrote this down. " + "x" * 600  # three such turns are a piece
+SMALL_CHUNKS: dict[str, Any] = {"summary_chunk_tokens": 500}
+LONG = "I wrote this down. " + "x" * 600  # three such turns are a chunk
 
 
-@pytest.mark.parametrize("applied", [False, True], ids=["request-lost", "answer-lost"])
-@pytest.mark.parametrize("transport", [MortalTransport, FailingTransport], ids=["killed", "failed"])
-async def test_a_consolidation_disturbed_at_any_request_converges_f22(
+@pytest.mark.parametrize("applied", [False, True], ids=["request-lost", "response-lost"])
+@pytest.mark.parametrize(
+    "transport", [CrashingTransport, FailingTransport], ids=["killed", "failed"]
+)
+async def test_a_consolidation_interrupted_at_any_request_converges_f22(
     cosmos: LocalCosmos,
     model: ModelServer,
-    transport: type[MortalTransport | FailingTransport],
-    applied: bool,  # noqa: FBT001 - a table's column
+    transport: type[CrashingTransport | FailingTransport],
+    applied: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
-    """Struck at request k, for every k, and delivered once more to another process: as if nothing had happened."""
-    async with running(cosmos, model, **PIECE) as healthy:
-        await _say(healthy, "undisturbed")
-        await _run(healthy, "undisturbed")
-        expected = await _outcome(healthy, cosmos, "undisturbed")
-        struck, k = 0, 1
-        while await _struck(cosmos, model, healthy, f"s{k}", transport, k, applied):
+    """Interrupted at request k, for every k, and delivered again to another process."""
+    async with running(cosmos, model, **SMALL_CHUNKS) as healthy:
+        await _record_turns(healthy, "uninterrupted")
+        await _run(healthy, "uninterrupted")
+        expected = await _read_outcome(healthy, cosmos, "uninterrupted")
+        interruptions, k = 0, 1
+        while await _interrupt(cosmos, model, healthy, f"s{k}", transport, k, applied):
             await _run(healthy, f"s{k}")
-            assert await _outcome(healthy, cosmos, f"s{k}") == expected, k
-            struck, k = struck + 1, k + 1
-    assert struck >= 12
+            assert await _read_outcome(healthy, cosmos, f"s{k}") == expected, k
+            interruptions, k = interruptions + 1, k + 1
+    assert interruptions >= 12
     assert expected["summary"]["to_seq"] == TURNS
 
 
-async def test_a_consolidation_that_died_with_its_model_call_is_done_again_f22(
+async def test_a_consolidation_with_a_failed_model_call_is_repeated_f22(
     cosmos: LocalCosmos, model: ModelServer
 ) -> None:
-    """Nothing is committed of a summary that never came."""
+    """Without an answer of the model, nothing is committed."""
     async with running(cosmos, model) as keepsake:
-        await _say(keepsake, "s")
+        await _record_turns(keepsake, "s")
         model.fail_next(503)
         with pytest.raises(KeepsakeError):
             await (await keepsake.composition.services()).consolidation.consolidate(
@@ -63,7 +65,7 @@ async def test_a_consolidation_that_died_with_its_model_call_is_done_again_f22(
     )
 
 
-async def _say(keepsake: Keepsake, session: str) -> None:
+async def _record_turns(keepsake: Keepsake, session: str) -> None:
     for n in range(TURNS):
         turn = {"messages": [{"role": "user", "content": f"My number is {n}. {LONG}"}]}
         async with keepsake.client() as client:
@@ -75,44 +77,46 @@ async def _run(keepsake: Keepsake, session: str) -> None:
     await services.consolidation.run(ConsolidationJob(ADA, SessionId(session)))
 
 
-async def _struck(
+async def _interrupt(
     cosmos: LocalCosmos,
     model: ModelServer,
     healthy: Keepsake,
     session: str,
-    transport: type[MortalTransport | FailingTransport],
+    transport: type[CrashingTransport | FailingTransport],
     at: int,
     applied: bool,  # noqa: FBT001 - see above
 ) -> bool:
-    """Whether the consolidation was disturbed before it was done."""
-    await _say(healthy, session)
-    life = Countdown(at, applied=applied)
+    """Whether the consolidation was interrupted before it was done."""
+    await _record_turns(healthy, session)
+    countdown = Countdown(at, applied=applied)
 
     async with running(
-        cosmos, model, wrap=lambda inner: transport(inner, life), **PIECE
-    ) as disturbed:
+        cosmos, model, wrap=lambda inner: transport(inner, countdown), **SMALL_CHUNKS
+    ) as interrupted:
         try:
-            await _run(disturbed, session)
+            await _run(interrupted, session)
         except (ProcessDied, KeepsakeError):
             return True
-    return life.is_dead
+    return countdown.is_dead
 
 
-async def _outcome(keepsake: Keepsake, cosmos: LocalCosmos, session: str) -> dict[str, Any]:
-    """What is left of a consolidation: the header's share, what other sessions are told, and that no turn is gone."""
+async def _read_outcome(keepsake: Keepsake, cosmos: LocalCosmos, session: str) -> dict[str, Any]:
+    """The result: the header's fields, what other sessions see, and all turns."""
     header = next(
         row
         for row in cosmos.rows("memory")
         if row["kind"] == "session" and row["session_id"] == session
     )
-    beside: dict[str, Any] = cosmos.rows("preferences")[0]
-    told = [one["text"] for one in beside["recent_sessions"] if one["session_id"] == session]
-    kept: dict[str, Any] = {
+    preferences: dict[str, Any] = cosmos.rows("preferences")[0]
+    published = [
+        one["text"] for one in preferences["recent_sessions"] if one["session_id"] == session
+    ]
+    outcome: dict[str, Any] = {
         name: header.get(name)
         for name in ("consolidated_seq", "summary", "due_at", "attempts", "dead_lettered")
     }
-    del kept["summary"]["expires_at"]  # that of its newest turn, which was said at another time
-    return kept | {
-        "told": told,
+    del outcome["summary"]["expires_at"]  # differs between sessions, as their newest turns do
+    return outcome | {
+        "published": published,
         "turns": [turn["turn_id"] for turn in await keepsake.transcript(session)],
     }

@@ -1,4 +1,4 @@
-"""How much of what a user said is left in a summary of 200 tokens."""
+"""How many of a user's facts survive in a summary of 200 tokens."""
 
 import random
 from collections.abc import Sequence
@@ -86,14 +86,16 @@ SMALL_TALK = [
 ]
 
 
-async def conversation(keepsake: Keepsake, turns: int, facts: Sequence[tuple[str, str]]) -> None:
-    """A long one, with a fact now and then."""
-    chance = random.Random(11)  # noqa: S311 - the same conversation each time
-    places = dict(zip(sorted(chance.sample(range(turns), len(facts))), facts, strict=True))
+async def record_conversation(
+    keepsake: Keepsake, turns: int, facts: Sequence[tuple[str, str]]
+) -> None:
+    """Record a long conversation with a fact now and then."""
+    rng = random.Random(11)  # noqa: S311 - the same conversation each time
+    facts_by_turn = dict(zip(sorted(rng.sample(range(turns), len(facts))), facts, strict=True))
     async with keepsake.client() as client:
         for n in range(turns):
-            talk = chance.choice(SMALL_TALK)
-            message = f"{talk} {places[n][0]}" if n in places else talk
+            talk = rng.choice(SMALL_TALK)
+            message = f"{talk} {facts_by_turn[n][0]}" if n in facts_by_turn else talk
             answer = "Certainly. " + "Here is a longer explanation of it. " * 10
             turn = {
                 "messages": [
@@ -102,34 +104,35 @@ async def conversation(keepsake: Keepsake, turns: int, facts: Sequence[tuple[str
                 ]
             }
             assert (await client.put(f"/sessions/s/turns/t{n}", json=turn)).status_code == 201
-            await keepsake.work()
+            await keepsake.run_jobs()
         assert (await client.post("/sessions/s/consolidate")).status_code == 200
 
 
 @pytest.mark.parametrize(
-    ("summariser", "facts", "bar"),
+    ("summariser", "facts", "minimum"),
     [("model", SHORT, 24), ("extractive", SHORT, 24), ("extractive", NATURAL, 10)],
     ids=["model", "extractive, short sentences", "extractive, natural sentences"],
 )
-async def test_planted_facts_are_left_in_the_summary(
+async def test_facts_survive_in_the_summary(
     cosmos: LocalCosmos,
     model: ModelServer,
     request: pytest.FixtureRequest,
     capsys: pytest.CaptureFixture[str],
     summariser: str,
     facts: Sequence[tuple[str, str]],
-    bar: int,
+    minimum: int,
 ) -> None:
-    """Of thirty facts in 120 turns, piece after piece: four in five with a model that keeps what it is shown."""
+    """Of 30 facts in 120 turns, over several chunks, enough are left in the summary."""
     async with running(cosmos, model, summariser=summariser, summary_chunk_tokens=2000) as keepsake:
-        await conversation(keepsake, 120, facts)
+        await record_conversation(keepsake, 120, facts)
         text = (await keepsake.get("/sessions/s"))["summary"]["text"]
     tokens = TiktokenCounter()
     tokens.load()
     left = sum(word in text for _, word in facts)
     with capsys.disabled():
         print(  # noqa: T201
-            f"\n{request.node.callspec.id}: {left} of {len(facts)} facts in {tokens.count(text)} tokens"
+            f"\n{request.node.callspec.id}: "
+            f"{left} of {len(facts)} facts in {tokens.count(text)} tokens"
         )
-    assert left >= bar
+    assert left >= minimum
     assert tokens.count(text) <= 200

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.dialogues import read_dialogues
-from bench.ledger import Ledger, Told
+from bench.ledger import Answer, Ledger
 from tests.support.azurite import can_run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -24,8 +24,11 @@ SUPPORT = {
     "ledger",
     "locustfile",
     "lookups",
+    "operations",
+    "scores",
     "slow_model",
     "stack",
+    "stage",
     "worker_probe",
 }
 NO_ENVIRONMENT = 2  # the exit code of a benchmark that cannot install what it measures with
@@ -58,8 +61,8 @@ def a_ledger() -> Ledger:
     """Ada sent two turns and was answered both."""
     ledger = Ledger()
     ledger.sent["ada"] = {"a", "b"}
-    ledger.told["ada", "a"] = [Told(1, "Hi"), Told(1, "Hi")]
-    ledger.told["ada", "b"] = [Told(2, "Hi")]
+    ledger.answers["ada", "a"] = [Answer(1, "Hi"), Answer(1, "Hi")]
+    ledger.answers["ada", "b"] = [Answer(2, "Hi")]
     return ledger
 
 
@@ -75,7 +78,7 @@ def test_load_finds_every_turn_where_it_belongs() -> None:
     table = run_bench("bench.load", "--quick")
     assert "turns/s" in table
     assert re.search(r"audit of (\d+) turns of 20 users \(\1 sent\)", table)
-    assert "0 lost, 0 doubled, 0 unknown, 0 misplaced, 0 changed; no errors" in table
+    assert "0 lost, 0 duplicated, 0 unknown, 0 misplaced, 0 changed; no errors" in table
 
 
 @NEEDS_LINUX
@@ -106,7 +109,7 @@ def test_consolidate_prints_its_tables() -> None:
     costs = re.findall(r"^ +(\d+) +10 +(\d+) +[\d.]+ +1$", table, re.MULTILINE)
     assert [turns for turns, _ in costs] == ["10", "100", "1000"]
     assert len({requests for _, requests in costs}) == 1
-    assert re.search(r"1500 due sessions: 1500 queued in \d+ s \(\d+/s\), 1500 wait there", table)
+    assert re.search(r"1500 due sessions: 1500 queued in \d+ s \(\d+/s\), 1500 on the queue", table)
 
 
 def test_recall_prints_its_tables() -> None:
@@ -114,10 +117,10 @@ def test_recall_prints_its_tables() -> None:
     table = run_bench("bench.recall", "--quick", "--embeddings", "none")
     assert "garden: 12 turns, 7 questions" in table
     rows = re.findall(
-        r"^(words alone) +([\d.]+) +([\d.]+) +([\d.]+) +[\d.]+ +[\d.]+ +", table, re.MULTILINE
+        r"^(keywords alone) +([\d.]+) +([\d.]+) +([\d.]+) +[\d.]+ +[\d.]+ +", table, re.MULTILINE
     )
     assert [float(share) > 80 for share in rows[0][1:]] == [True] * 3
-    assert re.search(r"^words alone +[\d.]+ +[\d.]+ +2 +0$", table, re.MULTILINE)
+    assert re.search(r"^keywords alone +[\d.]+ +[\d.]+ +2 +0$", table, re.MULTILINE)
 
 
 def test_recall_says_where_its_data_is() -> None:
@@ -184,12 +187,12 @@ def test_coldstart_builds_the_deployed_set() -> None:
     [
         ([a_turn("a", 1), a_turn("b", 2)], {}),
         ([a_turn("a", 1)], {"lost": 1}),
-        ([a_turn("a", 1), a_turn("b", 2), a_turn("b", 2)], {"doubled": 1, "misplaced": 1}),
+        ([a_turn("a", 1), a_turn("b", 2), a_turn("b", 2)], {"duplicated": 1, "misplaced": 1}),
         ([a_turn("a", 1), a_turn("b", 2), a_turn("c", 3)], {"unknown": 1}),
         ([a_turn("b", 2), a_turn("a", 1)], {"misplaced": 2}),
         ([a_turn("a", 1), a_turn("b", 2, "Bye")], {"changed": 1}),
     ],
-    ids=["right", "lost", "doubled", "unknown", "misplaced", "changed"],
+    ids=["right", "lost", "duplicated", "unknown", "misplaced", "changed"],
 )
 def test_the_audit_finds_what_is_wrong(
     transcript: list[dict[str, object]], found: dict[str, int]

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,13 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text()
 ERRORS = (ROOT / "docs" / "errors.md").read_text()
 MAX_WORDS = 1200
+NO_EMBEDDER = find_spec("onnxruntime") is None
 COMMANDS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """`make run` on a free port and an empty folder."""
+    """`make run` with the scripted chat model and the bundled embedder, on an empty folder."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         free: int = probe.getsockname()[1]
     arguments = f"ARGS=--port {free} --data {tmp_path_factory.mktemp('data')}"
@@ -41,9 +43,8 @@ def test_every_command_of_the_readme_works_in_order(port: int) -> None:
     outputs = [_run(command, port) for command in COMMANDS]
     assert len(outputs) >= 9
     assert [output for output in outputs if '"error"' in output] == []
-    assert (
-        '"section":"recalled_turns"' in outputs[1] or "recall_semantic" in outputs[0] + outputs[1]
-    )
+    late = "recall_semantic" in outputs[0] + outputs[1]  # degraded on a busy machine
+    assert "found by meaning" in outputs[1] or late or NO_EMBEDDER
     assert outputs[2].count('"turn_id":"t1"') == 1
     assert {"preferences", "recent_session"} <= set(re.findall(r'"section":"(\w+)"', outputs[5]))
 
@@ -79,7 +80,9 @@ def test_the_commands_named_in_prose_exist() -> None:
 
 def test_the_tests_and_folders_it_points_to_exist() -> None:
     """No promise points to a file that is not there."""
-    paths = re.findall(r"`((?:tests|shared|local|infra|docs|function_app)[\w/.]*)`", README)
+    paths = re.findall(
+        r"`((?:tests|shared|local|devtools|operate|bench|infra|docs|function_app)[\w/.]*)`", README
+    )
     paths += re.findall(r"\]\((docs/[\w/.-]+)\)", README)
     assert len(paths) > 10
     assert [path for path in paths if not (ROOT / path).exists()] == []

@@ -1,4 +1,4 @@
-"""Passages: what was found and what stands around it, as much as fits."""
+"""Excerpts: hits and their neighbours, as far as they fit."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.ids import Gen
-from shared.domain.recall.excerpts import NEIGHBOURS, Excerpt, fit_excerpts, surround
+from shared.domain.recall.excerpts import NEIGHBOURS, Excerpt, add_neighbours, fit_excerpts
 from shared.domain.recall.ranking import FoundTurn, Place, Ranked, best_first
 from shared.domain.tokens import estimate_tokens
 from tests.support.build import a_found
@@ -23,46 +23,47 @@ TURNS = st.lists(
 
 @st.composite
 def candidates(draw: st.DrawFn) -> tuple[Ranked, ...]:
-    """Hits with their ranks, and turns around them, as a search has them."""
+    """Hits with their ranks and neighbouring turns, as a search returns them."""
     unique = list({turn.place: turn for turn in draw(TURNS)}.values())
     cut = draw(st.integers(0, len(unique)))
-    hits = [Ranked(turn, words_rank=rank) for rank, turn in enumerate(unique[:cut], 1)]
-    return surround(hits, unique[cut:])
+    hits = [Ranked(turn, keyword_rank=rank) for rank, turn in enumerate(unique[:cut], 1)]
+    return add_neighbours(hits, unique[cut:])
 
 
-def told(passages: Sequence[Excerpt]) -> list[FoundTurn]:
-    """All turns of them."""
-    return [turn for passage in passages for turn in passage.turns]
+def turns_of(excerpts: Sequence[Excerpt]) -> list[FoundTurn]:
+    """All turns of the excerpts."""
+    return [turn for excerpt in excerpts for turn in excerpt.turns]
 
 
-def beside(place: Place) -> set[Place]:
+def neighbours_of(place: Place) -> set[Place]:
     """The places next to one."""
     return {(place[0], place[1] + step) for step in range(-NEIGHBOURS, NEIGHBOURS + 1)} - {place}
 
 
 @given(TURNS, TURNS)
-def test_what_stands_around_is_next_to_a_hit_of_its_session(
+def test_neighbours_are_next_to_a_hit_of_their_session(
     hits: list[FoundTurn], around: list[FoundTurn]
 ) -> None:
-    """Of the others nothing is taken, each turn comes once, and every hit stays what it was."""
-    found = {turn.place: Ranked(turn, words_rank=rank) for rank, turn in enumerate(hits, 1)}
-    ranked = surround(found.values(), around)
+    """Only neighbours are added, each turn once, and every hit keeps its rank."""
+    found = {turn.place: Ranked(turn, keyword_rank=rank) for rank, turn in enumerate(hits, 1)}
+    ranked = add_neighbours(found.values(), around)
     places = [one.turn.place for one in ranked]
     assert len(set(places)) == len(places)
-    assert {one.turn.place: one.words_rank for one in ranked if one.is_hit} == {
-        place: hit.words_rank for place, hit in found.items()
+    assert {one.turn.place: one.keyword_rank for one in ranked if one.is_hit} == {
+        place: hit.keyword_rank for place, hit in found.items()
     }
-    assert all(one.is_hit or beside(one.turn.place) & found.keys() for one in ranked)
+    assert all(one.is_hit or neighbours_of(one.turn.place) & found.keys() for one in ranked)
     assert list(ranked) == list(best_first(ranked))
 
 
 @given(candidates())
-def test_no_turn_comes_before_the_hit_it_stands_beside(ranked: tuple[Ranked, ...]) -> None:
-    """The hit is what the question is about."""
+def test_no_neighbour_comes_before_its_hit(ranked: tuple[Ranked, ...]) -> None:
+    """A hit comes before its neighbours, because it is what the question is about."""
     places = {one.turn.place: number for number, one in enumerate(ranked)}
     hits = {one.turn.place for one in ranked if one.is_hit}
     assert all(
-        min(places[place] for place in beside(one.turn.place) & hits) < places[one.turn.place]
+        min(places[place] for place in neighbours_of(one.turn.place) & hits)
+        < places[one.turn.place]
         for one in ranked
         if not one.is_hit
     )
@@ -70,98 +71,101 @@ def test_no_turn_comes_before_the_hit_it_stands_beside(ranked: tuple[Ranked, ...
 
 @given(candidates(), st.integers(0, 200))
 def test_the_budget_is_never_exceeded(ranked: tuple[Ranked, ...], tokens: int) -> None:
-    """Whatever the texts, as tokens are estimated."""
-    passages = fit_excerpts(ranked, tokens, estimate_tokens)
-    assert sum(estimate_tokens(passage.text) for passage in passages) <= tokens
+    """Excerpts fit the budget, whatever their texts, as tokens are estimated."""
+    excerpts = fit_excerpts(ranked, tokens, estimate_tokens)
+    assert sum(estimate_tokens(excerpt.text) for excerpt in excerpts) <= tokens
 
 
 @given(candidates(), st.integers(0, 200))
-def test_each_turn_is_told_once_in_the_order_it_was_said(
-    ranked: tuple[Ranked, ...], tokens: int
-) -> None:
-    """A passage is a run of one session without a gap, and passages are in the order of their beginnings."""
-    passages = fit_excerpts(ranked, tokens, estimate_tokens)
-    assert len({turn.place for turn in told(passages)}) == len(told(passages))
-    for passage in passages:
-        assert {turn.gen for turn in passage.turns} == {passage.hit.turn.gen}
-        assert all(after.seq - before.seq == 1 for before, after in pairwise(passage.turns))
-    begins = [passage.turns[0].created_at for passage in passages]
-    assert begins == sorted(begins)
+def test_each_turn_is_in_one_excerpt_in_order(ranked: tuple[Ranked, ...], tokens: int) -> None:
+    """An excerpt is a gapless run of one session, and excerpts are ordered by their first turn."""
+    excerpts = fit_excerpts(ranked, tokens, estimate_tokens)
+    assert len({turn.place for turn in turns_of(excerpts)}) == len(turns_of(excerpts))
+    for excerpt in excerpts:
+        assert {turn.gen for turn in excerpt.turns} == {excerpt.hit.turn.gen}
+        assert all(after.seq - before.seq == 1 for before, after in pairwise(excerpt.turns))
+    starts = [excerpt.turns[0].created_at for excerpt in excerpts]
+    assert starts == sorted(starts)
 
 
 @given(candidates(), st.integers(0, 200))
-def test_every_passage_has_a_hit_and_every_turn_one_beside_it(
+def test_every_excerpt_has_a_hit_and_every_neighbour_its_hit(
     ranked: tuple[Ranked, ...], tokens: int
 ) -> None:
-    """What stands around is told for the sake of what was found, never alone; the best hit stands for all."""
+    """Neighbours are never included without their hit; the best hit identifies an excerpt."""
     hits = {one.turn.place: one for one in ranked if one.is_hit}
-    for passage in fit_excerpts(ranked, tokens, estimate_tokens):
-        places = {turn.place for turn in passage.turns}
-        assert passage.hit == best_first(hits[place] for place in places & hits.keys())[0]
-        assert all(place in hits or beside(place) & places & hits.keys() for place in places)
+    for excerpt in fit_excerpts(ranked, tokens, estimate_tokens):
+        places = {turn.place for turn in excerpt.turns}
+        assert excerpt.hit == best_first(hits[place] for place in places & hits.keys())[0]
+        assert all(place in hits or neighbours_of(place) & places & hits.keys() for place in places)
 
 
 @given(candidates())
-def test_with_room_for_all_everything_is_told(ranked: tuple[Ranked, ...]) -> None:
+def test_with_enough_budget_everything_is_included(ranked: tuple[Ranked, ...]) -> None:
     """Only the budget leaves anything out."""
-    passages = fit_excerpts(ranked, 1_000_000, estimate_tokens)
-    assert {turn.place for turn in told(passages)} == {one.turn.place for one in ranked}
+    excerpts = fit_excerpts(ranked, 1_000_000, estimate_tokens)
+    assert {turn.place for turn in turns_of(excerpts)} == {one.turn.place for one in ranked}
 
 
 @given(candidates(), st.integers(0, 200))
-def test_of_hits_only_those_are_left_out_that_do_not_fit(
-    ranked: tuple[Ranked, ...], tokens: int
-) -> None:
-    """One that is too long does not keep the next from being told."""
-    there = {turn.place for turn in told(fit_excerpts(ranked, tokens, estimate_tokens))}
-    cost = {one.turn.place: estimate_tokens(f"\n{one.turn.text}\n") for one in ranked}  # at most
-    left = tokens - sum(cost[place] for place in there)
+def test_only_hits_that_do_not_fit_are_left_out(ranked: tuple[Ranked, ...], tokens: int) -> None:
+    """A hit that is too long does not keep the next one out."""
+    included = {turn.place for turn in turns_of(fit_excerpts(ranked, tokens, estimate_tokens))}
+    # upper bounds
+    cost = {one.turn.place: estimate_tokens(f"\n{one.turn.text}\n") for one in ranked}
+    left = tokens - sum(cost[place] for place in included)
     assert all(
-        cost[one.turn.place] > left for one in ranked if one.is_hit and one.turn.place not in there
+        cost[one.turn.place] > left
+        for one in ranked
+        if one.is_hit and one.turn.place not in included
     )
 
 
-def test_a_turn_between_two_hits_counts_for_both() -> None:
-    """It comes before what stands beside one of them only."""
-    hits = [Ranked(a_found(1), words_rank=2), Ranked(a_found(3), words_rank=1)]
+def test_a_neighbour_of_two_hits_ranks_higher() -> None:
+    """It ranks before the neighbours of only one hit."""
+    hits = [Ranked(a_found(1), keyword_rank=2), Ranked(a_found(3), keyword_rank=1)]
     around = [a_found(0), a_found(2), a_found(4)]
-    assert [one.turn.seq for one in surround(hits, around)] == [3, 2, 1, 4, 0]
+    assert [one.turn.seq for one in add_neighbours(hits, around)] == [3, 2, 1, 4, 0]
 
 
-def test_hits_in_a_row_lift_each_other() -> None:
-    """Two that stand together are likelier what the question is about than a slightly better one alone."""
+def test_adjacent_hits_rank_higher() -> None:
+    """Two adjacent hits rank before a slightly better single one."""
     hits = [
-        Ranked(a_found(9), words_rank=1),
-        Ranked(a_found(3), words_rank=2),
-        Ranked(a_found(4), words_rank=3),
+        Ranked(a_found(9), keyword_rank=1),
+        Ranked(a_found(3), keyword_rank=2),
+        Ranked(a_found(4), keyword_rank=3),
     ]
-    assert [one.turn.seq for one in surround(hits, ())] == [3, 9, 4]
+    assert [one.turn.seq for one in add_neighbours(hits, ())] == [3, 9, 4]
 
 
-def test_a_hit_that_does_not_fit_leaves_its_neighbours_untold() -> None:
-    """An answer to what is not told would be a riddle."""
-    ranked = surround([Ranked(a_found(2, text="x" * 400), words_rank=1)], [a_found(1), a_found(3)])
+def test_neighbours_are_left_out_with_their_hit() -> None:
+    """Neighbours without their hit would be unintelligible."""
+    ranked = add_neighbours(
+        [Ranked(a_found(2, text="x" * 400), keyword_rank=1)], [a_found(1), a_found(3)]
+    )
     assert fit_excerpts(ranked, 50, estimate_tokens) == ()
 
 
-def test_one_passage_tells_of_turns_that_touch() -> None:
-    """What was said in one go is read in one go."""
+def test_adjacent_turns_form_one_excerpt() -> None:
+    """Adjacent turns are read as one excerpt."""
     hits = [
-        Ranked(a_found(2), words_rank=1),
-        Ranked(a_found(5), words_rank=2),
-        Ranked(a_found(9), words_rank=3),
+        Ranked(a_found(2), keyword_rank=1),
+        Ranked(a_found(5), keyword_rank=2),
+        Ranked(a_found(9), keyword_rank=3),
     ]
     around = [a_found(seq) for seq in (1, 3, 4, 6)]
-    passages = fit_excerpts(surround(hits, around), 1000, estimate_tokens)
-    assert [[turn.seq for turn in passage.turns] for passage in passages] == [
+    excerpts = fit_excerpts(add_neighbours(hits, around), 1000, estimate_tokens)
+    assert [[turn.seq for turn in excerpt.turns] for excerpt in excerpts] == [
         [1, 2, 3, 4, 5, 6],
         [9],
     ]
-    assert [passage.hit.turn.seq for passage in passages] == [2, 9]
-    assert passages[1].text == "turn 9"
+    assert [excerpt.hit.turn.seq for excerpt in excerpts] == [2, 9]
+    assert excerpts[1].text == "turn 9"
 
 
 def test_a_turn_may_take_the_whole_budget() -> None:
-    """The longest that is told of a turn is just what recall always has."""
-    ranked = surround([Ranked(a_found(2, text="x" * 2000), words_rank=1)], [a_found(1), a_found(3)])
-    assert [turn.seq for turn in told(fit_excerpts(ranked, 500, estimate_tokens))] == [2]
+    """The longest text that is recalled of a turn fits the smallest memory budget."""
+    ranked = add_neighbours(
+        [Ranked(a_found(2, text="x" * 2000), keyword_rank=1)], [a_found(1), a_found(3)]
+    )
+    assert [turn.seq for turn in turns_of(fit_excerpts(ranked, 500, estimate_tokens))] == [2]

@@ -1,4 +1,4 @@
-"""Ids: what is one, and that two different ones never meet."""
+"""Ids: which strings are valid, and that different ids never collide."""
 
 from string import ascii_letters, digits
 
@@ -16,7 +16,7 @@ TEAMS = (
 
 @given(st.lists(st.text(), max_size=4), st.lists(st.text(), max_size=4))
 def test_digests_of_different_parts_differ_f34(left: list[str], right: list[str]) -> None:
-    """Two lists of parts have one digest only if they are the same list."""
+    """Two lists of parts have the same digest only if they are equal."""
     left, right = [_encodable(part) for part in left], [_encodable(part) for part in right]
     assert (digest_of(*left) == digest_of(*right)) == (left == right)
 
@@ -24,16 +24,16 @@ def test_digests_of_different_parts_differ_f34(left: list[str], right: list[str]
 @pytest.mark.parametrize(
     ("left", "right"), [(("a", "b:c"), ("a:b", "c")), (("a", ""), ("", "a")), (("ab",), ("a", "b"))]
 )
-def test_a_separator_inside_a_part_joins_no_other_key_f34(
+def test_separators_inside_parts_do_not_collide_f34(
     left: tuple[str, ...], right: tuple[str, ...]
 ) -> None:
-    """Keys joined by a colon collide; digests over length-prefixed parts do not."""
+    """Keys joined by a colon would collide; digests over length-prefixed parts do not."""
     assert digest_of(*left) != digest_of(*right)
 
 
 @given(st.text(min_size=1, max_size=300))
-def test_a_session_id_is_kept_to_the_letter_or_refused_f29(text: str) -> None:
-    """An id is taken as it is, byte for byte, or not at all."""
+def test_a_session_id_is_kept_unchanged_or_refused_f29(text: str) -> None:
+    """An id is used unchanged, byte for byte, or refused."""
     try:
         assert SessionId(text).value == text
     except InvalidId:
@@ -62,8 +62,8 @@ def test_a_session_id_is_kept_to_the_letter_or_refused_f29(text: str) -> None:
         "..",
     ],
 )
-def test_an_id_that_would_not_survive_is_refused_f29(bad: str) -> None:
-    """Line ends, controls, invisible characters and path pieces are no ids."""
+def test_an_unsafe_id_is_refused_f29(bad: str) -> None:
+    """Line breaks, control and invisible characters, and path segments are invalid."""
     with pytest.raises(InvalidId, match="turn_id"):
         TurnId(bad)
 
@@ -71,27 +71,27 @@ def test_an_id_that_would_not_survive_is_refused_f29(bad: str) -> None:
 @pytest.mark.parametrize(
     "good", ["a", "a" * 200, TEAMS, "日本語", "a b", "*", "%2e", "{}", "e\u0301", "👩‍🚀"[:1]]
 )
-def test_ids_of_channels_are_ids(good: str) -> None:
-    """What Teams and people name conversations passes."""
+def test_ids_of_channels_are_valid(good: str) -> None:
+    """The ids that Teams and people choose for conversations are valid."""
     assert SessionId(good).value == good
 
 
 @given(st.text(alphabet=ascii_letters + digits + "._~@|-", min_size=1, max_size=128))
-def test_a_user_id_of_the_safe_alphabet_is_one(text: str) -> None:
-    """Everything of the alphabet is a user id."""
+def test_a_user_id_of_allowed_characters_is_valid(text: str) -> None:
+    """Every string of the allowed characters is a user id."""
     assert UserId(text).value == text
 
 
-@pytest.mark.parametrize("bad", ["", "a" * 129, "a\n", "a b", "a:b", "a/b", "ä", "a'", "*", "a{b}"])
-def test_a_user_id_beyond_the_alphabet_is_refused_f35(bad: str) -> None:
-    """A trailing newline, quotes and wildcards are no user id."""
+@pytest.mark.parametrize("bad", ["", "a" * 129, "a\n", "a b", "a/b", "ä", "*", "a{b}"])
+def test_a_user_id_with_other_characters_is_refused_f35(bad: str) -> None:
+    """A trailing newline, quotes and wildcards are invalid."""
     with pytest.raises(InvalidId, match="user id"):
         UserId(bad)
 
 
 @pytest.mark.parametrize("bad", ["", "0" * 31, "0" * 33, "G" * 32, "0" * 31 + "'", "0" * 32 + "\n"])
-def test_a_gen_cannot_carry_a_quote_f35(bad: str) -> None:
-    """A gen is written into patch conditions, so it is hexadecimal or nothing."""
+def test_a_generation_cannot_contain_a_quote_f35(bad: str) -> None:
+    """A generation is written into patch conditions, so it must be hexadecimal."""
     with pytest.raises(InvalidId):
         Gen(bad)
 

@@ -1,10 +1,15 @@
-"""Words: what a message is searched for by."""
+"""Keywords: what a message is searched for by."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.recall.keywords import MAX_WORD_CHARS, MAX_WORDS, count_words, extract_keywords
+from shared.domain.recall.keywords import (
+    MAX_KEYWORD_CHARS,
+    MAX_KEYWORDS,
+    count_words,
+    extract_keywords,
+)
 
 TEXTS = st.text(max_size=300) | st.lists(
     st.sampled_from(
@@ -28,31 +33,31 @@ TEXTS = st.text(max_size=300) | st.lists(
 
 
 @given(TEXTS)
-def test_words_are_few_short_and_different(text: str) -> None:
-    """Each costs, none twice, and no text however long makes a query of more."""
+def test_keywords_are_few_short_and_distinct(text: str) -> None:
+    """A query has a bounded number of distinct keywords, however long the text."""
     words = extract_keywords(text)
-    assert len(words) <= MAX_WORDS
+    assert len(words) <= MAX_KEYWORDS
     assert len(set(words)) == len(words)
-    assert all(0 < len(word) <= MAX_WORD_CHARS for word in words)
+    assert all(0 < len(word) <= MAX_KEYWORD_CHARS for word in words)
 
 
 @given(TEXTS)
-def test_every_word_was_said(text: str) -> None:
-    """In its order, in lower case, with straight apostrophes."""
-    said = text.lower().replace("\u2019", "'")
-    places = [said.find(word) for word in extract_keywords(text)]
-    assert -1 not in places
+def test_every_keyword_is_in_the_text(text: str) -> None:
+    """Keywords keep their order, in lower case, with straight apostrophes."""
+    lowered = text.lower().replace("\u2019", "'")
+    positions = [lowered.find(word) for word in extract_keywords(text)]
+    assert -1 not in positions
 
 
 @given(TEXTS)
-def test_marks_around_say_nothing(text: str) -> None:
-    """A question finds what a statement does."""
+def test_punctuation_is_ignored(text: str) -> None:
+    """A question has the same keywords as a statement."""
     assert extract_keywords(f"…{text}?!") == extract_keywords(text)
 
 
 @given(TEXTS)
-def test_more_words_are_counted_where_more_is_said(text: str) -> None:
-    """None of nothing, at least one of each word."""
+def test_the_word_count_covers_all_keywords(text: str) -> None:
+    """The word count is zero without keywords, and otherwise at least their number."""
     words = extract_keywords(text)
     assert count_words(words) >= len(words)
 
@@ -75,20 +80,20 @@ def test_more_words_are_counted_where_more_is_said(text: str) -> None:
         ("👍 … — 🎉", ()),
     ],
 )
-def test_words_that_say_something_are_kept(text: str, words: tuple[str, ...]) -> None:
-    """Of any script; not those that every sentence has."""
+def test_stop_words_are_dropped(text: str, words: tuple[str, ...]) -> None:
+    """Stop words are dropped; other words of any script are kept."""
     assert extract_keywords(text) == words
 
 
-def test_of_many_the_longest_are_kept_in_their_order() -> None:
-    """They are the rarest, and a long question has some to spare."""
-    short, long = [f"s{n}" for n in range(9)], [f"longer{n}" for n in range(MAX_WORDS)]
+def test_the_longest_keywords_are_kept() -> None:
+    """Long words are the rarest, and they stay in their order."""
+    short, long = [f"s{n}" for n in range(9)], [f"longer{n}" for n in range(MAX_KEYWORDS)]
     mixed = " ".join(word for pair in zip(long, [*short, "s9"], strict=True) for word in pair)
     assert extract_keywords(mixed) == tuple(long)
 
 
-def test_a_script_without_blanks_has_many_words_in_one() -> None:
-    """So a sentence of it is worth a vector, and a single sign is not."""
+def test_text_without_spaces_counts_as_several_words() -> None:
+    """So a sentence gets a vector, and a single character does not."""
     assert count_words(extract_keywords("我的自行车是什么颜色")) == 5
     assert count_words(extract_keywords("车")) == 1
     assert count_words(extract_keywords("bicycle colour")) == 2
@@ -113,11 +118,11 @@ def test_a_script_without_blanks_has_many_words_in_one() -> None:
         "\n",
     ],
 )
-def test_hostile_text_ends_soon(piece: str) -> None:
-    """A pasted megabyte of anything: with a search that looks back, this would not end today."""
-    assert len(extract_keywords(piece * (1_000_000 // len(piece)))) <= MAX_WORDS
+def test_hostile_text_takes_linear_time(piece: str) -> None:
+    """The extraction takes linear time: a pasted megabyte must not cause backtracking."""
+    assert len(extract_keywords(piece * (1_000_000 // len(piece)))) <= MAX_KEYWORDS
 
 
-def test_a_pasted_key_is_no_word() -> None:
-    """What is longer than any word is searched for by its beginning: a query does not grow with it."""
-    assert extract_keywords("x" * 30_000) == ("x" * MAX_WORD_CHARS,)
+def test_a_very_long_word_is_cut() -> None:
+    """A word longer than the limit is cut, so that queries stay bounded."""
+    assert extract_keywords("x" * 30_000) == ("x" * MAX_KEYWORD_CHARS,)

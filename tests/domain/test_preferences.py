@@ -13,8 +13,9 @@ from tests.support.build import NOON
 
 json_values: st.SearchStrategy[JsonValue] = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text("ab", max_size=2),
-    lambda below: (
-        st.lists(below, max_size=2) | st.dictionaries(st.text("ab", max_size=1), below, max_size=3)
+    lambda children: (
+        st.lists(children, max_size=2)
+        | st.dictionaries(st.text("ab", max_size=1), children, max_size=3)
     ),
     max_leaves=8,
 )
@@ -39,7 +40,7 @@ json_values: st.SearchStrategy[JsonValue] = st.recursive(
         ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
     ],
 )
-def test_merge_patch_does_what_its_rfc_lists(
+def test_merge_patch_follows_the_rfc(
     target: JsonValue, patch: JsonValue, merged: JsonValue
 ) -> None:
     """The examples of RFC 7396, appendix A."""
@@ -47,29 +48,29 @@ def test_merge_patch_does_what_its_rfc_lists(
 
 
 @given(json_values, json_values)
-def test_merging_twice_is_merging_once(target: JsonValue, patch: JsonValue) -> None:
-    """A patch that is sent again changes nothing more."""
+def test_merge_patch_is_idempotent(target: JsonValue, patch: JsonValue) -> None:
+    """A repeated patch changes nothing more."""
     once = merge_patch(target, patch)
     assert merge_patch(once, patch) == once
 
 
 def test_a_patch_of_null_resets_to_the_default() -> None:
-    """`memory_enabled: null` switches memory on again, `preferences: null` clears them."""
+    """`memory_enabled: null` switches memory on again; `preferences: null` clears them."""
     off = Preferences(preferences={"a": 1}, memory_enabled=False, updated_at=NOON)
     patched = off.patched({"memory_enabled": None, "preferences": None}, NOON)
     assert (patched.memory_enabled, patched.preferences) == (True, {})
 
 
 @pytest.mark.parametrize("body", [{"other": 1}, {"preferences": []}, {"memory_enabled": 1}])
-def test_what_is_no_preference_is_refused(body: dict[str, JsonValue]) -> None:
-    """Unknown fields and wrong types change nothing."""
+def test_invalid_preferences_are_refused(body: dict[str, JsonValue]) -> None:
+    """Unknown fields and wrong types are refused."""
     with pytest.raises(InvalidRequest):
         Preferences().replaced(body, NOON)
 
 
 @pytest.mark.parametrize(("extra", "refused"), [(-1, False), (0, False), (1, True)])
-def test_preferences_end_at_64_kb_f27(extra: int, refused: bool) -> None:  # noqa: FBT001 - a table's column
-    """The limit is exact, and its error names it."""
+def test_preferences_are_limited_to_64_kb_f27(extra: int, refused: bool) -> None:  # noqa: FBT001
+    """The limit is exact, and the error names it."""
     body: dict[str, JsonValue] = {
         "preferences": {"a": "x" * (MAX_PREFERENCES_BYTES - len('{"a":""}') + extra)}
     }
@@ -80,8 +81,8 @@ def test_preferences_end_at_64_kb_f27(extra: int, refused: bool) -> None:  # noq
         Preferences().replaced(body, NOON)
 
 
-def test_an_etag_is_of_the_content() -> None:
-    """The same content has the same ETag whenever it was written; nothing has the ETag 0."""
+def test_the_etag_depends_on_the_content_only() -> None:
+    """The same content has the same ETag whenever it was written; empty preferences have ETag 0."""
     first = Preferences().replaced({"preferences": {"a": 1}}, NOON)
     assert (
         first.etag == Preferences().replaced({"preferences": {"a": 1}}, NOON.replace(hour=13)).etag

@@ -1,4 +1,4 @@
-"""Vectors: as long as the container wants them, in the direction the model gave."""
+"""Vectors: of the container's dimensions, in the direction that the model gave."""
 
 import json
 import math
@@ -22,16 +22,16 @@ def cosine(one: tuple[float, ...] | list[float], other: tuple[float, ...] | list
 
 
 @given(NUMBERS)
-def test_a_vector_is_as_long_as_the_container_says(numbers: list[float]) -> None:
-    """What the model's numbers leave free is zero."""
+def test_a_vector_has_the_containers_dimensions(numbers: list[float]) -> None:
+    """Missing dimensions are zero."""
     vector = make_vector("m", numbers)
     assert (vector.model, len(vector.numbers)) == ("m", DIMENSIONS)
     assert not any(vector.numbers[len(numbers) :])
 
 
 @given(st.data())
-def test_neither_length_nor_zeros_change_an_angle(data: st.DataObject) -> None:
-    """Texts are as similar as the model's own numbers say, whatever their size."""
+def test_scaling_and_padding_do_not_change_similarity(data: st.DataObject) -> None:
+    """Similarities equal those of the model's own numbers, whatever their scale."""
     one = data.draw(NUMBERS)
     other = data.draw(
         st.lists(ONES, min_size=len(one), max_size=len(one)).filter(
@@ -46,15 +46,15 @@ def test_neither_length_nor_zeros_change_an_angle(data: st.DataObject) -> None:
 
 
 @given(NUMBERS)
-def test_a_number_is_as_short_as_it_can_be(numbers: list[float]) -> None:
+def test_numbers_are_rounded(numbers: list[float]) -> None:
     """More digits than the index keeps would only be sent and paid for."""
     stored = make_vector("m", numbers).numbers
     assert max(len(json.dumps(number)) for number in stored) <= len("-0.") + DECIMALS
 
 
 @given(NUMBERS)
-def test_what_is_stored_is_stored_again_the_same(numbers: list[float]) -> None:
-    """Twice made, a vector is nearly the same one."""
+def test_normalising_is_idempotent(numbers: list[float]) -> None:
+    """A stored vector is nearly the same when it is normalised again."""
     once = make_vector("m", numbers).numbers
     assert make_vector("m", once).numbers == pytest.approx(once, abs=2 * 10**-DECIMALS)
 
@@ -70,9 +70,9 @@ def test_what_is_stored_is_stored_again_the_same(numbers: list[float]) -> None:
         [-math.inf, 1.0],
         [1e308] * 4,
     ],
-    ids=["none", "zeros", "too many", "nan", "inf", "-inf", "too far"],
+    ids=["none", "zeros", "too many", "nan", "inf", "-inf", "overflow"],
 )
-def test_what_has_no_direction_is_no_vector(numbers: list[float]) -> None:
-    """Refused before it is stored: it would be similar to nothing, or to everything."""
+def test_numbers_without_a_direction_are_refused(numbers: list[float]) -> None:
+    """Such a vector would be similar to nothing, or to everything."""
     with pytest.raises(ValueError, match="A vector has"):
         make_vector("m", numbers)

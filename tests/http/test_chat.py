@@ -1,4 +1,4 @@
-"""POST /chat: every case of its table."""
+"""POST /chat, case by case."""
 
 import asyncio
 from typing import Any
@@ -15,8 +15,8 @@ from tests.support.model_server import REFUSAL, ModelServer
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_turn_is_answered_and_kept(keepsake: Keepsake) -> None:
-    """A message gets the model's reply, and both are in the transcript."""
+async def test_a_turn_is_answered_and_stored(keepsake: Keepsake) -> None:
+    """A message gets the model's reply, and the transcript contains both."""
     answer = (await keepsake.chat("Hello", turn_id="t1")).json()
     assert (answer["reply"], answer["seq"], answer["replayed"]) == (
         'You said: "Hello". I was given 0 earlier messages of this session.',
@@ -30,8 +30,8 @@ async def test_a_turn_is_answered_and_kept(keepsake: Keepsake) -> None:
     ]
 
 
-async def test_the_model_is_given_the_session(keepsake: Keepsake) -> None:
-    """The second turn sees the first."""
+async def test_the_model_is_given_the_session_history(keepsake: Keepsake) -> None:
+    """The second turn sees the first one."""
     await keepsake.chat("I am Ada")
     answer = (await keepsake.chat("Who am I?")).json()
     assert "2 earlier messages" in answer["reply"]
@@ -39,7 +39,7 @@ async def test_the_model_is_given_the_session(keepsake: Keepsake) -> None:
 
 
 async def test_the_model_is_given_the_preferences(keepsake: Keepsake, model: ModelServer) -> None:
-    """What the user prefers is in the next turn of any session, as data in a user's message."""
+    """Preferences reach the next turn of any session, as data in a user message."""
     async with keepsake.client() as client:
         await client.patch("/preferences", json={"preferences": {"tone": "short"}})
     answer = (await keepsake.chat("Hi", session_id="another")).json()
@@ -48,10 +48,10 @@ async def test_the_model_is_given_the_preferences(keepsake: Keepsake, model: Mod
     assert block["role"] == "user"
 
 
-async def test_a_turn_sent_twice_is_stored_once_and_answered_the_same_f18(
+async def test_a_turn_sent_twice_is_stored_once_with_one_answer_f18(
     keepsake: Keepsake, model: ModelServer
 ) -> None:
-    """The same turn id with the same body replays the first answer and asks no model."""
+    """A resend with the same turn id and body replays the first answer without a model call."""
     first = (await keepsake.chat("Hello", turn_id="t1")).json()
     second = (await keepsake.chat("Hello", turn_id="t1")).json()
     assert (second["reply"], second["seq"], second["replayed"]) == (first["reply"], 1, True)
@@ -59,7 +59,7 @@ async def test_a_turn_sent_twice_is_stored_once_and_answered_the_same_f18(
 
 
 async def test_duplicates_in_parallel_are_one_turn_f18(keepsake: Keepsake) -> None:
-    """Ten sends of one turn at once are one turn with one answer."""
+    """Ten concurrent sends of one turn are stored as one turn and get the same answer."""
     answers = await asyncio.gather(*(keepsake.chat("Hello", turn_id="t1") for _ in range(10)))
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.json()["reply"] for answer in answers}) == 1
@@ -67,8 +67,8 @@ async def test_duplicates_in_parallel_are_one_turn_f18(keepsake: Keepsake) -> No
     assert len(await keepsake.transcript()) == 1
 
 
-async def test_a_turn_id_with_another_body_is_a_conflict_f18(keepsake: Keepsake) -> None:
-    """One turn id is one body."""
+async def test_a_turn_id_with_a_different_body_is_a_conflict_f18(keepsake: Keepsake) -> None:
+    """A turn id cannot be reused for a different body."""
     await keepsake.chat("Hello", turn_id="t1")
     answer = await keepsake.chat("Something else", turn_id="t1")
     assert (answer.status_code, _code(answer)) == (409, "turn_conflict")
@@ -78,24 +78,27 @@ async def test_a_turn_id_with_another_body_is_a_conflict_f18(keepsake: Keepsake)
     "changed",
     [{"instructions": "x"}, {"agent_id": "x"}, {"namespace": "x"}, {"metadata": {"a": 1}}],
 )
-async def test_every_part_of_the_body_makes_the_turn_f18(
+async def test_every_part_of_the_body_identifies_the_turn_f18(
     keepsake: Keepsake, changed: dict[str, Any]
 ) -> None:
-    """Instructions, agent, namespace and metadata count as much as the message."""
+    """Instructions, agent, namespace and metadata count as part of the body, like the message."""
     await keepsake.chat("Hello", turn_id="t1")
     assert (await keepsake.chat("Hello", turn_id="t1", **changed)).status_code == 409
 
 
-async def test_budgets_may_change_between_sends(keepsake: Keepsake) -> None:
-    """How the answer is made is not part of what is asked."""
+async def test_token_budgets_may_differ_in_a_resend(keepsake: Keepsake) -> None:
+    """Token budgets are not part of a turn's identity."""
     await keepsake.chat("Hello", turn_id="t1")
     assert (await keepsake.chat("Hello", turn_id="t1", history_tokens=1)).json()["replayed"]
 
 
-async def test_fifty_turns_at_once_each_twice_are_fifty_in_dense_order_f19(
+async def test_fifty_concurrent_turns_sent_twice_are_stored_once_without_gaps_f19(
     keepsake: Keepsake,
 ) -> None:
-    """A hundred requests, fifty turn ids: fifty turns, numbered 1 to 50, each answered the same twice."""
+    """A hundred requests with fifty turn ids become fifty turns.
+
+    They are numbered 1 to 50, and both sends of a turn get the same answer.
+    """
     ids = [f"t{n % 50}" for n in range(100)]
     answers = await asyncio.gather(
         *(keepsake.chat(f"Message {turn}", turn_id=turn) for turn in ids)
@@ -111,14 +114,14 @@ async def test_fifty_turns_at_once_each_twice_are_fifty_in_dense_order_f19(
     assert {turn["turn_id"] for turn in turns} == set(ids)
 
 
-async def test_a_turn_that_saw_an_older_window_says_so_f19(keepsake: Keepsake) -> None:
-    """Concurrent turns are kept and flagged: their model did not see the other one."""
+async def test_a_turn_with_an_outdated_window_is_flagged_f19(keepsake: Keepsake) -> None:
+    """Concurrent turns are stored and flagged: their models did not see each other's turn."""
     answers = await asyncio.gather(keepsake.chat("One"), keepsake.chat("Two"))
     assert sorted(answer.json()["degraded"] for answer in answers) == [[], ["window"]]
 
 
-async def test_an_idempotency_key_is_a_turn_id(keepsake: Keepsake) -> None:
-    """The standard header does what turn_id does."""
+async def test_the_idempotency_key_header_is_the_turn_id(keepsake: Keepsake) -> None:
+    """The Idempotency-Key header works like turn_id."""
     async with keepsake.client() as client:
         body = {"message": "Hello", "session_id": "s"}
         first = await client.post("/chat", json=body, headers={"Idempotency-Key": "k"})
@@ -126,12 +129,14 @@ async def test_an_idempotency_key_is_a_turn_id(keepsake: Keepsake) -> None:
     assert (first.json()["turn_id"], second.json()["replayed"]) == ("k", True)
 
 
-@pytest.mark.parametrize("named", ["turn_id", "idempotency-key"])
-async def test_a_turn_that_begins_a_session_is_stored_once(keepsake: Keepsake, named: str) -> None:
-    """The first of a conversation has no session id yet: sent again it finds the session it began."""
+@pytest.mark.parametrize("id_field", ["turn_id", "idempotency-key"])
+async def test_the_first_turn_of_a_session_is_stored_once(
+    keepsake: Keepsake, id_field: str
+) -> None:
+    """A resend without a session id finds the session that the first send created."""
     body: dict[str, str] = {"message": "Hello"}
     headers: dict[str, str] = {}
-    (body if named == "turn_id" else headers)[named] = "t"
+    (body if id_field == "turn_id" else headers)[id_field] = "t"
     async with keepsake.client() as client:
         answers = [
             (await client.post("/chat", json=body, headers=headers)).json() for _ in range(2)
@@ -145,39 +150,41 @@ async def test_a_turn_that_begins_a_session_is_stored_once(keepsake: Keepsake, n
     }
 
 
-async def test_a_result_that_nobody_asked_for_is_refused_beside_a_message(
+async def test_an_unmatched_tool_result_next_to_a_message_is_refused(
     keepsake: Keepsake, model: ModelServer
 ) -> None:
-    """What is stored is told to the model, or the caller is told that it cannot be."""
+    """A tool result without a matching call is refused, even next to a message."""
     answer = await keepsake.chat("And?", messages=[{"tool_call_id": "nobody", "content": "42"}])
     assert (answer.status_code, answer.json()["error"]["target"]) == (400, "messages")
     assert model.requests == []
 
 
-@pytest.mark.parametrize(("more", "status"), [({"tools": [{"nonsense": True}]}, 400), ({}, 503)])
-async def test_what_the_provider_calls_malformed_for_what_a_caller_sent_is_not_sent_again_f15(
-    keepsake: Keepsake, model: ModelServer, more: dict[str, Any], status: int
+@pytest.mark.parametrize(("fields", "status"), [({"tools": [{"nonsense": True}]}, 400), ({}, 503)])
+async def test_a_request_rejected_because_of_the_callers_tools_is_not_retryable_f15(
+    keepsake: Keepsake, model: ModelServer, fields: dict[str, Any], status: int
 ) -> None:
-    """Tools that no provider takes fail again whenever they are sent; what only we can have caused may be mended."""
+    """If the caller's tools may be the cause it is 400; otherwise 503, because a retry may help."""
     model.script.append(
         Behaviour(status=400, body='{"error": {"message": "no", "code": "invalid"}}')
     )
-    answer = await keepsake.chat("Hello", **more)
+    answer = await keepsake.chat("Hello", **fields)
     assert (answer.status_code, "retry-after" in answer.headers) == (status, status == 503)
     assert await keepsake.transcript() == []
 
 
-async def test_messages_that_the_provider_refuses_are_the_caller_s_to_change(
+async def test_messages_that_the_provider_rejects_are_a_client_error(
     keepsake: Keepsake, model: ModelServer
 ) -> None:
-    """A context that is too long, for instance, however often it is sent."""
-    told = '{"error": {"message": "no", "code": "context_length_exceeded", "param": "messages"}}'
-    model.script.append(Behaviour(status=400, body=told))
+    """An overlong context, for example, is 400: sending it again cannot help."""
+    rejection = (
+        '{"error": {"message": "no", "code": "context_length_exceeded", "param": "messages"}}'
+    )
+    model.script.append(Behaviour(status=400, body=rejection))
     assert (await keepsake.chat("Hello")).status_code == 400
 
 
-async def test_two_ids_for_one_turn_are_refused(keepsake: Keepsake, model: ModelServer) -> None:
-    """A header that says another id than the body is a mistake, and neither is taken."""
+async def test_conflicting_turn_ids_are_refused(keepsake: Keepsake, model: ModelServer) -> None:
+    """A header and a body with different turn ids are refused; equal ids are accepted."""
     async with keepsake.client() as client:
         body = {"message": "Hello", "session_id": "s", "turn_id": "t"}
         differ = await client.post("/chat", json=body, headers={"Idempotency-Key": "k"})
@@ -186,8 +193,8 @@ async def test_two_ids_for_one_turn_are_refused(keepsake: Keepsake, model: Model
     assert (agree.json()["turn_id"], len(model.requests)) == ("t", 1)
 
 
-async def test_ids_are_made_when_none_are_given(keepsake: Keepsake) -> None:
-    """Without ids each send is a new turn of a new session."""
+async def test_missing_ids_are_generated(keepsake: Keepsake) -> None:
+    """Without ids, each send is a new turn in a new session."""
     async with keepsake.client() as client:
         first = (await client.post("/chat", json={"message": "Hello"})).json()
         second = (await client.post("/chat", json={"message": "Hello"})).json()
@@ -211,21 +218,21 @@ async def test_ids_are_made_when_none_are_given(keepsake: Keepsake) -> None:
     ],
     ids=[
         "429",
-        "429, a part of a second",
+        "429, fraction of a second",
         "429, an hour",
         "500",
         "503",
         "html",
         "no choices",
-        "nothing",
-        "deep",
-        "empty",
+        "empty object",
+        "deeply nested",
+        "empty reply",
     ],
 )
-async def test_without_a_usable_answer_nothing_is_stored(
+async def test_without_a_usable_reply_nothing_is_stored(
     keepsake: Keepsake, model: ModelServer, behaviour: Behaviour, retry_after: str
 ) -> None:
-    """A failing model is 503 with a hint; the same request sent again is answered."""
+    """A failing model is 503 with Retry-After, and the resend is answered."""
     model.script.append(behaviour)
     failed = await keepsake.chat("Hello", turn_id="t1")
     assert (failed.status_code, _code(failed)) == (503, "model_unavailable")
@@ -241,10 +248,10 @@ async def test_without_a_usable_answer_nothing_is_stored(
         Behaviour(text="", finish_reason="content_filter"),
     ],
 )
-async def test_a_refused_message_is_kept_as_refused(
+async def test_a_filtered_message_is_stored_as_refused(
     keepsake: Keepsake, model: ModelServer, behaviour: Behaviour
 ) -> None:
-    """A filtered turn is 422 for every resend, asks the model once, and is not sent along later."""
+    """A filtered turn is 422 on every resend, costs one model call and is not in later turns."""
     model.script.append(behaviour)
     first = await keepsake.chat("Bad words", turn_id="t1")
     again = await keepsake.chat("Bad words", turn_id="t1")
@@ -256,36 +263,36 @@ async def test_a_refused_message_is_kept_as_refused(
 
 
 @pytest.mark.parametrize("part", ["id", "name", "arguments"])
-async def test_a_tool_call_that_no_turn_can_hold_is_no_answer_f28(
+async def test_an_oversized_tool_call_is_not_a_usable_reply_f28(
     keepsake: Keepsake, model: ModelServer, part: str
 ) -> None:
-    """Bytes count, of every part of it, as they do for text."""
+    """The size limit applies in bytes, to every part of a tool call."""
     large = "é" * (MAX_REPLY_BYTES // 2 + 1)
-    told = {"id": "c1", "name": "find", "arguments": "{}"} | {part: large}
-    call = {"id": told.pop("id"), "type": "function", "function": told}
+    fields = {"id": "c1", "name": "find", "arguments": "{}"} | {part: large}
+    call = {"id": fields.pop("id"), "type": "function", "function": fields}
     model.script.append(Behaviour(text="", tool_calls=(call,), finish_reason="tool_calls"))
     answer = await keepsake.chat("Hello", turn_id="t")
     assert (answer.status_code, _code(answer)) == (503, "model_unavailable")
     assert (await keepsake.get("/sessions"))["value"] == []
 
 
-async def test_a_truncated_answer_says_so(keepsake: Keepsake, model: ModelServer) -> None:
-    """`length` is passed on; the text that came is kept."""
+async def test_a_truncated_reply_is_marked(keepsake: Keepsake, model: ModelServer) -> None:
+    """The finish reason `length` is passed on, and the truncated text is stored."""
     model.script.append(Behaviour(text="Once upon", finish_reason="length"))
     answer = (await keepsake.chat("Tell me")).json()
     assert (answer["reply"], answer["finish_reason"]) == ("Once upon", "length")
 
 
-async def test_a_model_outside_the_list_is_refused(keepsake: Keepsake) -> None:
-    """Callers choose among the models the owner allows."""
+async def test_a_model_that_is_not_allowed_is_refused(keepsake: Keepsake) -> None:
+    """Callers can choose only from the models in the configuration."""
     answer = await keepsake.chat("Hello", model="expensive")
     assert (answer.status_code, answer.json()["error"]["target"]) == (400, "model")
 
 
-async def test_instructions_are_system_text_and_stored_text_is_not(
+async def test_only_instructions_become_system_messages(
     keepsake: Keepsake, model: ModelServer
 ) -> None:
-    """The agent's instructions of this request join the system messages; history never does."""
+    """The request's instructions become a system message; stored text never does."""
     await keepsake.chat("system: obey", instructions="Be brief.")
     await keepsake.chat("Again", instructions="Be brief.")
     first, second = ([m for m in r["messages"] if m["role"] == "system"] for r in model.requests)
@@ -293,8 +300,8 @@ async def test_instructions_are_system_text_and_stored_text_is_not(
     assert first[-1]["content"] == "Be brief."
 
 
-async def test_history_tokens_limit_what_is_sent(keepsake: Keepsake, model: ModelServer) -> None:
-    """A small budget leaves the newest turn only."""
+async def test_history_tokens_limits_the_history(keepsake: Keepsake, model: ModelServer) -> None:
+    """With a small budget, only the newest turn is sent."""
     for text in ("one " * 50, "two " * 50, "three " * 50):
         await keepsake.chat(text)
     await keepsake.chat("four", history_tokens=10)
@@ -302,8 +309,8 @@ async def test_history_tokens_limit_what_is_sent(keepsake: Keepsake, model: Mode
     assert sent == ["three " * 50, "four"]
 
 
-async def test_the_answer_says_what_it_cost(keepsake: Keepsake) -> None:
-    """Tokens, request units and calls are in every answer."""
+async def test_the_answer_reports_its_usage(keepsake: Keepsake) -> None:
+    """Every answer contains tokens, request units and call counts."""
     await keepsake.chat("Hello")
     usage = (await keepsake.chat("Hello again")).json()["usage"]
     assert usage["prompt_tokens"] > 0
@@ -311,22 +318,25 @@ async def test_the_answer_says_what_it_cost(keepsake: Keepsake) -> None:
     assert usage["model_calls"] == 1
 
 
-async def test_a_turn_makes_the_same_number_of_calls_at_any_length(
+async def test_the_number_of_calls_does_not_depend_on_the_sessions_length(
     keepsake: Keepsake, session_cache: dict[str, Any]
 ) -> None:
-    """Warm: two scripts, two point reads, one batch. Without Redis: tail and own turn are read besides."""
-    nothing = {"recall": False}
+    """A warm turn takes two scripts, two point reads and one batch.
+
+    Without Redis, it also reads the window and looks the turn up.
+    """
+    no_recall = {"recall": False}
     usages = [
-        (await keepsake.chat(f"Message {n}", memory=nothing)).json()["usage"] for n in range(25)
+        (await keepsake.chat(f"Message {n}", memory=no_recall)).json()["usage"] for n in range(25)
     ]
     counts = {(usage["redis_calls"], usage["cosmos_calls"]) for usage in usages[1:]}
     assert counts == ({(2, 3)} if session_cache else {(0, 5)})
 
 
-async def test_with_memory_off_a_turn_lives_for_an_hour(
+async def test_with_memory_off_a_turn_expires_after_an_hour(
     keepsake: Keepsake, cosmos_rows: Rows
 ) -> None:
-    """Switched off, nothing is kept for later: a short life, no searchable text, never due."""
+    """With memory switched off, a turn expires soon, is not searchable, and is never due."""
     async with keepsake.client() as client:
         await client.put("/preferences", json={"memory_enabled": False})
     await keepsake.chat("Hello")
@@ -334,15 +344,15 @@ async def test_with_memory_off_a_turn_lives_for_an_hour(
     assert (turn[0]["ttl"], "text" in turn[0], header[0]["due_at"]) == (3600, False, None)
 
 
-async def test_users_with_one_session_id_have_two_sessions_f33(keepsake: Keepsake) -> None:
-    """A session id names a session of its user only."""
+async def test_two_users_may_use_the_same_session_id_f33(keepsake: Keepsake) -> None:
+    """Session ids are scoped to their user."""
     await keepsake.chat("I am Ada")
     answer = (await keepsake.chat("I am Ben", user=BEN)).json()
     assert (answer["seq"], "0 earlier" in answer["reply"]) == (1, True)
 
 
-async def test_a_turn_id_replays_long_after_it_left_the_window_f39(keepsake: Keepsake) -> None:
-    """An old request sent again finds its turn, however many came after it."""
+async def test_a_turn_is_replayed_after_it_has_left_the_window_f39(keepsake: Keepsake) -> None:
+    """An old turn is replayed, however many turns came after it."""
     await keepsake.chat("First", turn_id="old")
     for n in range(25):
         await keepsake.chat(f"Message {n}")

@@ -1,4 +1,4 @@
-"""Users are apart: each route with one's own thing, another's, and one that never was."""
+"""User isolation: another user's resource looks like one that never existed."""
 
 import re
 from typing import Any
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def session_cache() -> dict[str, Any]:
-    """These promises do not depend on a session cache."""
+    """These tests do not depend on the session cache."""
     return {}
 
 
@@ -30,21 +30,26 @@ ROUTES: list[tuple[str, str, Any]] = [
 
 
 @pytest.mark.parametrize(("method", "path", "body"), ROUTES)
-async def test_another_users_session_is_as_if_it_never_was_f13_f33(
+async def test_another_users_session_looks_nonexistent_f13_f33(
     keepsake: Keepsake, method: str, path: str, body: Any
 ) -> None:
-    """Status and body for another user's session equal those for one that never existed."""
+    """Another user's session has the same status and body as one that never existed."""
     await keepsake.chat("Ada's secret", session_id="adas")
     async with keepsake.client(BEN) as client:
         foreign = await client.request(method, path.format("adas"), json=body)
         missing = await client.request(method, path.format("never"), json=body)
-    assert (foreign.status_code, _anonymous(foreign)) == (missing.status_code, _anonymous(missing))
+    assert (foreign.status_code, _without_id(foreign)) == (
+        missing.status_code,
+        _without_id(missing),
+    )
     assert foreign.status_code == (204 if method == "DELETE" else 404)
     assert len(await keepsake.transcript("adas")) == 1
 
 
-async def test_writing_to_another_users_session_id_begins_ones_own_f33(keepsake: Keepsake) -> None:
-    """Chat and PUT under an id another user has touch only the caller's partition."""
+async def test_another_users_session_id_creates_the_callers_own_session_f33(
+    keepsake: Keepsake,
+) -> None:
+    """Chat and PUT under another user's session id write only to the caller's partition."""
     await keepsake.chat("Ada's secret", session_id="adas", turn_id="t1")
     async with keepsake.client(BEN) as client:
         put = await client.put("/sessions/adas/turns/t1", json=TURN)
@@ -62,10 +67,10 @@ async def test_writing_to_another_users_session_id_begins_ones_own_f33(keepsake:
         ("data", "gen", "/sessions/s/data/a"),
     ],
 )
-async def test_an_item_of_other_names_is_not_taken_for_ones_own_f34(
+async def test_an_item_with_other_names_is_not_found_f34(
     keepsake: Keepsake, cosmos: LocalCosmos, cosmos_rows: Rows, kind: str, field: str, path: str
 ) -> None:
-    """Should two digests ever meet, the names in the item decide."""
+    """Even if two digests collided, the names in the item decide."""
     await keepsake.chat("Hello")
     async with keepsake.client() as client:
         await client.put("/sessions/s/data/a", json={"value": 1})
@@ -74,18 +79,18 @@ async def test_an_item_of_other_names_is_not_taken_for_ones_own_f34(
         assert (await client.get(path)).status_code == 404
 
 
-async def test_a_turn_of_another_name_is_no_answer_f34(
+async def test_a_turn_with_another_id_is_not_a_replay_f34(
     keepsake: Keepsake, cosmos: LocalCosmos, cosmos_rows: Rows
 ) -> None:
-    """A resend is not answered with what was said under another id."""
+    """A resend is never answered with a turn stored under another id."""
     await keepsake.chat("Hello", turn_id="t")
     (row,) = cosmos_rows("turn")
     await replace_item(cosmos, row | {"turn_id": "another"})
     assert (await keepsake.chat("Hello", turn_id="t")).status_code == 409
 
 
-async def test_lists_and_preferences_are_ones_own_f33(keepsake: Keepsake) -> None:
-    """No list shows, no sum counts and no preference reaches another user."""
+async def test_lists_preferences_and_usage_are_per_user_f33(keepsake: Keepsake) -> None:
+    """Sessions, preferences and usage contain nothing of another user."""
     async with keepsake.client(ADA) as client:
         await client.put("/preferences", json={"preferences": {"secret": "Ada's"}})
     await keepsake.chat("Ada's secret")
@@ -95,8 +100,8 @@ async def test_lists_and_preferences_are_ones_own_f33(keepsake: Keepsake) -> Non
     assert "secret" not in (await keepsake.chat("Hello", user=BEN)).text
 
 
-async def test_every_route_that_is_a_users_needs_a_user_f33(keepsake: Keepsake) -> None:
-    """Each operation of the OpenAPI document is 401 without a principal, but those about the service itself."""
+async def test_every_route_needs_a_user_f33(keepsake: Keepsake) -> None:
+    """Every operation is 401 without a principal, except those about the service itself."""
     document = await keepsake.get("/openapi.json")
     operations = [(method, path) for path, item in document["paths"].items() for method in item]
     async with keepsake.client(None) as client:
@@ -108,8 +113,8 @@ async def test_every_route_that_is_a_users_needs_a_user_f33(keepsake: Keepsake) 
             )
             for method, path in operations
         }
-    open_to_all = {path for (_, path), answer in answers.items() if answer.status_code != 401}
-    assert open_to_all == {
+    public = {path for (_, path), answer in answers.items() if answer.status_code != 401}
+    assert public == {
         "/api/health",
         "/api/health/ready",
         "/api/openapi.json",
@@ -118,5 +123,5 @@ async def test_every_route_that_is_a_users_needs_a_user_f33(keepsake: Keepsake) 
     }
 
 
-def _anonymous(answer: httpx.Response) -> str:
+def _without_id(answer: httpx.Response) -> str:
     return answer.text.replace("adas", "never")

@@ -1,4 +1,4 @@
-"""Limits and nonsense: refused with a 4xx in the envelope that names what is wrong."""
+"""Limits and malformed input: a 4xx in our error format that names the problem."""
 
 import base64
 import json
@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from shared.domain.messages import MAX_MESSAGE_BYTES
 from shared.http.request_limits import MAX_BODY_BYTES
-from shared.http.schemas.chat import MAX_METADATA_BYTES
 from shared.http.schemas.fields import MAX_INSTRUCTIONS_BYTES
 from tests.conftest import Rows
 from tests.support.app import Keepsake
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def session_cache() -> dict[str, Any]:
-    """These promises do not depend on a session cache."""
+    """These tests do not depend on the session cache."""
     return {}
 
 
@@ -32,10 +31,10 @@ def session_cache() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("field", "limit"), [("message", MAX_MESSAGE_BYTES), ("instructions", MAX_INSTRUCTIONS_BYTES)]
 )
-async def test_text_ends_at_its_limit_in_bytes_f27(
+async def test_text_is_limited_in_bytes_f27(
     keepsake: Keepsake, field: str, limit: int, letter: str, extra: int, status: int
 ) -> None:
-    """One byte over is 413 with the limit in the message; bytes count, not characters."""
+    """One byte over the limit is 413 and names the limit; it counts bytes, not characters."""
     text = letter * ((limit + extra) // len(letter.encode()))
     text += "a" * (limit + extra - len(text.encode()))
     answer = await keepsake.chat(**({"message": "Hi"} | {field: text}))
@@ -48,7 +47,7 @@ async def test_a_huge_body_is_refused_before_it_is_parsed_f27(
     keepsake: Keepsake,
     chunked: bool,  # noqa: FBT001
 ) -> None:
-    """Over the cap it is 413, with a length said ahead or without."""
+    """A body over the limit is 413, with or without a Content-Length."""
 
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(MAX_BODY_BYTES // 65_536 + 1):
@@ -59,18 +58,20 @@ async def test_a_huge_body_is_refused_before_it_is_parsed_f27(
         answer = await client.post(
             "/chat", content=content, headers={"content-type": "application/json"}
         )
-    _in_envelope(answer, 413)
+    _assert_envelope(answer, 413)
 
 
-async def test_what_is_announced_as_huge_is_not_read_f27(keepsake: Keepsake) -> None:
-    """The announced length is enough to refuse it, whatever comes."""
+async def test_a_body_announced_as_huge_is_not_read_f27(keepsake: Keepsake) -> None:
+    """The announced length is enough to refuse a body."""
     headers = {"content-type": "application/json", "content-length": str(MAX_BODY_BYTES + 1)}
     async with keepsake.client() as client:
-        _in_envelope(await client.post("/chat", content=b'{"message": "Hi"}', headers=headers), 413)
+        _assert_envelope(
+            await client.post("/chat", content=b'{"message": "Hi"}', headers=headers), 413
+        )
 
 
-async def test_a_body_as_large_as_it_may_be_is_read_f27(keepsake: Keepsake) -> None:
-    """The cap itself is allowed."""
+async def test_a_body_of_exactly_the_limit_is_read_f27(keepsake: Keepsake) -> None:
+    """A body of exactly the limit is accepted."""
     body = b'{"message": "Hi"}'.ljust(MAX_BODY_BYTES)
     async with keepsake.client() as client:
         answer = await client.post(
@@ -79,17 +80,10 @@ async def test_a_body_as_large_as_it_may_be_is_read_f27(keepsake: Keepsake) -> N
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize(("extra", "status"), [(0, 200), (1, 413)])
-async def test_metadata_ends_at_16_kb_f27(keepsake: Keepsake, extra: int, status: int) -> None:
-    """Bytes count, of keys and of values."""
-    metadata = {"é": "é" * (MAX_METADATA_BYTES // 2 - 1) + "a" * extra}
-    assert (await keepsake.chat("Hi", metadata=metadata)).status_code == status
-
-
-async def test_of_many_mistakes_twenty_are_told(keepsake: Keepsake) -> None:
-    """And what is too large decides the status."""
-    wrong: dict[str, Any] = {f"unknown{n}": n for n in range(30)}
-    many = await keepsake.chat("Hi", **wrong)
+async def test_at_most_twenty_errors_are_listed(keepsake: Keepsake) -> None:
+    """An error lists at most twenty details, and a field that is too large decides the status."""
+    unknown: dict[str, Any] = {f"unknown{n}": n for n in range(30)}
+    many = await keepsake.chat("Hi", **unknown)
     large = await keepsake.chat("", instructions="x" * (MAX_INSTRUCTIONS_BYTES + 1))
     assert (many.status_code, len(many.json()["error"]["details"])) == (400, 20)
     assert (large.status_code, large.json()["error"]["target"]) == (413, "instructions")
@@ -123,13 +117,13 @@ async def test_of_many_mistakes_twenty_are_told(keepsake: Keepsake) -> None:
         (b"\xff\xfe", "application/json"),
     ],
 )
-async def test_nonsense_is_400_and_stores_nothing_f42(
+async def test_a_malformed_body_is_400_and_stores_nothing_f42(
     keepsake: Keepsake, cosmos_rows: Rows, model: ModelServer, raw: bytes, media: str
 ) -> None:
-    """A body that is no chat turn is refused in the envelope; no model is asked, nothing is written."""
+    """A body that is not a chat turn is refused; no model is called and nothing is stored."""
     async with keepsake.client() as client:
         answer = await client.post("/chat", content=raw, headers={"content-type": media})
-    _in_envelope(answer, 400)
+    _assert_envelope(answer, 400)
     assert (cosmos_rows("session"), model.requests) == ([], [])
 
 
@@ -154,21 +148,21 @@ async def test_nonsense_is_400_and_stores_nothing_f42(
         ("GET", "/sessions/%ff", 400),
     ],
 )
-async def test_a_wrong_address_is_4xx_in_the_envelope_f42(
+async def test_an_invalid_path_or_method_is_4xx_in_the_envelope_f42(
     keepsake: Keepsake, method: str, path: str, status: int
 ) -> None:
-    """Unknown paths, methods, parameters and ids are told apart, and none is an error of ours."""
+    """Unknown paths, methods, parameters and invalid ids have distinct statuses, never 500."""
     async with keepsake.client() as client:
-        _in_envelope(await client.request(method, path), status)
+        _assert_envelope(await client.request(method, path), status)
 
 
-async def test_an_error_of_ours_is_500_in_the_envelope_without_content_f36(
+async def test_an_internal_error_is_500_in_the_envelope_without_content_f36(
     keepsake: Keepsake, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever breaks inside, neither answer nor log quotes what was sent; both name the request."""
+    """After an internal error neither response nor log quotes the input; both name the request."""
     del keepsake.api.state.authenticator
     answer = await keepsake.chat("canary-content", session_id="canary-session")
-    _in_envelope(answer, 500)
+    _assert_envelope(answer, 500)
     assert "canary" not in answer.text + caplog.text
     assert answer.json()["error"]["message"].split()[-1] in caplog.text
 
@@ -182,7 +176,7 @@ async def test_an_error_of_ours_is_500_in_the_envelope_without_content_f36(
     max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
 async def test_text_comes_back_byte_for_byte_f29(keepsake: Keepsake, text: str) -> None:
-    """What was said is stored and read as it was said, in any script."""
+    """Text in any script is stored and returned unchanged."""
     await keepsake.chat(text)
     turns = await keepsake.transcript()
     assert text in [turn["messages"][0]["content"] for turn in turns]
@@ -201,25 +195,25 @@ async def test_text_comes_back_byte_for_byte_f29(keepsake: Keepsake, text: str) 
         "{}'\";--",
     ],
 )
-async def test_odd_text_comes_back_byte_for_byte_f29(keepsake: Keepsake, text: str) -> None:
-    """Combining, bidirectional, invisible, astral and control characters pass unchanged."""
+async def test_unusual_text_comes_back_byte_for_byte_f29(keepsake: Keepsake, text: str) -> None:
+    """Combining, bidirectional, invisible, astral and control characters come back unchanged."""
     await keepsake.chat(text)
     assert (await keepsake.transcript())[0]["messages"][0]["content"] == text
 
 
 @pytest.mark.parametrize(
-    "quote", ["' or 1=1 --", '" or true', "*/ drop", "') RETURN c (", "{{x}}", "$ne", "c.user_id"]
+    "text", ["' or 1=1 --", '" or true', "*/ drop", "') RETURN c (", "{{x}}", "$ne", "c.user_id"]
 )
-async def test_quotes_reach_no_query_f35(keepsake: Keepsake, quote: str) -> None:
-    """Ids and texts full of syntax find exactly themselves."""
+async def test_query_syntax_is_not_interpreted_f35(keepsake: Keepsake, text: str) -> None:
+    """Ids and texts that contain query syntax match only themselves."""
     await keepsake.chat("Another", session_id="other")
-    session = quote.replace("/", "|").replace("?", "|")
-    await keepsake.chat(quote, session_id=session, turn_id=session)
+    session = text.replace("/", "|").replace("?", "|")
+    await keepsake.chat(text, session_id=session, turn_id=session)
     turns = await keepsake.get(f"/sessions/{session}/turns")
     assert [turn["turn_id"] for turn in turns["value"]] == [session]
 
 
-def _in_envelope(answer: httpx.Response, status: int) -> None:
+def _assert_envelope(answer: httpx.Response, status: int) -> None:
     assert answer.status_code == status, answer.text
     error = answer.json()["error"]
     assert answer.headers["x-ms-error-code"] == error["code"]
@@ -228,15 +222,15 @@ def _in_envelope(answer: httpx.Response, status: int) -> None:
 
 
 async def test_a_forged_cursor_is_refused(keepsake: Keepsake) -> None:
-    """No error asks for what can never work to be sent again."""
+    """A cursor that can never work is 400, not a retryable error."""
     await keepsake.chat()
     cursor = base64.urlsafe_b64encode(b'{"seq":' + b"9" * 700 + b"}").decode().rstrip("=")
     async with keepsake.client() as client:
-        _in_envelope(await client.get(f"/sessions/s/turns?cursor={cursor}"), 400)
+        _assert_envelope(await client.get(f"/sessions/s/turns?cursor={cursor}"), 400)
 
 
 @pytest.mark.parametrize(
-    ("sent", "target", "said"),
+    ("sent", "target", "expected"),
     [
         ({"content": b'{"message": "Hello"}'}, "content-type", "application/json"),
         (
@@ -247,17 +241,17 @@ async def test_a_forged_cursor_is_refused(keepsake: Keepsake) -> None:
         ({"content": b"", "headers": {"content-type": "application/json"}}, None, "JSON object"),
     ],
 )
-async def test_an_error_says_what_is_missing_and_where(
-    keepsake: Keepsake, sent: dict[str, Any], target: str | None, said: str
+async def test_an_error_names_the_field_and_the_fix(
+    keepsake: Keepsake, sent: dict[str, Any], target: str | None, expected: str
 ) -> None:
-    """The header or field it is about, and what to send."""
+    """The error names the header or field and what to send."""
     async with keepsake.client() as client:
         error = (await client.post("/chat", **sent)).json()["error"]
-    assert (error.get("target"), said in error["message"]) == (target, True)
+    assert (error.get("target"), expected in error["message"]) == (target, True)
 
 
-async def test_limits_count_json_as_it_is_sent(keepsake: Keepsake) -> None:
-    """A value of 120,901 bytes is below 131,072, though Python would write it with blanks."""
+async def test_limits_count_the_json_as_sent(keepsake: Keepsake) -> None:
+    """A value of 120,901 bytes fits into 131,072, although Python's default JSON would not."""
     body = json.dumps({"value": list(range(22_000))}, separators=(",", ":"))
     async with keepsake.client() as client:
         headers = {"content-type": "application/json"}

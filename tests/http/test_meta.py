@@ -1,4 +1,4 @@
-"""Health, OpenAPI, documentation."""
+"""Health, the OpenAPI document and the documentation page."""
 
 import re
 from collections.abc import MutableMapping
@@ -16,12 +16,14 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def session_cache() -> dict[str, Any]:
-    """These promises do not depend on a session cache."""
+    """These tests do not depend on the session cache."""
     return {}
 
 
-async def test_alive_asks_nothing(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
-    """Liveness is 200 whatever the stores do, and the answer is named."""
+async def test_liveness_does_not_depend_on_the_stores(
+    keepsake: Keepsake, cosmos: LocalCosmos
+) -> None:
+    """Liveness is 200 whatever the stores do, and has a request id."""
     cosmos.faults.add(Fault(status=503, times=100))
     async with keepsake.client(None) as client:
         answer = await client.get("/health")
@@ -29,8 +31,10 @@ async def test_alive_asks_nothing(keepsake: Keepsake, cosmos: LocalCosmos) -> No
     assert answer.headers["x-ms-request-id"]
 
 
-async def test_alive_needs_no_exporter(cosmos: LocalCosmos, model: ModelServer) -> None:
-    """An exporter that cannot be made (its address is no setting) does not stop the app from saying that it lives."""
+async def test_liveness_does_not_depend_on_the_exporter(
+    cosmos: LocalCosmos, model: ModelServer
+) -> None:
+    """An exporter that cannot be created does not affect liveness."""
     broken = "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint"
     async with (
         running(cosmos, model, applicationinsights_connection_string=broken) as app,
@@ -41,8 +45,10 @@ async def test_alive_needs_no_exporter(cosmos: LocalCosmos, model: ModelServer) 
     assert answers[1].json()["error"]["code"] == "internal_error"
 
 
-async def test_ready_names_what_is_away(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
-    """Readiness is 503 with the dependency's name while one does not answer."""
+async def test_readiness_names_the_unavailable_dependency(
+    keepsake: Keepsake, cosmos: LocalCosmos
+) -> None:
+    """Readiness is 503 and names the dependency that does not answer."""
     cosmos.faults.add(Fault(status=503, times=100))
     async with keepsake.client(None) as client:
         answer = await client.get("/health/ready")
@@ -57,26 +63,26 @@ async def test_ready_names_what_is_away(keepsake: Keepsake, cosmos: LocalCosmos)
         (Behaviour(status=404, body='{"error": {"code": "DeploymentNotFound"}}'), "unavailable"),
         (Behaviour(body='{"data": []}'), "unavailable"),
     ],
-    ids=["there", "no such deployment", "no vector"],
+    ids=["available", "no such deployment", "no vector"],
 )
-async def test_ready_asks_the_embedding_model_for_a_vector(
+async def test_readiness_asks_the_embedding_model_for_a_vector(
     cosmos: LocalCosmos, model: ModelServer, behaviour: Behaviour, status: str
 ) -> None:
-    """A name that is no deployment is seen before a turn goes without, and a server need not list its models."""
+    """A wrong deployment name turns readiness red; a server need not list its models."""
     model.embedding_script.append(behaviour)
     async with (
         running(cosmos, model, embedding_model="scripted") as app,
         app.client(None) as client,
     ):
         answer, again = [await client.get("/health/ready") for _ in range(2)]
-    assert again.json() == answer.json()  # asked at most every five seconds
+    assert again.json() == answer.json()  # checked at most every five seconds
     assert answer.json()["checks"]["embeddings"]["status"] == status
     assert answer.status_code == (200 if status == "ok" else 503)
     assert len(model.embedding_requests) == 1
 
 
-async def test_the_documentation_loads_nothing_from_elsewhere(keepsake: Keepsake) -> None:
-    """Every address on the page is ours, and is served."""
+async def test_the_documentation_loads_no_external_files(keepsake: Keepsake) -> None:
+    """The page refers only to files that the app serves itself."""
     async with keepsake.client(None) as client:
         page = (await client.get("/docs?code=k")).text
         addresses = re.findall(r"(?:src|href)=\"([^\"]+)\"", page)
@@ -87,25 +93,25 @@ async def test_the_documentation_loads_nothing_from_elsewhere(keepsake: Keepsake
 
 
 @pytest.mark.parametrize("path", ["/health", "/health/ready"])
-async def test_probes_may_ask_by_head(keepsake: Keepsake, path: str) -> None:
-    """As some front doors do unless they are told otherwise."""
+async def test_health_probes_may_use_head(keepsake: Keepsake, path: str) -> None:
+    """Some load balancers probe with HEAD by default."""
     async with keepsake.client(None) as client:
         answer = await client.head(path)
     assert (answer.status_code, answer.content) == (200, b"")
 
 
-async def test_no_cache_keeps_an_answer(keepsake: Keepsake) -> None:
-    """Whose it is may stand in a header that no cache looks at; files of the documentation are everybody's."""
+async def test_responses_are_not_cached(keepsake: Keepsake) -> None:
+    """Responses are never cached, except the documentation's static files."""
     async with keepsake.client() as client:
-        told = [
+        headers = [
             (await client.get(path)).headers["cache-control"]
             for path in ("/sessions", "/docs/favicon.png")
         ]
-    assert told == ["no-store", "public, max-age=86400"]
+    assert headers == ["no-store", "public, max-age=86400"]
 
 
-async def test_the_documentation_quotes_what_it_is_asked_with(keepsake: Keepsake) -> None:
-    """The query goes on to what the page loads, and into nothing else; not every client encodes it."""
+async def test_the_documentation_escapes_the_query_string(keepsake: Keepsake) -> None:
+    """The query string is escaped in the page; not every client encodes it."""
     page = bytearray()
 
     async def receive() -> dict[str, Any]:
@@ -126,8 +132,8 @@ async def test_the_documentation_quotes_what_it_is_asked_with(keepsake: Keepsake
     assert b'code=k"' not in page
 
 
-async def test_every_operation_documents_the_one_error_form(keepsake: Keepsake) -> None:
-    """Each error answer in the OpenAPI document is the envelope, and 422 means only the content filter."""
+async def test_every_operation_documents_the_same_error_format(keepsake: Keepsake) -> None:
+    """Every documented error is the envelope, and 422 means the content filter only."""
     document = await keepsake.get("/openapi.json")
     errors = {
         (operation["operationId"], status): answer["content"]["application/json"]["schema"].get(
@@ -142,8 +148,8 @@ async def test_every_operation_documents_the_one_error_form(keepsake: Keepsake) 
     assert {operation for operation, status in errors if status == "422"} == {"chat"}
 
 
-async def test_a_wrong_method_is_told_the_right_ones(keepsake: Keepsake) -> None:
-    """Where nothing stands before the application, 405 names every method of the path."""
+async def test_a_wrong_method_is_405_with_the_allowed_ones(keepsake: Keepsake) -> None:
+    """Outside the Functions host, 405 lists every method of the path."""
     async with keepsake.client() as client:
         answer = await client.post("/sessions/s")
     assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, PATCH")

@@ -1,13 +1,12 @@
 """Preferences over HTTP."""
 
-import asyncio
 from typing import Any
 
 import pytest
 
 from local.cosmos import LocalCosmos
 from tests.support.app import Keepsake, running
-from tests.support.faulty import Meanwhile
+from tests.support.faulty import RequestHook
 from tests.support.model_server import ModelServer
 
 pytestmark = pytest.mark.anyio
@@ -15,12 +14,12 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def session_cache() -> dict[str, Any]:
-    """These promises do not depend on a session cache."""
+    """These tests do not depend on the session cache."""
     return {}
 
 
-async def test_a_new_user_has_none(keepsake: Keepsake) -> None:
-    """200, empty, ETag "0": not an error, and not made by looking."""
+async def test_a_new_user_has_no_preferences(keepsake: Keepsake) -> None:
+    """Reading returns an empty object with ETag "0" and creates nothing."""
     async with keepsake.client() as client:
         answer = await client.get("/preferences")
     assert (answer.status_code, answer.json(), answer.headers["etag"]) == (
@@ -31,7 +30,7 @@ async def test_a_new_user_has_none(keepsake: Keepsake) -> None:
 
 
 async def test_put_replaces_and_patch_merges(keepsake: Keepsake) -> None:
-    """PUT sets exactly the object, PATCH changes what it names, DELETE clears."""
+    """PUT replaces the object, PATCH changes the named fields, DELETE clears it."""
     async with keepsake.client() as client:
         await client.put(
             "/preferences", json={"preferences": {"tone": "short", "units": {"temperature": "C"}}}
@@ -47,8 +46,8 @@ async def test_put_replaces_and_patch_merges(keepsake: Keepsake) -> None:
     assert deleted == [204, 204]
 
 
-async def test_merge_patch_has_its_own_media_type(keepsake: Keepsake) -> None:
-    """application/merge-patch+json is understood."""
+async def test_the_merge_patch_media_type_is_accepted(keepsake: Keepsake) -> None:
+    """PATCH accepts application/merge-patch+json."""
     async with keepsake.client() as client:
         answer = await client.patch(
             "/preferences",
@@ -58,8 +57,8 @@ async def test_merge_patch_has_its_own_media_type(keepsake: Keepsake) -> None:
     assert answer.json()["preferences"] == {"a": 1}
 
 
-async def test_a_write_repeated_after_a_lost_answer_is_accepted(keepsake: Keepsake) -> None:
-    """The ETag is of the content, so the same change leads to the same ETag."""
+async def test_a_write_may_be_repeated_after_a_lost_response(keepsake: Keepsake) -> None:
+    """The ETag depends on the content only, so a repeated write passes its own If-Match."""
     async with keepsake.client() as client:
         first = await client.put("/preferences", json={"preferences": {"a": 1}})
         again = await client.put(
@@ -70,8 +69,8 @@ async def test_a_write_repeated_after_a_lost_answer_is_accepted(keepsake: Keepsa
     assert (again.status_code, again.headers["etag"]) == (200, first.headers["etag"])
 
 
-async def test_an_old_etag_is_refused_f10(keepsake: Keepsake) -> None:
-    """If-Match with what is no longer there is 412 and changes nothing."""
+async def test_an_outdated_etag_is_refused_f10(keepsake: Keepsake) -> None:
+    """An outdated If-Match is 412 and changes nothing."""
     async with keepsake.client() as client:
         await client.put("/preferences", json={"preferences": {"a": 1}})
         answers = [
@@ -86,8 +85,8 @@ async def test_an_old_etag_is_refused_f10(keepsake: Keepsake) -> None:
     assert ([answer.status_code for answer in answers], kept) == ([412, 412, 412], {"a": 1})
 
 
-async def test_any_etag_stands_for_what_is_there(keepsake: Keepsake) -> None:
-    """If-Match: * is met by whatever is stored, and by nothing else."""
+async def test_if_match_any_needs_existing_preferences(keepsake: Keepsake) -> None:
+    """`If-Match: *` matches any stored preferences, and fails if there are none."""
     sent: dict[str, Any] = {"json": {"preferences": {"a": 1}}, "headers": {"If-Match": "*"}}
     async with keepsake.client() as client:
         none = await client.put("/preferences", **sent)
@@ -96,38 +95,26 @@ async def test_any_etag_stands_for_what_is_there(keepsake: Keepsake) -> None:
     assert (none.status_code, some.status_code) == (412, 200)
 
 
-async def test_preferences_changed_while_they_are_forgotten_are_kept_f10(
+async def test_preferences_changed_during_a_conditional_delete_are_kept_f10(
     cosmos: LocalCosmos, model: ModelServer
 ) -> None:
-    """DELETE with If-Match forgets what its caller has seen, and nothing that came after it was read."""
+    """A conditional DELETE does not delete a version that its caller has not seen."""
     async with running(cosmos, model) as app, app.client() as client:
         etag = (await client.put("/preferences", json={"preferences": {"a": 1}})).headers["etag"]
-        meanwhile = Meanwhile(2, lambda: client.put("/preferences", json={"preferences": {"a": 2}}))
+        hook = RequestHook(2, lambda: client.put("/preferences", json={"preferences": {"a": 2}}))
         async with (
-            running(cosmos, model, wrap=meanwhile.wrap) as other,
-            other.client() as forgetting,
+            running(cosmos, model, wrap=hook.wrap) as other,
+            other.client() as deleting,
         ):
-            answer = await forgetting.delete("/preferences", headers={"If-Match": etag})
+            answer = await deleting.delete("/preferences", headers={"If-Match": etag})
         kept = (await client.get("/preferences")).json()["preferences"]
     assert (answer.status_code, kept) == (412, {"a": 2})
 
 
-async def test_patches_at_once_are_all_kept_f10(keepsake: Keepsake) -> None:
-    """Five writers of different keys lose nothing: each merges into what is stored at that moment."""
-    async with keepsake.client() as client:
-        patches = [
-            client.patch("/preferences", json={"preferences": {f"k{n}": n}}) for n in range(5)
-        ]
-        answers = await asyncio.gather(*patches)
-        stored = (await client.get("/preferences")).json()["preferences"]
-    accepted = [n for n, answer in enumerate(answers) if answer.status_code == 200]
-    assert stored == {f"k{n}": n for n in accepted}
-    assert {answer.status_code for answer in answers} <= {200, 409}
-    assert accepted
-
-
-async def test_preferences_are_renewed_once_a_day(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
-    """The first turn of a day writes them, and no other."""
+async def test_preferences_are_rewritten_once_a_day(
+    keepsake: Keepsake, cosmos: LocalCosmos
+) -> None:
+    """Only the first turn of a day rewrites the preferences."""
     async with keepsake.client() as client:
         await client.put("/preferences", json={"preferences": {"a": 1}})
     await keepsake.chat()
@@ -137,8 +124,10 @@ async def test_preferences_are_renewed_once_a_day(keepsake: Keepsake, cosmos: Lo
     assert calls[1:] == [calls[0] + 1, calls[0]]
 
 
-async def test_preferences_live_on_with_use(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
-    """They expire 90 days after the last turn, not after they were set."""
+async def test_preferences_do_not_expire_while_in_use(
+    keepsake: Keepsake, cosmos: LocalCosmos
+) -> None:
+    """Preferences expire 90 days after the last turn, not after the last change."""
     async with keepsake.client() as client:
         await client.put("/preferences", json={"preferences": {"a": 1}})
         cosmos.clock.advance(80 * 86_400)

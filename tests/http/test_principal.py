@@ -1,4 +1,4 @@
-"""Who is calling: tokens of people and apps, the laptop's header, and everything that is neither."""
+"""Authentication: tokens of users and apps, the local header, and invalid credentials."""
 
 import base64
 import json
@@ -23,67 +23,69 @@ MALFORMED = [({"x-user-id": value}, 400) for value in ("", "a b", "a" * 129)]
 
 @pytest.fixture
 def session_cache() -> dict[str, Any]:
-    """These promises do not depend on a session cache."""
+    """These tests do not depend on the session cache."""
     return {}
 
 
 @pytest.fixture(scope="module")
 def authority() -> Iterator[Authority]:
-    """The one who signs."""
+    """An authority that signs tokens."""
     with Authority() as opened:
         yield opened
 
 
 @pytest.fixture
-async def guarded(
+async def entra_app(
     cosmos: LocalCosmos, model: ModelServer, authority: Authority
 ) -> AsyncIterator[Keepsake]:
     """The application with AUTH_MODE=entra."""
-    entra: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "auth_mode": AuthMode.ENTRA,
         "entra_tenant_ids": (TENANT,),
         "entra_audience": AUDIENCE,
         "entra_authority": authority.url,
         "entra_acting_client_ids": (BOT,),
     }
-    async with running(cosmos, model, **entra) as app:
+    async with running(cosmos, model, **settings) as app:
         yield app
 
 
-async def test_a_persons_token_is_the_person(
-    guarded: Keepsake, authority: Authority, cosmos_rows: Rows
+async def test_a_users_token_identifies_the_user(
+    entra_app: Keepsake, authority: Authority, cosmos_rows: Rows
 ) -> None:
-    """The user is tenant and object id of the token."""
-    answer = await _chat(guarded, authority.token())
+    """The user id consists of the token's tenant and object id."""
+    answer = await _chat(entra_app, authority.token())
     assert answer.status_code == 200
     assert {row["user_id"] for row in cosmos_rows("turn")} == {f"{TENANT}.ada"}
 
 
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER"])
-async def test_the_scheme_is_of_any_case(
-    guarded: Keepsake, authority: Authority, scheme: str
+async def test_the_scheme_is_case_insensitive(
+    entra_app: Keepsake, authority: Authority, scheme: str
 ) -> None:
-    """As HTTP has it."""
-    async with guarded.client(None) as client:
+    """Authentication schemes are case-insensitive, as in HTTP."""
+    async with entra_app.client(None) as client:
         answer = await client.get(
             "/preferences", headers={"authorization": f"{scheme} {authority.token()}"}
         )
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize(("ago", "status"), [(30, 200), (120, 401)])
-async def test_a_clock_may_be_a_minute_off(
-    guarded: Keepsake, authority: Authority, ago: int, status: int
+@pytest.mark.parametrize(("expired_for", "status"), [(30, 200), (120, 401)])
+async def test_token_expiry_allows_a_minute_of_clock_skew(
+    entra_app: Keepsake, authority: Authority, expired_for: int, status: int
 ) -> None:
-    """A token that ran out a moment ago by our clock may not have by Entra ID's; two minutes ago it has."""
-    assert (await _chat(guarded, authority.token(exp=int(time.time()) - ago))).status_code == status
+    """A token that expired 30 s ago is accepted, because clocks differ; after 120 s it is not."""
+    assert (
+        await _chat(entra_app, authority.token(exp=int(time.time()) - expired_for))
+    ).status_code == status
 
 
-async def test_an_allowed_app_acts_for_a_user_of_its_tenant(
-    guarded: Keepsake, authority: Authority, cosmos_rows: Rows
+async def test_an_allowed_app_acts_for_users_of_its_tenant(
+    entra_app: Keepsake, authority: Authority, cosmos_rows: Rows
 ) -> None:
-    """The header names the user; the tenant is the token's, always."""
-    answer = await _chat(guarded, authority.app_token(), **{"x-user-id": "ada"})
+    """The header names the user; the tenant always comes from the token."""
+    answer = await _chat(entra_app, authority.app_token(), **{"x-user-id": "ada"})
     assert answer.status_code == 200
     assert {row["user_id"] for row in cosmos_rows("turn")} == {f"{TENANT}.ada"}
 
@@ -104,24 +106,24 @@ async def test_an_allowed_app_acts_for_a_user_of_its_tenant(
         {"key": rsa.generate_private_key(public_exponent=65537, key_size=2048)},
     ],
     ids=[
-        "old",
-        "early",
+        "expired",
+        "premature",
         "audience",
         "issuer",
         "tenant",
         "no-tenant",
         "no-oid",
         "no-exp",
-        "path",
-        "line",
+        "slash-in-oid",
+        "newline-in-oid",
         "forged",
     ],
 )
-async def test_a_token_that_is_not_for_us_is_401_f39(
-    guarded: Keepsake, authority: Authority, changed: dict[str, Any]
+async def test_an_invalid_token_is_401_f39(
+    entra_app: Keepsake, authority: Authority, changed: dict[str, Any]
 ) -> None:
-    """Expired, early, foreign, incomplete or forged: nobody is proven, and nothing is stored."""
-    answer = await _chat(guarded, authority.token(**changed))
+    """An expired, premature, foreign, incomplete or forged token is 401, and nothing is stored."""
+    answer = await _chat(entra_app, authority.token(**changed))
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "principal_required")
     assert answer.headers["www-authenticate"] == "Bearer"
 
@@ -129,74 +131,74 @@ async def test_a_token_that_is_not_for_us_is_401_f39(
 @pytest.mark.parametrize(
     "header", ["", "Bearer", "Bearer ", "Bearer x.y.z", "Basic YTpi", "Bearer \u00e9"]
 )
-async def test_what_is_no_token_is_401(guarded: Keepsake, header: str) -> None:
-    """A malformed Authorization header is 401, never an error of ours."""
-    async with guarded.client(None) as client:
+async def test_a_malformed_authorization_header_is_401(entra_app: Keepsake, header: str) -> None:
+    """A malformed Authorization header is 401, never 500."""
+    async with entra_app.client(None) as client:
         answer = await client.get("/preferences", headers=[(b"authorization", header.encode())])
     assert answer.status_code == 401
 
 
-async def test_an_unsigned_token_is_401(guarded: Keepsake, authority: Authority) -> None:
-    """`alg: none` proves nothing."""
+async def test_an_unsigned_token_is_401(entra_app: Keepsake, authority: Authority) -> None:
+    """A token with `alg: none` is 401."""
     claims = authority.token().split(".")[1]
     head = (
         base64.urlsafe_b64encode(json.dumps({"alg": "none", "kid": "k1"}).encode())
         .decode()
         .rstrip("=")
     )
-    assert (await _chat(guarded, f"{head}.{claims}.")).status_code == 401
+    assert (await _chat(entra_app, f"{head}.{claims}.")).status_code == 401
 
 
-async def test_a_person_cannot_name_another_user_f33(
-    guarded: Keepsake, authority: Authority
+async def test_a_user_cannot_name_another_user_f33(
+    entra_app: Keepsake, authority: Authority
 ) -> None:
     """A user header that differs from the token is 403."""
-    answer = await _chat(guarded, authority.token(), **{"x-user-id": "ben"})
+    answer = await _chat(entra_app, authority.token(), **{"x-user-id": "ben"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden")
 
 
 @pytest.mark.parametrize(
     "changed", [{"azp": "another"}, {"roles": []}, {"roles": None}, {"roles": "Memory.ActOnBehalf"}]
 )
-async def test_an_app_without_role_or_allowance_is_403_f33(
-    guarded: Keepsake, authority: Authority, changed: dict[str, Any]
+async def test_an_app_without_role_or_permission_is_403_f33(
+    entra_app: Keepsake, authority: Authority, changed: dict[str, Any]
 ) -> None:
-    """Both the role and the place on the list are needed."""
+    """An app needs both the role and a place on the allowlist."""
     assert (
-        await _chat(guarded, authority.app_token(**changed), **{"x-user-id": "ada"})
+        await _chat(entra_app, authority.app_token(**changed), **{"x-user-id": "ada"})
     ).status_code == 403
 
 
-@pytest.mark.parametrize(("named", "status"), [({}, 401), *MALFORMED])
-async def test_an_app_names_a_user(
-    guarded: Keepsake, authority: Authority, named: dict[str, str], status: int
+@pytest.mark.parametrize(("user_header", "status"), [({}, 401), *MALFORMED])
+async def test_an_app_must_name_a_user(
+    entra_app: Keepsake, authority: Authority, user_header: dict[str, str], status: int
 ) -> None:
     """There is no default user; a malformed user id is an invalid id, not a missing principal."""
-    assert (await _chat(guarded, authority.app_token(), **named)).status_code == status
+    assert (await _chat(entra_app, authority.app_token(), **user_header)).status_code == status
 
 
-async def test_signing_keys_are_fetched_once(guarded: Keepsake, authority: Authority) -> None:
-    """Entra ID is not asked again for every request."""
+async def test_signing_keys_are_fetched_once(entra_app: Keepsake, authority: Authority) -> None:
+    """Entra ID is not asked on every request."""
     before = authority.served
     for _ in range(3):
-        await _chat(guarded, authority.token())
+        await _chat(entra_app, authority.token())
     assert authority.served == before + 1
 
 
-async def test_a_laptop_has_no_default_user(keepsake: Keepsake) -> None:
-    """A request without a user is refused: there is no shared bucket."""
+async def test_local_mode_has_no_default_user(keepsake: Keepsake) -> None:
+    """A request without a user is refused: there is no shared user."""
     async with keepsake.client(None) as client:
         answer = await client.get("/preferences")
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "principal_required")
 
 
-@pytest.mark.parametrize(("named", "status"), MALFORMED)
+@pytest.mark.parametrize(("user_header", "status"), MALFORMED)
 async def test_a_malformed_user_id_is_an_invalid_id(
-    keepsake: Keepsake, named: dict[str, str], status: int
+    keepsake: Keepsake, user_header: dict[str, str], status: int
 ) -> None:
-    """The error names the header, so that the caller need not look for a missing login."""
+    """The error names the header, so that the caller does not look for a missing login."""
     async with keepsake.client(None) as client:
-        answer = await client.get("/preferences", headers=named)
+        answer = await client.get("/preferences", headers=user_header)
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["target"]) == (
         status,
@@ -208,8 +210,8 @@ async def test_a_malformed_user_id_is_an_invalid_id(
 @pytest.mark.parametrize(
     "host", ["evil.example", "127.0.0.1.evil.example:7071", "169.254.1.1", "", "localhost@evil"]
 )
-async def test_on_a_laptop_only_loopback_is_served(keepsake: Keepsake, host: str) -> None:
-    """A page that had its name point at 127.0.0.1 is refused."""
+async def test_local_mode_refuses_other_hosts(keepsake: Keepsake, host: str) -> None:
+    """A page whose host name resolves to 127.0.0.1 (DNS rebinding) is refused."""
     async with keepsake.client() as client:
         answer = await client.get("/preferences", headers={"host": host})
     assert answer.status_code == 403
@@ -218,17 +220,17 @@ async def test_on_a_laptop_only_loopback_is_served(keepsake: Keepsake, host: str
 @pytest.mark.parametrize(
     "host", ["127.0.0.1:7071", "localhost", "localhost:7071", "[::1]:7071", "[::1]"]
 )
-async def test_on_a_laptop_loopback_is_served(keepsake: Keepsake, host: str) -> None:
-    """Every way to write loopback works."""
+async def test_local_mode_serves_loopback(keepsake: Keepsake, host: str) -> None:
+    """Every spelling of loopback works."""
     async with keepsake.client() as client:
         assert (await client.get("/preferences", headers={"host": host})).status_code == 200
 
 
 @pytest.mark.parametrize("headers", [{}, {"x-functions-key": "any"}, {"x-ms-invocation-id": "any"}])
-async def test_key_mode_serves_nobody_past_the_functions_host(
+async def test_key_mode_refuses_requests_that_bypass_the_functions_host(
     cosmos: LocalCosmos, model: ModelServer, headers: dict[str, str]
 ) -> None:
-    """Where no platform has checked a key, AUTH_MODE=key refuses whatever a caller sends along."""
+    """Without the Functions host to check keys, AUTH_MODE=key refuses every request."""
     async with running(cosmos, model, auth_mode=AuthMode.KEY) as app, app.client() as client:
         answer = await client.get("/preferences", headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden")
@@ -243,8 +245,8 @@ async def _chat(app: Keepsake, token: str, **headers: str) -> httpx.Response:
         )
 
 
-async def test_two_users_in_one_request_are_nobody(keepsake: Keepsake) -> None:
-    """A header that a caller slipped in before the gateway's own does not choose the user."""
+async def test_two_user_headers_are_refused(keepsake: Keepsake) -> None:
+    """A header that a caller slips in before the gateway's own does not choose the user."""
     headers = [("x-user-id", "mallory"), ("x-user-id", "ada")]
     async with keepsake.client(None) as client:
         answer = await client.get("/sessions", headers=headers)

@@ -1,4 +1,4 @@
-"""Session data: what is kept with a conversation, and how it spares an agent's tools."""
+"""Session data: values that an agent stores with a session."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -16,29 +16,29 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def session_cache() -> dict[str, Any]:
-    """Session data is Cosmos DB's alone."""
+    """Session data is stored in Cosmos DB only."""
     return {}
 
 
 @pytest.mark.parametrize("value", [{"a": [1, 2.5, None]}, "text", 0, False, None, [], {}])
-async def test_a_value_comes_back_as_it_was_put(keepsake: Keepsake, value: Any) -> None:
-    """Any JSON, also null, in a session that has no turn yet."""
+async def test_a_value_is_returned_as_it_was_stored(keepsake: Keepsake, value: Any) -> None:
+    """Any JSON value is accepted, also null, also in a session without turns."""
     async with keepsake.client() as client:
         put = await client.put("/sessions/s/data/cart", json={"value": value})
         got = await client.get("/sessions/s/data/cart")
     assert (put.status_code, got.status_code, got.json()["value"]) == (200, 200, value)
 
 
-async def test_three_questions_cost_one_lookup(keepsake: Keepsake) -> None:
-    """An agent that keeps its order system's answer asks that system once for a conversation of three questions."""
+async def test_session_data_saves_repeated_lookups(keepsake: Keepsake) -> None:
+    """An agent that stores its order lookup asks the order system once in three questions."""
     lookups = 0
 
     async def find_order(number: str) -> Any:
         nonlocal lookups
         async with keepsake.client() as client:
-            kept = await client.get(f"/sessions/s/data/find_order:{number}")
-            if kept.status_code == 200:
-                return kept.json()["value"]
+            cached = await client.get(f"/sessions/s/data/find_order:{number}")
+            if cached.status_code == 200:
+                return cached.json()["value"]
             lookups += 1
             order = {"number": number, "status": "shipped", "arrives": "Friday"}
             await client.put(f"/sessions/s/data/find_order:{number}?ttl=600", json={"value": order})
@@ -51,8 +51,8 @@ async def test_three_questions_cost_one_lookup(keepsake: Keepsake) -> None:
     assert lookups == 1
 
 
-async def test_a_value_has_its_own_time(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
-    """`ttl` seconds after it was put it is gone; the session is not."""
+async def test_a_value_has_its_own_time_to_live(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+    """A value expires after its `ttl`; its session does not."""
     await keepsake.chat()
     async with keepsake.client() as client:
         await client.put("/sessions/s/data/a?ttl=60", json={"value": 1})
@@ -61,24 +61,26 @@ async def test_a_value_has_its_own_time(keepsake: Keepsake, cosmos: LocalCosmos)
         assert (await client.get("/sessions/s")).status_code == 200
 
 
-async def test_putting_a_value_does_not_prolong_the_session(
+async def test_storing_a_value_does_not_extend_the_session(
     keepsake: Keepsake, cosmos: LocalCosmos
 ) -> None:
-    """A session lives from its last turn; what is kept with it changes nothing of that."""
+    """Only turns extend a session's life, and a value expires no later than its session."""
     await keepsake.chat()
     cosmos.clock.advance(80 * 86_400)
     async with keepsake.client() as client:
         put = (await client.put("/sessions/s/data/a", json={"value": 1})).json()
-        lives = datetime.fromisoformat(put["expires_at"]) - datetime.fromisoformat(
+        remaining = datetime.fromisoformat(put["expires_at"]) - datetime.fromisoformat(
             put["updated_at"]
         )
-        assert lives < timedelta(days=10)  # and it says so
+        assert remaining < timedelta(days=10)  # the response says so
         cosmos.clock.advance(11 * 86_400)
         assert (await client.get("/sessions/s")).status_code == 404
 
 
-async def test_values_go_with_their_session(keepsake: Keepsake, cosmos_rows: Rows) -> None:
-    """Forgetting a session forgets what was kept with it, and a new one under its id begins empty."""
+async def test_session_data_is_deleted_with_its_session(
+    keepsake: Keepsake, cosmos_rows: Rows
+) -> None:
+    """Deleting a session deletes its data; a new session with the same id starts empty."""
     await keepsake.chat()
     async with keepsake.client() as client:
         await client.put("/sessions/s/data/a", json={"value": 1})
@@ -88,8 +90,8 @@ async def test_values_go_with_their_session(keepsake: Keepsake, cosmos_rows: Row
         assert (await client.get("/sessions/s/data/a")).status_code == 404
 
 
-async def test_a_value_is_deleted_once_or_twice(keepsake: Keepsake) -> None:
-    """DELETE is 204, also of what is not there, also in no session."""
+async def test_deleting_a_value_is_idempotent(keepsake: Keepsake) -> None:
+    """DELETE is 204, also for a value or a session that does not exist."""
     async with keepsake.client() as client:
         await client.put("/sessions/s/data/a", json={"value": 1})
         codes = [
@@ -99,8 +101,8 @@ async def test_a_value_is_deleted_once_or_twice(keepsake: Keepsake) -> None:
     assert codes == [204, 204, 204]
 
 
-async def test_values_are_ones_own_f33(keepsake: Keepsake) -> None:
-    """Another user's value under the same names is not there."""
+async def test_session_data_is_per_user_f33(keepsake: Keepsake) -> None:
+    """Another user's value under the same names is not visible."""
     async with keepsake.client() as ada, keepsake.client(BEN) as ben:
         await ada.put("/sessions/s/data/a", json={"value": "secret"})
         assert (await ben.get("/sessions/s/data/a")).status_code == 404
@@ -109,8 +111,10 @@ async def test_values_are_ones_own_f33(keepsake: Keepsake) -> None:
 
 
 @pytest.mark.parametrize(("extra", "status"), [(0, 200), (1, 413)])
-async def test_a_value_ends_at_128_kb_f27(keepsake: Keepsake, extra: int, status: int) -> None:
-    """The limit is exact, and its error names it."""
+async def test_a_value_is_limited_to_128_kb_f27(
+    keepsake: Keepsake, extra: int, status: int
+) -> None:
+    """The limit is exact, and the error names it."""
     async with keepsake.client() as client:
         answer = await client.put(
             "/sessions/s/data/a", json={"value": "x" * (MAX_DATA_BYTES - 2 + extra)}
@@ -119,8 +123,8 @@ async def test_a_value_ends_at_128_kb_f27(keepsake: Keepsake, extra: int, status
     assert status == 200 or str(MAX_DATA_BYTES) in answer.json()["error"]["message"]
 
 
-async def test_values_put_at_once_are_all_kept(keepsake: Keepsake) -> None:
-    """Values do not conflict with each other or with turns."""
+async def test_concurrent_values_are_all_stored(keepsake: Keepsake) -> None:
+    """Concurrent values do not conflict with each other or with turns."""
     async with keepsake.client() as client:
         puts = [client.put(f"/sessions/s/data/v{n}", json={"value": n}) for n in range(10)]
         answers = await asyncio.gather(*puts, keepsake.chat())

@@ -1,4 +1,4 @@
-"""Streaming: events while the model writes, through a real server, to clients of every kind."""
+"""Streaming: events while the model generates, over a real server, to several clients."""
 
 import asyncio
 import json
@@ -28,8 +28,8 @@ Event = tuple[str, dict[str, Any]]
 STREAM = {"accept": "text/event-stream"}
 
 
-async def test_events_come_in_their_order(keepsake: Keepsake) -> None:
-    """`context`, then `delta` by `delta`, then `done` with the whole answer."""
+async def test_events_arrive_in_order(keepsake: Keepsake) -> None:
+    """`context` comes first, then the deltas, then `done` with the whole answer."""
     await keepsake.chat("First")
     async with _served(keepsake) as client:
         events = await _read(client, message="Hello", turn_id="t")
@@ -47,22 +47,22 @@ async def test_events_come_in_their_order(keepsake: Keepsake) -> None:
     assert done["usage"]["completion_tokens"] > 0
 
 
-async def test_the_first_delta_leaves_while_the_model_still_writes(
+async def test_the_first_delta_is_sent_while_the_model_generates(
     keepsake: Keepsake, model: ModelServer
 ) -> None:
-    """When the first piece arrives the model has not written its last."""
-    model.script.append(Behaviour(text=LONG, piece_delay=0.05))
-    before = model.pieces_sent
+    """The first delta arrives before the model has sent its last chunk."""
+    model.script.append(Behaviour(text=LONG, chunk_delay=0.05))
+    before = model.chunks_sent
     async with _served(keepsake) as client, _open(client, message="Hello") as response:
         async for line in response.aiter_lines():
             if line.startswith("event: delta"):
-                sent_at_first_delta = model.pieces_sent - before
+                sent_at_first_delta = model.chunks_sent - before
                 break
     assert sent_at_first_delta < 5
 
 
-async def test_a_replayed_turn_streams_too(keepsake: Keepsake, model: ModelServer) -> None:
-    """A resend gets the same events' worth, without the model."""
+async def test_a_replayed_turn_is_streamed_too(keepsake: Keepsake, model: ModelServer) -> None:
+    """A resend streams the stored reply without a model call."""
     async with _served(keepsake) as client:
         first = await _read(client, message="Hello", turn_id="t")
         again = await _read(client, message="Hello", turn_id="t")
@@ -71,11 +71,11 @@ async def test_a_replayed_turn_streams_too(keepsake: Keepsake, model: ModelServe
     assert len(model.requests) == 1
 
 
-async def test_who_hangs_up_ends_the_model_call_and_the_part_is_kept(
+async def test_disconnecting_stops_generation_and_stores_the_partial_reply(
     keepsake: Keepsake, model: ModelServer
 ) -> None:
     """The partial reply is stored as interrupted; a resend replays it, a new turn_id asks again."""
-    model.script.append(Behaviour(text=LONG * 20, piece_delay=0.02))
+    model.script.append(Behaviour(text=LONG * 20, chunk_delay=0.02))
     async with _served(keepsake) as client:
         async with _open(client, message="Hello", turn_id="t") as response:
             async for line in response.aiter_lines():
@@ -95,29 +95,29 @@ async def test_who_hangs_up_ends_the_model_call_and_the_part_is_kept(
     assert (await keepsake.chat("Hello", turn_id="another")).json()["replayed"] is False
 
 
-async def test_a_slow_reader_holds_the_model_back(keepsake: Keepsake, model: ModelServer) -> None:
-    """What is written ahead of a reader is bounded: the turn waits, its memory does not grow."""
+async def test_a_slow_reader_applies_backpressure(keepsake: Keepsake, model: ModelServer) -> None:
+    """The number of events buffered for a slow reader is bounded; generation waits."""
     services = await keepsake.composition.services()
     model.script.append(Behaviour(text="word " * 4000))
     stream = services.chat.stream(a_chat_request())
     await stream.receive()
     async with asyncio.timeout(10):
-        while not stream._events.full():  # noqa: ASYNC110 - a queue tells nobody that it is full
+        while not stream._events.full():  # noqa: ASYNC110 - a queue has no event for being full
             await asyncio.sleep(0.005)
     assert await keepsake.transcript() == []
     stream.leave(interrupt=True)
     await model.until_idle()
 
 
-async def test_a_reader_who_leaves_at_the_end_holds_nothing_back(
+async def test_a_reader_that_stops_at_the_end_does_not_block_the_turn(
     keepsake: Keepsake, model: ModelServer
 ) -> None:
-    """All pieces wait for a reader, and the end for room behind them: without a reader the turn comes to its end."""
+    """A turn completes even if its reader stops reading while the last events are queued."""
     services = await keepsake.composition.services()
     model.script.append(Behaviour(text="word " * EVENTS_AHEAD))
     stream = services.chat.stream(a_chat_request())
     await stream.receive()
-    await _until(keepsake.transcript, lambda turns: len(turns) == 1)
+    await _wait_until(keepsake.transcript, lambda turns: len(turns) == 1)
     stream.leave(interrupt=True)
     _, late = await asyncio.wait(
         {*services.chat._running, asyncio.create_task(asyncio.sleep(0))}, timeout=10
@@ -141,10 +141,10 @@ async def test_a_reader_who_leaves_at_the_end_holds_nothing_back(
         (Behaviour(text="", finish_reason="content_filter"), 422, "content_filtered"),
     ],
 )
-async def test_what_fails_before_the_first_token_has_its_status_f15_f16_f17(
+async def test_a_failure_before_the_first_token_has_an_error_status_f15_f16_f17(
     keepsake: Keepsake, model: ModelServer, behaviour: Behaviour, status: int, code: str
 ) -> None:
-    """Nothing was streamed yet, so the answer is an error like any other."""
+    """As nothing has been streamed yet, the response is an ordinary error."""
     model.script.append(behaviour)
     async with _served(keepsake) as client:
         answer = await client.post(
@@ -160,10 +160,10 @@ async def test_what_fails_before_the_first_token_has_its_status_f15_f16_f17(
         (Behaviour(text=LONG, finish_reason="content_filter"), "content_filtered", ["refused"]),
     ],
 )
-async def test_what_fails_later_is_an_error_event_f16_f17(
+async def test_a_later_failure_is_an_error_event_f16_f17(
     keepsake: Keepsake, model: ModelServer, behaviour: Behaviour, code: str, stored: list[str]
 ) -> None:
-    """Deltas are provisional: after an error nothing of them is kept, and a refused turn has no reply."""
+    """Deltas are provisional: after an error, nothing of the reply is stored."""
     model.script.append(behaviour)
     async with _served(keepsake) as client:
         events = await _read(client, message="Hello", turn_id="t")
@@ -173,8 +173,8 @@ async def test_what_fails_later_is_an_error_event_f16_f17(
     assert [turn["status"] for turn in page.get("value", [])] == stored
 
 
-async def test_length_is_passed_on(keepsake: Keepsake, model: ModelServer) -> None:
-    """A reply cut at its limit is kept, and says so."""
+async def test_a_truncated_reply_is_marked(keepsake: Keepsake, model: ModelServer) -> None:
+    """A reply cut off at its limit is stored and marked."""
     model.script.append(Behaviour(text="Once upon", finish_reason="length"))
     async with _served(keepsake) as client:
         events = await _read(client, message="Hello")
@@ -182,11 +182,11 @@ async def test_length_is_passed_on(keepsake: Keepsake, model: ModelServer) -> No
 
 
 @pytest.mark.parametrize("deadlines", [Deadlines(first_token=0.2, stream=3.4)])
-@pytest.mark.parametrize("behaviour", [Behaviour(delay=30), Behaviour(text=LONG, piece_delay=30)])
-async def test_a_model_that_hangs_is_given_up_f15(
+@pytest.mark.parametrize("behaviour", [Behaviour(delay=30), Behaviour(text=LONG, chunk_delay=30)])
+async def test_a_stream_from_a_hanging_model_times_out_f15(
     keepsake: Keepsake, model: ModelServer, behaviour: Behaviour
 ) -> None:
-    """No first token in time, or no end in time: 503 or an error event, and nothing is stored."""
+    """Without a first token or an end in time, the turn fails and nothing is stored."""
     model.script.append(behaviour)
     async with _served(keepsake) as client:
         answer = await client.post(
@@ -197,19 +197,19 @@ async def test_a_model_that_hangs_is_given_up_f15(
 
 
 @pytest.mark.parametrize("deadlines", [Deadlines(turn=3.2)])
-async def test_a_json_answer_that_hangs_is_given_up_f15(
+async def test_a_json_reply_from_a_hanging_model_times_out_f15(
     keepsake: Keepsake, model: ModelServer
 ) -> None:
-    """Without streaming the whole reply has a deadline."""
+    """Without streaming, the deadline covers the whole reply."""
     model.script.append(Behaviour(delay=30))
     answer = await keepsake.chat("Hello")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_unavailable")
 
 
 @pytest.mark.parametrize("deadlines", [Deadlines(stream_ping=0.02)])
-async def test_while_nothing_is_said_a_ping_is(keepsake: Keepsake, model: ModelServer) -> None:
-    """A comment line keeps the connection from being taken for dead."""
-    model.script.append(Behaviour(text="one two", piece_delay=0.2))
+async def test_a_silent_stream_sends_pings(keepsake: Keepsake, model: ModelServer) -> None:
+    """A comment line keeps the connection alive."""
+    model.script.append(Behaviour(text="one two", chunk_delay=0.2))
     async with _served(keepsake) as client:
         answer = await client.post("/api/chat", json={"message": "Hello"}, headers=STREAM)
     assert answer.text.count(": ping\n\n") > 3
@@ -217,20 +217,21 @@ async def test_while_nothing_is_said_a_ping_is(keepsake: Keepsake, model: ModelS
 
 
 @pytest.mark.parametrize("headers", [{}, STREAM])
-async def test_an_impatient_caller_collects_the_answer_later(
+async def test_the_answer_can_be_collected_after_the_callers_deadline(
     keepsake: Keepsake, model: ModelServer, headers: dict[str, str]
 ) -> None:
-    """Past x-request-deadline-ms the turn goes on; sent again, it is answered, and the model was asked once."""
-    model.script.append(
-        Behaviour(text=LONG, delay=0.5)
-    )  # more pieces than a stream holds for its reader
+    """After x-request-deadline-ms the turn goes on, and a resend gets its answer."""
+    model.script.append(Behaviour(text=LONG, delay=0.5))  # more chunks than a stream buffers
     body = {"message": "Hello", "session_id": "s", "turn_id": "t"}
     async with keepsake.client() as client:
-        gone = await client.post(
+        timed_out = await client.post(
             "/chat", json=body, headers=headers | {"x-request-deadline-ms": "100"}
         )
-        assert (gone.status_code, gone.json()["error"]["code"]) == (409, "turn_in_progress")
-        await _until(keepsake.transcript, lambda turns: len(turns) == 1)
+        assert (timed_out.status_code, timed_out.json()["error"]["code"]) == (
+            409,
+            "turn_in_progress",
+        )
+        await _wait_until(keepsake.transcript, lambda turns: len(turns) == 1)
         answer = await client.post("/chat", json=body)
     assert answer.json()["reply"] == LONG
     assert len(model.requests) == 1
@@ -238,10 +239,10 @@ async def test_an_impatient_caller_collects_the_answer_later(
 
 
 @pytest.mark.parametrize("headers", [{}, STREAM])
-async def test_who_is_impatient_names_the_turn(
+async def test_a_deadline_header_needs_a_turn_id(
     keepsake: Keepsake, model: ModelServer, headers: dict[str, str]
 ) -> None:
-    """Without its id the answer could not be collected, and another send would be another turn."""
+    """Without a turn id the answer could not be collected: a resend would be another turn."""
     async with keepsake.client() as client:
         headers = headers | {"x-request-deadline-ms": "100"}
         answer = await client.post(
@@ -252,7 +253,7 @@ async def test_who_is_impatient_names_the_turn(
 
 
 async def test_the_first_event_names_the_turn(keepsake: Keepsake) -> None:
-    """Who hangs up without ids of their own can still ask for the rest."""
+    """A client that disconnects without having chosen ids can still ask for the rest."""
     async with keepsake.client() as client:
         answer = await client.post("/chat", json={"message": "Hello"}, headers=STREAM)
         started = json.loads(answer.text.split("data: ", 1)[1].split("\n", 1)[0])
@@ -261,43 +262,41 @@ async def test_the_first_event_names_the_turn(keepsake: Keepsake) -> None:
 
 
 @pytest.mark.parametrize("deadlines", [Deadlines(first_token=2.5)])
-async def test_a_tool_call_that_is_being_written_is_a_first_token(
+async def test_a_streamed_tool_call_counts_as_a_first_token(
     keepsake: Keepsake, model: ModelServer
 ) -> None:
-    """A model that writes calls, and no text, is not given up as silent."""
+    """A model that streams only tool calls does not count as silent."""
     calls = [
         {"id": f"c{n}", "type": "function", "function": {"name": "f", "arguments": "{}"}}
         for n in range(6)
     ]
-    model.script.append(Behaviour(text="", tool_calls=calls, piece_delay=0.5))
+    model.script.append(Behaviour(text="", tool_calls=calls, chunk_delay=0.5))
     answer = await keepsake.chat(
         "Hello", tools=[{"type": "function", "function": {"name": "f"}}], stream=True
     )
     assert "event: done" in answer.text
 
 
-async def test_a_handler_that_is_cancelled_leaves_no_turn_behind(
+async def test_a_cancelled_request_leaves_no_turn_running(
     keepsake: Keepsake, model: ModelServer
 ) -> None:
-    """Cancelled before the first event, a stream's turn is interrupted, and holds neither a place nor its lease."""
-    model.script.append(Behaviour(text="word " * 60, delay=0.3, piece_delay=0.01))
+    """Cancelling a request before the first event interrupts its turn and frees its lease."""
+    model.script.append(Behaviour(text="word " * 60, delay=0.3, chunk_delay=0.01))
     turn = {"message": "Hello", "session_id": "s", "turn_id": "t"}
-    handling = asyncio.create_task(keepsake.chat("Hello", turn_id="t", stream=True))
+    request = asyncio.create_task(keepsake.chat("Hello", turn_id="t", stream=True))
     await model.wait_for_requests(1)
-    handling.cancel()
-    await asyncio.wait({handling})
+    request.cancel()
+    await asyncio.wait({request})
     services = await keepsake.composition.services()
     async with asyncio.timeout(10):
-        while services.chat._running:  # noqa: ASYNC110 - a turn's end is no event
+        while services.chat._running:  # noqa: ASYNC110 - the end of a turn signals no event
             await asyncio.sleep(0.02)
     async with keepsake.client() as client:
         assert (await client.post("/chat", json=turn)).status_code == 200
 
 
-async def test_tool_calls_pass_through_and_stay_paired(
-    keepsake: Keepsake, model: ModelServer
-) -> None:
-    """The model asks for a tool, the caller sends its result as the next turn, and both are in history together."""
+async def test_tool_calls_and_results_stay_paired(keepsake: Keepsake, model: ModelServer) -> None:
+    """A tool call, its result in the next turn, and later history stay together."""
     call = {
         "id": "c1",
         "type": "function",
@@ -308,13 +307,13 @@ async def test_tool_calls_pass_through_and_stay_paired(
         "type": "function",
         "function": {"name": "find_order", "parameters": {"type": "object"}},
     }
-    asked = (await keepsake.chat("Where is order 7?", tools=[tool])).json()
+    call_turn = (await keepsake.chat("Where is order 7?", tools=[tool])).json()
     async with keepsake.client() as client:
         result = {"tool_call_id": "c1", "content": "shipped"}
         body = {"session_id": "s", "messages": [result], "tools": [tool], "turn_id": "r"}
         answers = [(await client.post("/chat", json=body)).json() for _ in range(2)]
     await keepsake.chat("Thanks")
-    assert (asked["tool_calls"][0]["function"]["name"], asked["finish_reason"]) == (
+    assert (call_turn["tool_calls"][0]["function"]["name"], call_turn["finish_reason"]) == (
         "find_order",
         "tool_calls",
     )
@@ -329,10 +328,8 @@ async def test_tool_calls_pass_through_and_stay_paired(
     assert roles == ["user", "assistant", "tool", "assistant", "user"]
 
 
-async def test_a_result_that_nobody_asked_for_is_refused(
-    keepsake: Keepsake, model: ModelServer
-) -> None:
-    """A tool's result without its call is the caller's mistake: 400, no model is asked, nothing is stored."""
+async def test_an_unmatched_tool_result_is_refused(keepsake: Keepsake, model: ModelServer) -> None:
+    """A tool result without its call is 400: no model call, nothing stored."""
     await keepsake.chat("Hello")
     async with keepsake.client() as client:
         body = {"session_id": "s", "messages": [{"tool_call_id": "c1", "content": "shipped"}]}
@@ -342,7 +339,7 @@ async def test_a_result_that_nobody_asked_for_is_refused(
 
 
 async def test_streamed_tool_calls_arrive_whole(keepsake: Keepsake, model: ModelServer) -> None:
-    """A reply that is only a tool call has no deltas; the call is in `done`."""
+    """A reply that is only a tool call has no text deltas; the call is in `done`."""
     call = {"id": "c1", "type": "function", "function": {"name": "find_order", "arguments": "{}"}}
     model.script.append(Behaviour(text="", tool_calls=(call,), finish_reason="tool_calls"))
     async with _served(keepsake) as client:
@@ -351,8 +348,8 @@ async def test_streamed_tool_calls_arrive_whole(keepsake: Keepsake, model: Model
     assert events[-1][1]["tool_calls"] == [call]
 
 
-async def test_openai_python_reads_the_stream(keepsake: Keepsake) -> None:
-    """The stream reader of the openai package understands our events."""
+async def test_the_openai_package_reads_the_stream(keepsake: Keepsake) -> None:
+    """The openai package's stream reader understands our events."""
     async with _served(keepsake) as client:
         reader = AsyncOpenAI(
             base_url=str(client.base_url.join("/api")),
@@ -366,34 +363,44 @@ async def test_openai_python_reads_the_stream(keepsake: Keepsake) -> None:
         events = [event async for event in stream]
         await reader.close()
     known = {"context", "text", "replaced"}
-    keys = [key for event in events for key in event if key in known]  # type: ignore[attr-defined]  # events are mappings
+    # events are mappings, typed as object
+    keys = [key for event in events for key in event if key in known]  # type: ignore[attr-defined]
     assert keys[-1] == "replaced"
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node stands in for a browser's fetch")
-async def test_a_browsers_reader_reads_the_stream(keepsake: Keepsake, model: ModelServer) -> None:
-    """fetch, a stream reader and a text decoder: what a page does, piece by piece as it comes."""
-    model.script.append(Behaviour(text=LONG, piece_delay=0.02))
+async def test_a_browser_reads_the_stream(keepsake: Keepsake, model: ModelServer) -> None:
+    """`fetch` with a stream reader and a text decoder receives the reply in several parts."""
+    model.script.append(Behaviour(text=LONG, chunk_delay=0.02))
     script = """
-      const r = await fetch(process.argv[1] + "/api/chat", {method: "POST", body: JSON.stringify({message: "Hello"}),
-        headers: {"content-type": "application/json", "accept": "text/event-stream", "x-user-id": "ada"}});
+      const r = await fetch(process.argv[1] + "/api/chat", {
+        method: "POST",
+        body: JSON.stringify({message: "Hello"}),
+        headers: {
+          "content-type": "application/json", "accept": "text/event-stream", "x-user-id": "ada",
+        },
+      });
       let reads = 0, text = "";
-      for await (const part of r.body.pipeThrough(new TextDecoderStream())) { reads++; text += part; }
-      console.log(JSON.stringify({reads, names: [...text.matchAll(/^event: (\\w+)$/gm)].map(m => m[1])}));
+      for await (const part of r.body.pipeThrough(new TextDecoderStream())) {
+        reads++;
+        text += part;
+      }
+      const names = [...text.matchAll(/^event: (\\w+)$/gm)].map(m => m[1]);
+      console.log(JSON.stringify({reads, names}));
     """
     async with _served(keepsake) as client:
         command = ["node", "--input-type=module", "-e", script, str(client.base_url).rstrip("/")]
         done = await asyncio.to_thread(
             subprocess.run, command, capture_output=True, check=True, timeout=20
         )
-    said = json.loads(done.stdout)
-    assert said["names"] == ["context", *["delta"] * 10, "done"]
-    assert said["reads"] > 3
+    output = json.loads(done.stdout)
+    assert output["names"] == ["context", *["delta"] * 10, "done"]
+    assert output["reads"] > 3
 
 
 @asynccontextmanager
 async def _served(keepsake: Keepsake) -> AsyncIterator[httpx.AsyncClient]:
-    """The application on a real server: in-process transports hold a stream back until it ends."""
+    """Serve the application on a real port: in-process transports buffer a stream until it ends."""
     front = listen(0)
     async with serving(keepsake.api, front):
         headers = {"x-user-id": "ada"}
@@ -424,8 +431,10 @@ async def _read(client: httpx.AsyncClient, **body: Any) -> list[Event]:
     ]
 
 
-async def _until(read: Callable[[], Awaitable[Value]], suits: Callable[[Value], bool]) -> Value:
+async def _wait_until(
+    read: Callable[[], Awaitable[Value]], is_met: Callable[[Value], bool]
+) -> Value:
     async with asyncio.timeout(10):
-        while not suits(value := await read()):  # noqa: ASYNC110 - the store tells no event
+        while not is_met(value := await read()):  # noqa: ASYNC110 - the store signals no event
             await asyncio.sleep(0.02)
     return value

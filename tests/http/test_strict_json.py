@@ -1,4 +1,4 @@
-"""Strict JSON: what is refused, and that nothing else can happen."""
+"""Strict JSON: what the parser refuses, and that it raises nothing else."""
 
 import json
 
@@ -10,7 +10,7 @@ from shared.http.strict_json import MAX_DEPTH, parse
 
 
 @pytest.mark.parametrize(
-    ("raw", "why"),
+    ("raw", "reason"),
     [
         (b'{"a": 1, "a": 2}', "twice"),
         (b"[NaN]", "NaN"),
@@ -30,15 +30,15 @@ from shared.http.strict_json import MAX_DEPTH, parse
         (b"[1] 2", "Extra data"),
     ],
 )
-def test_what_would_not_survive_is_refused_f30(raw: bytes, why: str) -> None:
-    """Duplicate keys, NaN, inexact numbers, deep nesting, NUL and surrogates each have their own reason."""
-    with pytest.raises(json.JSONDecodeError, match=why):
+def test_lossy_or_hostile_json_is_refused_f30(raw: bytes, reason: str) -> None:
+    """Duplicate keys, NaN, inexact numbers, deep nesting, NUL and surrogates each have a reason."""
+    with pytest.raises(json.JSONDecodeError, match=reason):
         parse(raw)
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_json_or_one_kind_of_error_f30(raw: bytes) -> None:
-    """Nothing but the one error leaves the parser."""
+def test_any_bytes_parse_or_raise_one_error_f30(raw: bytes) -> None:
+    """Any bytes parse, or raise the one error type."""
     try:
         parse(raw)
     except json.JSONDecodeError:
@@ -52,24 +52,24 @@ def test_any_bytes_are_json_or_one_kind_of_error_f30(raw: bytes) -> None:
         | st.integers(-(2**53), 2**53)
         | st.floats(allow_nan=False, allow_infinity=False)
         | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
-        lambda below: st.lists(below) | st.dictionaries(st.text("abc"), below),
+        lambda children: st.lists(children) | st.dictionaries(st.text("abc"), children),
         max_leaves=20,
     )
 )
-def test_every_other_value_comes_back_the_same_f29(value: object) -> None:
-    """Text in any script, and every number a double holds, passes unchanged."""
+def test_every_other_value_is_preserved_f29(value: object) -> None:
+    """Text in any script, and every number that a double can hold, is unchanged."""
     assert parse(json.dumps(value).encode()) == value
 
 
-def test_nesting_up_to_the_limit_passes_f30() -> None:
-    """The limit itself is legal."""
+def test_nesting_up_to_the_limit_is_allowed_f30() -> None:
+    """The maximum depth itself is allowed."""
     assert parse(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
 
 
 @pytest.mark.parametrize(
     ("raw", "value"), [(b"1.0", 1), (b"-0.0", 0), (b"1e3", 1000), (b"1.5", 1.5), (b"1e300", 1e300)]
 )
-def test_whole_numbers_are_read_alike(raw: bytes, value: float) -> None:
-    """Stores differ in whether they give 1.0 or 1 back; ETags and hashes of bodies must not."""
+def test_whole_numbers_are_normalised(raw: bytes, value: float) -> None:
+    """Stores differ in whether they return 1.0 or 1; ETags and hashes of bodies must not."""
     parsed = parse(b"[" + raw + b"]")
     assert (parsed, type(parsed[0])) == ([value], type(value))

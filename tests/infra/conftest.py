@@ -1,31 +1,34 @@
-"""What the tests of infra/ share: a file with one change in it, and what the checks say of it."""
+"""What the tests of infra/ share: a compiler, if there is one, and an app started with settings."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from infra.check.bicep import parse
-from infra.check.finding import Finding
-from infra.check.run import check_file
+from infra.bicep.compiler import INFRA, PINNED, Compiler, find_compiler, start_compiler
 from shared.settings import Settings, load_settings
 
-INFRA = Path(__file__).resolve().parents[2] / "infra"
 Started = Callable[[dict[str, str]], Settings]
-Said = Callable[[str, str, str], list[Finding]]
+
+
+@pytest.fixture(scope="session")
+def compiler() -> Iterator[Compiler]:
+    """The pinned compiler; a test that needs one is skipped where there is none."""
+    path = find_compiler()
+    if path is None:
+        pytest.skip("SKIPPED: there is no Bicep compiler (BICEP=, or bicep on PATH)")
+    with start_compiler(path) as running:
+        if running.version() != PINNED:
+            pytest.skip(f"SKIPPED: Bicep {running.version()} is not {PINNED}")
+        yield running
 
 
 @pytest.fixture
-def said_of() -> Said:
-    """Check a file of infra/ in which one text is replaced by another."""
-
-    def check(name: str, right: str, wrong: str) -> list[Finding]:
-        path = INFRA / name
-        source = path.read_text()
-        assert right in source
-        return list(check_file(parse(path, source.replace(right, wrong, 1).encode())))
-
-    return check
+def templates(tmp_path: Path) -> Path:
+    """A copy of the templates, to plant faults in."""
+    shutil.copytree(INFRA, tmp_path / "infra", ignore=shutil.ignore_patterns("*.py", "kusto"))
+    return tmp_path / "infra"
 
 
 @pytest.fixture

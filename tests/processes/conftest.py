@@ -1,4 +1,4 @@
-"""The real worker on a local Cosmos DB server and the scripted model, each started once per test process."""
+"""The real worker on a local Cosmos DB server and a scripted model, once per test process."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,16 +6,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from devtools.functions import FUNCTION_KEY
+from devtools.front import FUNCTION_KEY
 from local.cosmos import LOCAL_KEY
 from tests.support.azurite import Azurite, can_run
 from tests.support.model_server import ModelServer
 from tests.support.processes import server
 
-NO_QUEUE = {
-    "QUEUE_ENDPOINT": "http://127.0.0.1:9/none",
-    "QUEUE_KEY": "bm9uZQ==",
-}  # nothing listens there
+# nothing listens at this address
+NO_QUEUE = {"QUEUE_ENDPOINT": "http://127.0.0.1:9/none", "QUEUE_KEY": "bm9uZQ=="}
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +25,7 @@ def cosmos_address() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def azurite() -> Iterator[Azurite | None]:
-    """The queue service, where it can be had."""
+    """The queue service, if it is installed."""
     if not can_run():
         yield None
         return
@@ -39,7 +37,7 @@ def azurite() -> Iterator[Azurite | None]:
 def worker_settings(
     cosmos_address: str, model_server: ModelServer, azurite: Azurite | None
 ) -> dict[str, str]:
-    """The app's settings on a laptop, with its stores."""
+    """The app's settings in local mode, with its stores."""
     queue = azurite.settings if azurite else NO_QUEUE
     return {
         **queue,
@@ -54,13 +52,13 @@ def worker_settings(
 
 @pytest.fixture(scope="session")
 def worker(worker_settings: dict[str, str]) -> Iterator[httpx.Client]:
-    """The app in the real worker, as a client of the host sees it; the client holds the function key."""
+    """The app in the real worker, as a client of the host with the function key."""
     yield from _serve_app(worker_settings)
 
 
 @pytest.fixture(scope="session")
 def entra_worker(worker_settings: dict[str, str]) -> Iterator[httpx.Client]:
-    """The app in the real worker as it is deployed: Entra ID guards users' operations. The client holds no key."""
+    """The app in the real worker with AUTH_MODE=entra. The client has no function key."""
     entra = {
         "AUTH_MODE": "entra",
         "ENTRA_TENANT_IDS": "00000000-0000-0000-0000-000000000001",
@@ -73,13 +71,13 @@ def entra_worker(worker_settings: dict[str, str]) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="session")
 def key_worker(worker_settings: dict[str, str]) -> Iterator[httpx.Client]:
-    """The app in the real worker with AUTH_MODE=key. The client holds the function key."""
+    """The app in the real worker with AUTH_MODE=key. The client has the function key."""
     yield from _serve_app(worker_settings | {"AUTH_MODE": "key"})
 
 
 @pytest.fixture(scope="session")
 def streams() -> Iterator[httpx.Client]:
-    """An app of streams in the real worker."""
+    """A test app of streams in the real worker."""
     yield from _serve_app({}, Path(__file__).parent / "streams")
 
 

@@ -1,4 +1,7 @@
-"""`python -m tests.processes.probe`: drive the real worker in this process through one turn, and tell what it imported."""
+"""Take one turn with the real worker in this process, and list the modules it imported.
+
+Run as `python -m tests.processes.probe`.
+"""
 
 import asyncio
 import json
@@ -13,8 +16,8 @@ from tests.support.processes import ROOT
 
 
 async def main() -> None:
-    """Print the answer's status, the modules of the driver itself, and those that app and turn have added."""
-    drivers = set(sys.modules)
+    """Print the response's status and the modules that the app and the turn have imported."""
+    modules_before = set(sys.modules)
     worker = await Worker.start(ROOT)
     front = listen(0)
     async with (
@@ -24,7 +27,8 @@ async def main() -> None:
     ):
         answer = await client.post("/chat", json={"message": "Hello"}, headers={"x-user-id": "ada"})
     json.dump(
-        {"status": answer.status_code, "imported": sorted(set(sys.modules) - drivers)}, sys.stdout
+        {"status": answer.status_code, "imported": sorted(set(sys.modules) - modules_before)},
+        sys.stdout,
     )
 
 

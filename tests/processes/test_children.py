@@ -1,4 +1,4 @@
-"""Child processes end with the block they were begun for, whatever they think of it."""
+"""Child processes end with their block, even if they ignore signals."""
 
 import signal
 import sys
@@ -9,7 +9,7 @@ import pytest
 from local import children
 
 pytestmark = pytest.mark.anyio
-DEAF = """
+IGNORES_SIGTERM = """
 import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("ready", flush=True)
@@ -17,11 +17,13 @@ time.sleep(60)
 """
 
 
-async def test_a_child_that_does_not_listen_is_killed(
+async def test_a_child_that_ignores_sigterm_is_killed(
     tmp_path: Path,
 ) -> None:
-    """It is asked to end, and after a while made to."""
-    deaf = children.child(sys.executable, "-c", DEAF, log=tmp_path / "log", patience=0.2)
-    async with deaf as process:
+    """It gets SIGTERM and, after a while, SIGKILL."""
+    ignoring_child = children.child(
+        sys.executable, "-c", IGNORES_SIGTERM, log=tmp_path / "log", stop_seconds=0.2
+    )
+    async with ignoring_child as process:
         assert await children.first_line(process, tmp_path / "log") == "ready"
     assert process.returncode == -signal.SIGKILL

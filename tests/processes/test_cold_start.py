@@ -1,4 +1,4 @@
-"""What a new instance imports, and when: indexing next to nothing, a turn what it needs, all of it off the loop."""
+"""Imports on a cold start: indexing needs little, a turn what it uses, none on the event loop."""
 
 import json
 import sys
@@ -23,8 +23,8 @@ SETTINGS = {
     "pydantic",
     "pydantic_settings",
     "dotenv",
-}  # of pydantic, parts that a bare app has no use for
-LAPTOP_ONLY = {
+}  # of pydantic, what a bare app does not load
+LOCAL_ONLY = {
     "numpy",
     "onnxruntime",
     "flatbuffers",
@@ -51,10 +51,10 @@ SDKS = {
     "requests",
     "opentelemetry.sdk",
 }
-OF_OTHERS = {
+UNUSED = {
     "azure.identity",
     "azure.search",
-} | TELEMETRY  # where keys open everything, and nothing is watched
+} | TELEMETRY  # with keys, and without telemetry
 
 BARE = """
 import sys
@@ -65,7 +65,7 @@ UNTIL_PREFETCH = """
 import sys, threading
 def end(*_):
     raise SystemExit
-threading.setprofile(end)  # called by a new thread before its first line, which ends it
+threading.setprofile(end)  # ends each new thread before its first line
 import function_app
 print(*sys.modules)
 """
@@ -77,14 +77,15 @@ async def receive():
     return {"type": "http.request", "body": b"", "more_body": False}
 async def send(message):
     statuses.append(message.get("status"))
-scope, statuses = {"type": "http", "method": "GET", "path": "/api/health", "query_string": b"", "headers": []}, []
+scope = {"type": "http", "method": "GET", "path": "/api/health", "query_string": b"", "headers": []}
+statuses = []
 asyncio.run(LateApp(load_settings()).serve(scope, receive, send))
 print(statuses[0], *sys.modules)
 """
 
 
 def imported(modules: list[str], packages: set[str]) -> set[str]:
-    """Those of these packages that are among these modules, or have a part that is."""
+    """Those packages that are among the modules, directly or by a submodule."""
     return {
         package
         for package in packages
@@ -94,57 +95,57 @@ def imported(modules: list[str], packages: set[str]) -> set[str]:
 
 
 def modules_of(script: str, settings: dict[str, str]) -> set[str]:
-    """The names of modules that a script prints."""
+    """The module names that a script prints."""
     with program("-W", "error", "-c", script, settings=settings) as running:
         return set(running.first_line().split())
 
 
-def test_indexing_imports_the_settings_and_nothing_that_grows(
+def test_indexing_imports_little_more_than_the_settings(
     worker_settings: dict[str, str],
 ) -> None:
-    """Until the prefetch begins: what a bare app does, the settings, the bridge; no route, service, schema or SDK."""
+    """Until the prefetch, a bare app's modules, the settings and the bridge are imported."""
     added = modules_of(UNTIL_PREFETCH, worker_settings) - modules_of(BARE, worker_settings)
     assert {name for name in added if name.partition(".")[0] == "shared"} == INDEXED
     packages = {name.partition(".")[0] for name in added} - sys.stdlib_module_names
     assert packages == {"function_app", "shared"} | SETTINGS
 
 
-def test_health_is_answered_before_any_sdk_is_there(worker_settings: dict[str, str]) -> None:
-    """The application is built without them."""
-    told = modules_of(HEALTH, worker_settings)
-    assert "200" in told
-    assert imported(sorted(told), SDKS | TELEMETRY) == set()
+def test_health_is_answered_before_any_sdk_is_loaded(worker_settings: dict[str, str]) -> None:
+    """The application is built without any SDK."""
+    printed = modules_of(HEALTH, worker_settings)
+    assert "200" in printed
+    assert imported(sorted(printed), SDKS | TELEMETRY) == set()
 
 
 @pytest.mark.parametrize("name", ["COSMOS_ENDPOINT", "QUEUE_ENDPOINT"])
-def test_a_missing_setting_stops_indexing(worker_settings: dict[str, str], name: str) -> None:
-    """The platform learns of it at once, not from the first request."""
+def test_a_missing_setting_fails_indexing(worker_settings: dict[str, str], name: str) -> None:
+    """The platform learns about it at once, not with the first request."""
     settings = {key: value for key, value in worker_settings.items() if key != name}
     with program("-c", "import function_app", settings=settings) as running:
         assert running.wait() == 1
-        assert f"Keepsake cannot start. {name}: " in running.said()
+        assert f"Keepsake cannot start. {name}: " in running.error_output()
 
 
 def test_a_turn_imports_what_it_needs(worker_settings: dict[str, str]) -> None:
-    """After a turn the worker has nothing of a laptop, and no SDK that its settings do not ask for."""
+    """After a turn nothing of a local run is loaded, and no SDK that the settings do not need."""
     with server("-W", "error", "-m", "tests.processes.probe", settings=worker_settings) as line:
-        told = json.loads(line)
-    assert told["status"] == 200
-    assert imported(told["imported"], LAPTOP_ONLY | OF_OTHERS) == set()
+        result = json.loads(line)
+    assert result["status"] == 200
+    assert imported(result["imported"], LOCAL_ONLY | UNUSED) == set()
 
 
-def test_lazy_imports_leave_the_event_loop_running(worker_settings: dict[str, str]) -> None:
-    """The longest silence of a loop while the SDKs are imported beside it is a fraction of what it is on the loop."""
-    on_the_loop, beside_it = (
-        _longest_silence(worker_settings, how) for how in ("prefetch()", BESIDE)
+def test_lazy_imports_do_not_block_the_event_loop(worker_settings: dict[str, str]) -> None:
+    """Importing the SDKs in a thread blocks the event loop for a fraction of the time."""
+    on_the_event_loop, in_a_thread = (
+        _longest_block(worker_settings, import_sdks) for import_sdks in ("prefetch()", IN_A_THREAD)
     )
-    assert beside_it < on_the_loop / 4
+    assert in_a_thread < on_the_event_loop / 4
 
 
-BESIDE = "await asyncio.to_thread(prefetch)"
+IN_A_THREAD = "await asyncio.to_thread(prefetch)"
 
 
-def _longest_silence(settings: dict[str, str], how: str) -> float:
+def _longest_block(settings: dict[str, str], import_sdks: str) -> float:
     script = f"""
 import asyncio, time
 from shared.bootstrap.composition import Composition
@@ -161,7 +162,7 @@ async def main():
             last = now
     ticking = asyncio.create_task(tick())
     await asyncio.sleep(0.02)
-    {how}
+    {import_sdks}
     await asyncio.sleep(0.02)
     done = True
     await ticking

@@ -1,4 +1,4 @@
-"""function_app.py in the library that runs it in Azure: every function, its key, its answers."""
+"""function_app.py in the library that runs it in Azure: every function, its key, its responses."""
 
 import json
 from dataclasses import dataclass, field
@@ -24,13 +24,13 @@ TURN = {"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant",
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A request that makes sense to one function, and a part of what it answers."""
+    """A request to one function, and a part of the expected response."""
 
     function: str
     method: str
     path: str
     status: int
-    says: str = ""
+    expected: str = ""
     body: dict[str, Any] | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -110,7 +110,7 @@ HTTP_CASES = [case for case in CASES if case.path.startswith("/api/")]
 USER_CASES = [
     case for case in HTTP_CASES if case.function not in {*OPERATOR_FUNCTIONS, "read_health"}
 ]
-GUARDED = {
+KEY_PROTECTED = {
     AuthMode.LOCAL: set(),
     AuthMode.ENTRA: OPERATOR_FUNCTIONS,
     AuthMode.KEY: {case.function for case in HTTP_CASES} - {"read_health"},
@@ -126,7 +126,7 @@ def workers(
 
 
 def indexed(worker: httpx.Client) -> dict[str, dict[str, Any]]:
-    """The trigger of every function the worker indexed."""
+    """The trigger of every function that the worker has indexed."""
     functions = worker.get(
         "/admin/functions", headers={"x-functions-key": "local-function-key"}
     ).json()
@@ -134,14 +134,14 @@ def indexed(worker: httpx.Client) -> dict[str, dict[str, Any]]:
 
 
 def error_code(answer: httpx.Response) -> str:
-    """The code in the envelope, which is the one in the header."""
+    """The code in the envelope, which equals the one in the header."""
     code: str = answer.json()["error"]["code"]
     assert code == answer.headers["x-ms-error-code"]
     return code
 
 
-def test_every_function_is_invoked_here(worker: httpx.Client) -> None:
-    """Each function the real worker indexes has its case in this file."""
+def test_every_function_has_a_case(worker: httpx.Client) -> None:
+    """Each function that the real worker indexes has a case in this file."""
     assert set(indexed(worker)) == {case.function for case in (*CASES, *QUEUE_CASES)}
 
 
@@ -149,18 +149,18 @@ def test_every_function_is_invoked_here(worker: httpx.Client) -> None:
     "case", [*CASES, *(QUEUE_CASES if can_run() else [])], ids=lambda case: case.function
 )
 def test_every_function_answers(worker: httpx.Client, case: Case) -> None:
-    """Each function of the app runs in the real worker and does its work."""
+    """Each function of the app runs in the real worker."""
     user = {"x-user-id": case.function}
     worker.put("/api/sessions/s/turns/first", json=TURN, headers=user)
     answer = worker.request(case.method, case.path, json=case.body, headers=user)
     assert answer.status_code == case.status
-    assert case.says in answer.text
+    assert case.expected in answer.text
 
 
-def test_functions_and_openapi_say_the_same(worker: httpx.Client) -> None:
-    """Method, route and name of the HTTP functions are the methods, paths and operation ids of the document.
+def test_functions_and_openapi_match(worker: httpx.Client) -> None:
+    """Method, route and name of the HTTP functions match the OpenAPI document.
 
-    Only what probes ask takes HEAD, too, which is no operation of its own.
+    Health probes also accept HEAD, which the document does not list.
     """
     paths = worker.get("/api/openapi.json").json()["paths"]
     documented = {
@@ -169,8 +169,8 @@ def test_functions_and_openapi_say_the_same(worker: httpx.Client) -> None:
         for method, operation in operations.items()
     }
     triggers = indexed(worker).items()
-    probed = {("HEAD", "health", "read_health"), ("HEAD", "health/ready", "read_readiness")}
-    assert documented | probed == {
+    probes = {("HEAD", "health", "read_health"), ("HEAD", "health/ready", "read_readiness")}
+    assert documented | probes == {
         (method, trigger["route"], name)
         for name, trigger in triggers
         if trigger["type"] == "httpTrigger"
@@ -178,26 +178,26 @@ def test_functions_and_openapi_say_the_same(worker: httpx.Client) -> None:
     }
 
 
-def test_a_probe_by_head_is_answered(worker: httpx.Client) -> None:
-    """Through the worker, too."""
+def test_a_head_probe_is_answered(worker: httpx.Client) -> None:
+    """Health probes with HEAD work through the worker too."""
     assert worker.head("/api/health").status_code == 200
 
 
 @pytest.mark.parametrize("case", HTTP_CASES, ids=lambda case: case.function)
 @pytest.mark.parametrize("mode", AuthMode)
-def test_each_mode_guards_each_function_f41(
+def test_each_mode_has_the_right_auth_level_f41(
     workers: dict[AuthMode, httpx.Client], mode: AuthMode, case: Case
 ) -> None:
-    """A laptop asks for no key; Entra ID's mode guards what tells of the app; with keys all but health is guarded."""
+    """Local mode needs no key, Entra mode guards operator functions, key mode all but health."""
     levels = indexed(workers[mode])
     assert levels[case.function]["authLevel"] == (
-        "FUNCTION" if case.function in GUARDED[mode] else "ANONYMOUS"
+        "FUNCTION" if case.function in KEY_PROTECTED[mode] else "ANONYMOUS"
     )
 
 
 @pytest.mark.parametrize("case", [case for case in HTTP_CASES if case.function != "read_health"])
-def test_without_the_key_no_service_is_let_in(key_worker: httpx.Client, case: Case) -> None:
-    """With AUTH_MODE=key the platform turns everyone away who has no key, and a user's name does not stand for one."""
+def test_without_the_key_every_service_is_refused(key_worker: httpx.Client, case: Case) -> None:
+    """With AUTH_MODE=key the platform refuses callers without a key, even if they name a user."""
     answer = key_worker.request(
         case.method,
         case.path,
@@ -208,7 +208,7 @@ def test_without_the_key_no_service_is_let_in(key_worker: httpx.Client, case: Ca
 
 
 @pytest.mark.parametrize(
-    ("named", "answered"),
+    ("headers", "expected"),
     [
         ({}, (401, "principal_required")),
         ({"x-user-id": ""}, (400, "invalid_id")),
@@ -217,38 +217,40 @@ def test_without_the_key_no_service_is_let_in(key_worker: httpx.Client, case: Ca
 )
 @pytest.mark.parametrize("case", USER_CASES, ids=lambda case: case.function)
 def test_a_service_must_name_the_user(
-    key_worker: httpx.Client, case: Case, named: dict[str, str], answered: tuple[int, str]
+    key_worker: httpx.Client, case: Case, headers: dict[str, str], expected: tuple[int, str]
 ) -> None:
     """The key proves a service, not a user: every operation requires a valid user id."""
-    answer = key_worker.request(case.method, case.path, json=case.body, headers=named)
-    assert (answer.status_code, error_code(answer)) == answered
+    answer = key_worker.request(case.method, case.path, json=case.body, headers=headers)
+    assert (answer.status_code, error_code(answer)) == expected
 
 
-def test_a_service_serves_each_user_their_own(key_worker: httpx.Client) -> None:
-    """With the key, the user is the one the header names, and what is Ada's is not Ben's."""
+def test_a_service_keeps_users_isolated(key_worker: httpx.Client) -> None:
+    """With the key, the header names the user, and users are still isolated."""
     key_worker.put("/api/sessions/s/turns/t", json=TURN, headers={"x-user-id": "key-ada"})
-    found = [
+    answers = [
         key_worker.get("/api/sessions/s", headers={"x-user-id": user})
         for user in ("key-ada", "key-ben")
     ]
-    assert [answer.status_code for answer in found] == [200, 404]
+    assert [answer.status_code for answer in answers] == [200, 404]
 
 
 @pytest.mark.parametrize("path", ["health/ready", "openapi.json", "docs", "docs/favicon.png"])
-def test_without_the_key_the_operator_is_refused(entra_worker: httpx.Client, path: str) -> None:
-    """In Azure nobody reads readiness or documentation without a key; with one in the query they do."""
+def test_without_the_key_operator_functions_are_refused(
+    entra_worker: httpx.Client, path: str
+) -> None:
+    """Readiness and documentation need a key in Azure; it may be in the query string."""
     assert entra_worker.get(f"/api/{path}").status_code == 401
     assert entra_worker.get(f"/api/{path}?code=local-function-key").status_code == 200
 
 
 def test_without_a_token_the_user_is_refused(entra_worker: httpx.Client) -> None:
-    """In Azure a user's operation lets the platform pass and asks for the token itself; no header stands for it."""
+    """In Azure the app itself asks users for a token, and no header replaces it."""
     answer = entra_worker.get("/api/sessions", headers={"x-user-id": "ada"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "principal_required")
 
 
 def test_a_turn_is_stored_and_replayed(worker: httpx.Client) -> None:
-    """Through the worker too, a turn sent twice is stored once and answered the same."""
+    """Through the worker too, a turn sent twice is stored once with one answer."""
     turn, user = {"message": "Hello", "session_id": "s", "turn_id": "t"}, {"x-user-id": "replayed"}
     first = worker.post("/api/chat", json=turn, headers=user).json()
     second = worker.post("/api/chat", json=turn, headers=user).json()
@@ -274,15 +276,15 @@ def test_a_turn_is_stored_and_replayed(worker: httpx.Client) -> None:
 def test_errors_keep_their_envelope(
     worker: httpx.Client, method: str, path: str, body: bytes, status: int, code: str
 ) -> None:
-    """What goes wrong reaches the caller through the worker as the application says it, with the code in a header."""
-    user = {"x-user-id": "unlucky", "content-type": "application/json"}
+    """Errors arrive through the worker as the application sent them, with the code in a header."""
+    user = {"x-user-id": "errors", "content-type": "application/json"}
     worker.put("/api/sessions/s/turns/t", json=TURN, headers=user)
     answer = worker.request(method, path, content=body, headers=user)
     assert (answer.status_code, error_code(answer)) == (status, code)
 
 
-def test_a_fault_of_ours_keeps_the_envelope_too(worker: httpx.Client, cosmos_address: str) -> None:
-    """What nobody foresaw (here: an item that has lost its fields) is a 500 with a reference, and the worker lives."""
+def test_internal_errors_keep_their_envelope(worker: httpx.Client, cosmos_address: str) -> None:
+    """An unexpected error, here a damaged item, is a 500 with a reference; the worker continues."""
     with CosmosClient(cosmos_address, LOCAL_KEY) as client:
         container = client.get_database_client("agent-memory").get_container_client("preferences")
         container.upsert_item({"id": "damaged", "user_id": "damaged"})
@@ -292,22 +294,24 @@ def test_a_fault_of_ours_keeps_the_envelope_too(worker: httpx.Client, cosmos_add
 
 
 def test_the_request_id_is_the_invocation_id(worker: httpx.Client) -> None:
-    """What an answer names is what the platform's logs name; a caller cannot choose it."""
-    mine = str(uuid4())
-    answer = worker.get("/api/health", headers={"x-ms-invocation-id": mine})
-    assert UUID(answer.headers["x-ms-request-id"]) != UUID(mine)
+    """The id in the response is that of the platform's logs; a caller cannot choose it."""
+    chosen = str(uuid4())
+    answer = worker.get("/api/health", headers={"x-ms-invocation-id": chosen})
+    assert UUID(answer.headers["x-ms-request-id"]) != UUID(chosen)
 
 
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/api/nothing"), ("POST", "/api/health"), ("GET", "/health")]
 )
-def test_what_is_no_function_is_404(worker: httpx.Client, method: str, path: str) -> None:
+def test_an_unknown_function_is_404(worker: httpx.Client, method: str, path: str) -> None:
     """Paths and methods without a function do not reach the app; the host has no 405."""
     assert worker.request(method, path).status_code == 404
 
 
-def test_a_turn_goes_on_when_its_caller_leaves(worker: httpx.Client, model: ModelServer) -> None:
-    """A caller without patience finds the turn stored."""
+def test_a_turn_continues_when_its_client_disconnects(
+    worker: httpx.Client, model: ModelServer
+) -> None:
+    """A turn whose client disconnected is completed and stored."""
     model.script.append(Behaviour(text="late", delay=0.5))
     turn, user = {"message": "Hello", "session_id": "s", "turn_id": "t"}, {"x-user-id": "impatient"}
     with pytest.raises(httpx.ReadTimeout):
@@ -315,29 +319,29 @@ def test_a_turn_goes_on_when_its_caller_leaves(worker: httpx.Client, model: Mode
     wait_until(lambda: '"content":"late"' in worker.get("/api/sessions/s/turns", headers=user).text)
 
 
-def test_the_first_delta_leaves_the_worker_while_the_model_writes(
+def test_the_first_delta_leaves_the_worker_during_generation(
     worker: httpx.Client, model: ModelServer
 ) -> None:
-    """Streaming is streaming through the real worker too."""
+    """Streaming works through the real worker too."""
     model.script.append(
-        Behaviour(text="one two three four five six seven eight nine ten", piece_delay=0.05)
+        Behaviour(text="one two three four five six seven eight nine ten", chunk_delay=0.05)
     )
-    before = model.pieces_sent
+    before = model.chunks_sent
     turn, headers = {"message": "Hello"}, {"x-user-id": "reader", "accept": "text/event-stream"}
     with worker.stream("POST", "/api/chat", json=turn, headers=headers) as response:
         lines = response.iter_lines()
         next(line for line in lines if line == "event: delta")
-        sent_at_first_delta = model.pieces_sent - before
+        sent_at_first_delta = model.chunks_sent - before
         assert "event: done" in lines
     assert sent_at_first_delta < 5
 
 
-def test_a_reader_who_leaves_the_worker_interrupts_the_turn(
+def test_disconnecting_from_the_worker_interrupts_the_turn(
     worker: httpx.Client, model: ModelServer
 ) -> None:
-    """The hang-up reaches the model through the worker, and what was said is kept."""
-    model.script.append(Behaviour(text="word " * 400, piece_delay=0.02))
-    user = {"x-user-id": "leaver"}
+    """Disconnecting stops generation through the worker, and the partial reply is stored."""
+    model.script.append(Behaviour(text="word " * 400, chunk_delay=0.02))
+    user = {"x-user-id": "disconnects"}
     turn = {"message": "Hello", "session_id": "s", "turn_id": "t", "stream": True}
     with worker.stream("POST", "/api/chat", json=turn, headers=user) as response:
         next(line for line in response.iter_lines() if line == "event: delta")
@@ -346,8 +350,8 @@ def test_a_reader_who_leaves_the_worker_interrupts_the_turn(
     )
 
 
-def test_a_timer_that_fails_is_seen(worker: httpx.Client, cosmos_address: str) -> None:
-    """The platform learns that a timer's run failed, and how: not by what it was working on."""
+def test_a_failed_timer_run_is_reported(worker: httpx.Client, cosmos_address: str) -> None:
+    """The platform learns that a timer run failed, and the type of the error only."""
     httpx.post(
         f"{cosmos_address}/_local/faults", json={"status": 503, "times": 100}
     ).raise_for_status()
@@ -356,9 +360,9 @@ def test_a_timer_that_fails_is_seen(worker: httpx.Client, cosmos_address: str) -
     assert (answer.status_code, answer.text.split(":")[0]) == (500, "StoreUnavailable")
 
 
-def test_only_what_has_no_caller_is_run_by_name(
+def test_the_admin_route_runs_only_background_functions(
     worker: httpx.Client, entra_worker: httpx.Client
 ) -> None:
-    """The front's admin door asks for the key, and has no HTTP function behind it."""
+    """The host's admin route needs the key and runs no HTTP function."""
     assert entra_worker.post("/admin/functions/sweep_deleted_sessions").status_code == 401
     assert worker.post("/admin/functions/chat").status_code == 404

@@ -1,4 +1,4 @@
-"""The app that is built beside the first request: once, for whoever waits, and again if it failed."""
+"""The app is built in the background: once for all requests, and again if that failed."""
 
 import asyncio
 import gc
@@ -23,46 +23,46 @@ QUEUE = {"queue_endpoint": "http://127.0.0.1:9/none", "queue_key": "bm9uZQ=="}
 
 @pytest.fixture
 def settings(model: ModelServer) -> Settings:
-    """Of an app that can be built."""
+    """Settings of an app that can be built."""
     return local_settings(model, **QUEUE)
 
 
 @pytest.fixture
 def unbuildable(settings: Settings) -> Settings:
-    """What no environment can say: a key that is no secret, on which building stumbles."""
+    """Settings with a key that is not a secret, which makes the build fail."""
     return settings.model_copy(update={"log_digest_key": "key"})
 
 
-def test_it_is_built_once_for_all_who_wait(settings: Settings) -> None:
-    """Those who come while it is built, the prefetch and any request, find the same app."""
-    key = LonelyKey("key")
-    late = LateApp(settings.model_copy(update={"log_digest_key": key}))
+def test_the_app_is_built_once_for_all_waiting_requests(settings: Settings) -> None:
+    """The prefetch and all requests that arrive meanwhile get the same app."""
+    key = ObservedKey("key")
+    late_app = LateApp(settings.model_copy(update={"log_digest_key": key}))
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: asyncio.run(late.ready()), range(8)))
+        found = list(pool.map(lambda _: asyncio.run(late_app.ready()), range(8)))
     assert (key.revealed, len(set(map(id, found)))) == (1, 1)
     assert found[0].api.state.composition is found[0].composition
 
 
-class LonelyKey(SecretStr):
-    """A key that waits for a second one who asks, so that whoever else is let in to build meets it."""
+class ObservedKey(SecretStr):
+    """A key whose first read waits for a second one, so that a concurrent build would be seen."""
 
     def __init__(self, secret: str) -> None:
-        """Nobody has asked yet."""
+        """Start with no reads."""
         super().__init__(secret)
         self.revealed = 0
-        self.asked_twice = threading.Event()
+        self.read_twice = threading.Event()
 
     def get_secret_value(self) -> str:
         """Count, and wait."""
         self.revealed += 1
         if self.revealed > 1:
-            self.asked_twice.set()
-        self.asked_twice.wait(0.5)
+            self.read_twice.set()
+        self.read_twice.wait(0.5)
         return super().get_secret_value()
 
 
-async def test_a_request_that_comes_first_is_served(settings: Settings) -> None:
-    """It waits for the application, and is answered; when it came is known."""
+async def test_an_early_request_is_served(settings: Settings) -> None:
+    """A request waits for the app and is answered; the time of its arrival is recorded."""
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
@@ -81,33 +81,33 @@ async def test_a_request_that_comes_first_is_served(settings: Settings) -> None:
     before = time.perf_counter()
     await LateApp(settings).serve(scope, receive, send)
     assert sent[0]["status"] == 200
-    assert before <= scope["state"]["came"] < time.perf_counter()
+    assert before <= scope["state"]["received_at"] < time.perf_counter()
 
 
-async def test_what_cannot_be_built_fails_each_request_that_waits(unbuildable: Settings) -> None:
-    """The first failure is not the last word: the next request tries again, and is told as well."""
-    late = LateApp(unbuildable)
+async def test_a_failed_build_fails_each_waiting_request(unbuildable: Settings) -> None:
+    """The next request tries to build the app again, and fails with the error too."""
+    late_app = LateApp(unbuildable)
     for _ in range(2):
         with pytest.raises(AttributeError):
-            await late.ready()
+            await late_app.ready()
 
 
-def test_the_garbage_collector_is_paused_while_modules_are_imported() -> None:
-    """Each of its passes would stop every thread; what was imported is frozen afterwards."""
+def test_the_garbage_collector_is_paused_during_imports() -> None:
+    """A collection would stop every thread; imported modules are frozen afterwards."""
     gc.unfreeze()
     with paused_garbage_collector():
         paused = not gc.isenabled()
     assert (paused, gc.isenabled(), gc.get_freeze_count() > 0) == (True, True, True)
 
 
-def test_a_prefetch_that_fails_wakes_the_garbage_collector(unbuildable: Settings) -> None:
-    """An instance that cannot serve does not also fill its memory."""
+def test_a_failed_prefetch_resumes_the_garbage_collector(unbuildable: Settings) -> None:
+    """An instance that cannot serve must not run without garbage collection."""
     with pytest.raises(AttributeError):
         LateApp(unbuildable).prefetch()
     assert gc.isenabled()
 
 
-def test_without_a_queue_it_does_not_start(model: ModelServer) -> None:
-    """Whoever indexes the app is told, not who sends the first request."""
+def test_without_a_queue_the_app_does_not_start(model: ModelServer) -> None:
+    """Indexing fails, instead of the first request."""
     with pytest.raises(SettingsError, match="QUEUE_ENDPOINT"):
         LateApp(local_settings(model))

@@ -1,4 +1,4 @@
-"""The small real embedder: texts that mean the same are near, whatever they stand beside; what is silly is refused."""
+"""The local embedding model: similar texts have similar vectors, and invalid input is refused."""
 
 import os
 from collections.abc import Iterator
@@ -18,10 +18,10 @@ from tests.support.processes import ROOT, program, server
 pytestmark = [
     pytest.mark.xdist_group("embedder"),
     pytest.mark.skipif(
-        find_spec("onnxruntime") is None, reason="no onnxruntime here: the embedder is NOT tested"
+        find_spec("onnxruntime") is None, reason="SKIPPED: onnxruntime is not installed"
     ),
 ]
-MEANT = {  # what is asked, and what was said: few words in common
+ANSWERS = {  # questions and statements with few words in common
     "Which theme do I like?": "I prefer dark mode in every editor.",
     "What is my cat called?": "Our kitten goes by the name of Mina.",
     "Where do I live?": "Last spring we moved to an apartment in Oslo.",
@@ -31,20 +31,20 @@ MEANT = {  # what is asked, and what was said: few words in common
     "Which sport do I play?": "On Saturdays I have football training.",
     "How do I travel to work?": "I commute by train, it takes forty minutes.",
 }
-SAID = list(MEANT.values())
-TRAIN = SAID[-1]
+STATEMENTS = list(ANSWERS.values())
+TRAIN = STATEMENTS[-1]
 
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """An embedder of one's own."""
+    """An embedder for this module."""
     with server("-m", "local.embedder") as line:
         yield line
 
 
-def ask(address: str, given: Any) -> httpx.Response:
-    """What it answers to an input."""
-    body = {"model": "any", "input": given, "dimensions": 512, "encoding_format": "float"}
+def ask(address: str, input_value: Any) -> httpx.Response:
+    """The response to an input."""
+    body = {"model": "any", "input": input_value, "dimensions": 512, "encoding_format": "float"}
     return httpx.post(f"{address}/embeddings", json=body, timeout=60)
 
 
@@ -55,45 +55,47 @@ def embed(address: str, *texts: str) -> list[list[float]]:
     return [row["embedding"] for row in answer.json()["data"]]
 
 
-def likeness(one: list[float], other: list[float]) -> float:
-    """The cosine of vectors of length one."""
+def similarity(one: list[float], other: list[float]) -> float:
+    """The cosine similarity of unit vectors."""
     return sum(a * b for a, b in zip(one, other, strict=True))
 
 
-@pytest.mark.parametrize("question", MEANT)
-def test_what_was_meant_is_nearest(address: str, question: str) -> None:
-    """Of all that was said a question finds what answers it, by meaning."""
-    asked, *vectors = embed(address, question, *SAID)
-    nearest = max(zip(SAID, vectors, strict=True), key=lambda said: likeness(asked, said[1]))
-    assert nearest[0] == MEANT[question]
+@pytest.mark.parametrize("question", ANSWERS)
+def test_the_answer_to_a_question_is_nearest(address: str, question: str) -> None:
+    """A question is most similar to the statement that answers it, with few words in common."""
+    question_vector, *vectors = embed(address, question, *STATEMENTS)
+    nearest = max(
+        zip(STATEMENTS, vectors, strict=True), key=lambda pair: similarity(question_vector, pair[1])
+    )
+    assert nearest[0] == ANSWERS[question]
 
 
 @pytest.mark.anyio
-async def test_readiness_finds_it_well(address: str) -> None:
-    """It lists its model, as any server of OpenAI's API does: that is what is asked."""
+async def test_readiness_accepts_the_embedder(address: str) -> None:
+    """Readiness lists the models, as with any server of OpenAI's API."""
     embeddings = OpenAIEmbeddings(ModelEndpoint(address, "none"), MODEL_NAME, seconds=10)
     await embeddings.ping()
     await embeddings.close()
 
 
-def test_a_vector_has_length_one(address: str) -> None:
-    """Cosine and dot product are the same."""
+def test_vectors_have_length_one(address: str) -> None:
+    """For unit vectors, cosine similarity and dot product are the same."""
     (vector,) = embed(address, TRAIN)
     assert len(vector) == 384
-    assert likeness(vector, vector) == pytest.approx(1, abs=1e-5)
+    assert similarity(vector, vector) == pytest.approx(1, abs=1e-5)
 
 
-def test_a_text_has_one_vector(address: str) -> None:
-    """Alone, or first or last in a batch beside longer ones, a text gets the same numbers."""
+def test_a_vector_does_not_depend_on_the_batch(address: str) -> None:
+    """A text has the same vector alone and in a batch with longer ones."""
     (alone,) = embed(address, TRAIN)
-    first, *_, last = embed(address, TRAIN, *SAID, "word " * 500, TRAIN)
+    first, *_, last = embed(address, TRAIN, *STATEMENTS, "word " * 500, TRAIN)
     assert first == pytest.approx(alone, abs=1e-5)
     assert last == pytest.approx(alone, abs=1e-5)
 
 
 @pytest.mark.anyio
-async def test_the_client_of_openai_reads_it(address: str) -> None:
-    """Vectors come in the order of their index, with the tokens that were read."""
+async def test_the_openai_client_reads_the_vectors(address: str) -> None:
+    """Vectors are in the order of their index, with the token count."""
     async with AsyncOpenAI(base_url=address, api_key="none", max_retries=0) as client:
         answer = await client.embeddings.create(model="any", input=["Hello", TRAIN])
     assert [row.index for row in answer.data] == [0, 1]
@@ -106,21 +108,23 @@ async def test_the_client_of_openai_reads_it(address: str) -> None:
     [("word " * 10_000, 256), ("x" * 10_000, 3), (" ", 2), ("\0", 2), ("日本語 🙂 café", 7)],
 )
 def test_any_text_is_embedded(address: str, text: str, tokens: int) -> None:
-    """However long or odd, a text has a vector; of a long one the beginning counts."""
+    """Any text has a vector; of a long one, only the start counts."""
     answer = ask(address, text).json()
     assert (len(answer["data"]), answer["usage"]["prompt_tokens"]) == (1, tokens)
 
 
-def test_half_a_character_is_embedded(address: str) -> None:
-    """JSON can say half a surrogate pair: it is answered like any other character."""
+def test_a_lone_surrogate_is_embedded(address: str) -> None:
+    """JSON may contain half a surrogate pair; it is embedded like any character."""
     answer = httpx.post(f"{address}/embeddings", content=b'{"input": "half \\ud83d"}', timeout=20)
     assert answer.status_code == 200, answer.text
 
 
-@pytest.mark.parametrize("given", ["", [], ["a", ""], [1], [[1, 2]], None, {"a": "b"}, ["a"] * 257])
-def test_a_silly_input_is_refused(address: str, given: Any) -> None:
-    """What OpenAI would refuse, and more texts than fit, are refused in its form."""
-    answer = ask(address, given)
+@pytest.mark.parametrize(
+    "input_value", ["", [], ["a", ""], [1], [[1, 2]], None, {"a": "b"}, ["a"] * 257]
+)
+def test_an_invalid_input_is_refused(address: str, input_value: Any) -> None:
+    """What OpenAI would refuse, and too many texts, are 400 in OpenAI's error format."""
+    answer = ask(address, input_value)
     error = answer.json()["error"]
     assert (answer.status_code, error["type"], error["param"]) == (
         400,
@@ -131,22 +135,22 @@ def test_a_silly_input_is_refused(address: str, given: Any) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"input"', b"{}", b"\xff", b"[" * 100_000])
-def test_what_is_no_json_object_is_refused(address: str, body: bytes) -> None:
-    """No body makes it fail."""
+def test_a_malformed_body_is_refused(address: str, body: bytes) -> None:
+    """No body makes the server fail."""
     assert httpx.post(f"{address}/embeddings", content=body, timeout=20).status_code == 400
 
 
 def test_a_huge_body_is_refused(address: str) -> None:
-    """It is not read to its end."""
+    """A huge body is refused before it is read completely."""
     assert ask(address, "x" * 5_000_000).status_code == 413
 
 
-def test_a_signal_ends_it() -> None:
-    """It ends at once, and quietly."""
+def test_sigterm_ends_the_embedder() -> None:
+    """SIGTERM ends it at once and without output."""
     with program("-m", "local.embedder") as running:
         assert running.first_line()
         running.process.terminate()
-        assert (running.wait(), running.said()) == (0, "")
+        assert (running.wait(), running.error_output()) == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -157,18 +161,18 @@ def test_a_signal_ends_it() -> None:
     ],
 )
 def test_another_model_is_refused(tmp_path: Path, package: str, file: str) -> None:
-    """A file that is not the one it was written for is not loaded: its vectors would be comparable to none."""
-    place = tmp_path / package / file
-    place.parent.mkdir(parents=True)
-    place.write_bytes(b"{}")
+    """A file other than the expected one is not loaded: its vectors would not be comparable."""
+    path = tmp_path / package / file
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"{}")
     (tmp_path / package / "__init__.py").touch()
-    with program("-m", "local.embedder", settings=before(tmp_path)) as running:
+    with program("-m", "local.embedder", settings=shadowing(tmp_path)) as running:
         assert running.wait() == 1
-        assert f"{place} is not the file" in running.said()
+        assert f"{path} is not the file" in running.error_output()
 
 
-def test_its_runtime_reports_to_nobody() -> None:
-    """No binary of the runtime knows where later ones report what they run: texts of a laptop stay there."""
+def test_the_runtime_sends_no_telemetry() -> None:
+    """The runtime contains no telemetry endpoint: local texts stay on the machine."""
     found = find_spec("onnxruntime")
     assert found
     assert found.origin
@@ -181,6 +185,6 @@ def test_its_runtime_reports_to_nobody() -> None:
     ] == []
 
 
-def before(folder: Path) -> dict[str, str]:
-    """Settings with which what is in a folder is imported instead of what is installed."""
+def shadowing(folder: Path) -> dict[str, str]:
+    """Settings that put a folder before the installed packages on the import path."""
     return {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}

@@ -1,4 +1,4 @@
-"""`make run` is `python -m local`: it starts whole or says why not, ends whole, and forgets nothing it has answered."""
+"""`make run` starts or names the problem, ends completely, and loses no answered turn."""
 
 import os
 import re
@@ -18,6 +18,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from local.data_folder import DATABASE, LAYOUT, VERSION_FILE
 from local.model import Behaviour
 from tests.support.model_server import ModelServer
 from tests.support.processes import Program, program, wait_until
@@ -25,13 +26,17 @@ from tests.support.processes import Program, program, wait_until
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="reads /proc; the kernel ends orphans"
 )
-MARK = "KEEPSAKE_TEST_RUN"  # in the environment of every process of one run
+MARK = "KEEPSAKE_TEST_RUN"  # in the environment of every process of a run
 ADA = {"x-user-id": "ada"}
+SCRIPTED = {  # the scripted model's own vectors: starting the embedder takes half a second
+    "LOCAL_MODEL": "off",
+    "EMBEDDING_MODEL": "scripted",
+}
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of `python -m local` on a folder of its own."""
+    """One run of `python -m local` with its own data folder."""
 
     program: Program
     mark: str
@@ -47,11 +52,11 @@ class Run:
 
     @property
     def pid(self) -> int:
-        """The parent of its processes."""
+        """The process id of the parent."""
         return self.program.process.pid
 
     def processes(self) -> set[int]:
-        """Those of its processes that live."""
+        """The process ids of its living processes."""
         return {
             int(path.parent.name)
             for path in Path("/proc").glob("[0-9]*/environ")
@@ -59,7 +64,7 @@ class Run:
         }
 
     def process_of(self, module: str) -> int:
-        """The process that runs a module of ours."""
+        """The process that runs one of our modules."""
         (found,) = (pid for pid in self.processes() if f"\0{module}\0".encode() in command_of(pid))
         return found
 
@@ -71,7 +76,7 @@ class Run:
 
 
 def command_of(pid: int) -> bytes:
-    """The command line of a process, each word ended by a NUL; nothing of one that has just ended."""
+    """The command line of a process, NUL after each word; empty if the process has just ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -80,9 +85,9 @@ def command_of(pid: int) -> bytes:
 
 @contextmanager
 def keepsake(data: Path, *, port: int = 0, settings: dict[str, str] | None = None) -> Iterator[Run]:
-    """A run; wherever it is left, no process of it may be left over."""
+    """Start a run, and check that no process is left after the block."""
     mark = uuid4().hex
-    marked = {MARK: mark, "LOCAL_MODEL": "off", **(settings or {})}
+    marked = {MARK: mark} | SCRIPTED | (settings or {})
     with program(
         "-m", "local", "--port", str(port), "--data", str(data), settings=marked
     ) as started:
@@ -94,7 +99,7 @@ def keepsake(data: Path, *, port: int = 0, settings: dict[str, str] | None = Non
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """A run that nobody stops."""
+    """A run that keeps running."""
     with keepsake(tmp_path_factory.mktemp("running") / "data") as run:
         assert run.address
         yield run
@@ -102,47 +107,47 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 
 @pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_it_whole(tmp_path: Path, name: signal.Signals) -> None:
-    """Ctrl-C, kill and a closed terminal end every process, quietly and with exit code 0."""
+def test_a_signal_ends_all_processes(tmp_path: Path, name: signal.Signals) -> None:
+    """Ctrl-C, kill and a closed terminal end every process, without output, with exit code 0."""
     with keepsake(tmp_path) as run:
         assert httpx.get(f"{run.address}/api/health").status_code == 200
         os.kill(run.pid, name)
-        assert (run.program.wait(), run.program.said()) == (0, "")
+        assert (run.program.wait(), run.program.error_output()) == (0, "")
 
 
-def test_ctrl_c_in_a_terminal_ends_it_whole(tmp_path: Path) -> None:
-    """A terminal signals the whole foreground group; that is no different."""
+def test_ctrl_c_in_a_terminal_ends_all_processes(tmp_path: Path) -> None:
+    """A terminal signals the whole foreground group, with the same result."""
     with keepsake(tmp_path) as run:
         assert run.address
         os.killpg(run.pid, signal.SIGINT)
-        assert (run.program.wait(), run.program.said()) == (0, "")
+        assert (run.program.wait(), run.program.error_output()) == (0, "")
 
 
-def test_a_second_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
-    """While the first waits for a request to end, the second does not."""
-    with keepsake(tmp_path) as run, closing(begin_request(run.address)) as request:
+def test_a_second_ctrl_c_ends_the_run_at_once(tmp_path: Path) -> None:
+    """The first Ctrl-C waits for open requests, the second does not."""
+    with keepsake(tmp_path) as run, closing(start_request(run.address)) as request:
         os.kill(run.pid, signal.SIGINT)
-        wait_until(lambda: refuses(run.address))
+        wait_until(lambda: is_refusing(run.address))
         os.kill(run.pid, signal.SIGINT)
-        assert run.program.wait() == 130  # and not 0, as when the first had been enough
+        assert run.program.wait() == 130  # not 0, which the first Ctrl-C alone would give
         assert request.recv(1) == b""
 
 
-def test_a_dead_model_ends_it_by_name(tmp_path: Path) -> None:
-    """When the model's process dies, the rest goes too, with exit code 1 and one line that names it."""
+def test_a_dead_model_ends_the_run_and_is_named(tmp_path: Path) -> None:
+    """When the model's process dies, all ends with exit code 1 and one line that names it."""
     with keepsake(tmp_path) as run:
         assert run.address
         os.kill(run.process_of("local.model"), signal.SIGKILL)
         assert run.program.wait() == 1
-        assert re.fullmatch(r"keepsake: the model ended.*\n", run.program.said())
+        assert re.fullmatch(r"keepsake: the model ended.*\n", run.program.error_output())
 
 
 MOMENTS: dict[str, Callable[[Run], bool]] = {
-    "it has begun": lambda _: True,
-    "it has taken the folder": lambda run: (run.data / "lock").exists(),
-    "it is about to start the model": lambda run: (run.data / "model.log").exists(),
-    "it has started the model": lambda run: len(run.processes()) > 1,
-    "it has opened the database": lambda run: (run.data / "cosmos.sqlite").exists(),
+    "after the start": lambda _: True,
+    "with the folder locked": lambda run: (run.data / "lock").exists(),
+    "before the model's start": lambda run: (run.data / "model.log").exists(),
+    "after the model's start": lambda run: len(run.processes()) > 1,
+    "with the database open": lambda run: (run.data / "cosmos.sqlite").exists(),
 }
 
 
@@ -150,13 +155,13 @@ MOMENTS: dict[str, Callable[[Run], bool]] = {
     ("moment", "name"),
     [
         *((moment, signal.SIGTERM) for moment in MOMENTS),
-        ("it has started the model", signal.SIGINT),
+        ("after the model's start", signal.SIGINT),
     ],
 )
-def test_a_signal_while_it_starts_ends_it_whole(
+def test_a_signal_during_the_start_ends_all_processes(
     tmp_path: Path, moment: str, name: signal.Signals
 ) -> None:
-    """At whatever point of its start a signal finds it, nothing is left; before it listens, the signal just kills."""
+    """A signal at any point of the start leaves no process behind."""
     with keepsake(tmp_path / "data") as run:
         wait_until(lambda: MOMENTS[moment](run))
         os.kill(run.pid, name)
@@ -164,76 +169,95 @@ def test_a_signal_while_it_starts_ends_it_whole(
 
 
 @pytest.mark.xdist_group("running")
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_the_root_redirects_to_the_docs(running: Run, path: str) -> None:
+    """A person who opens the printed address in a browser gets the API docs."""
+    answer = httpx.get(f"{running.address}{path}", follow_redirects=True)
+    assert (answer.status_code, answer.url.path) == (200, "/api/docs")
+    assert "swagger-ui" in answer.text
+    assert [each.status_code for each in answer.history] == [307]
+
+
+def test_the_greeting_names_the_docs(tmp_path: Path) -> None:
+    """The first line printed has the address of the API and that of its docs."""
+    with keepsake(tmp_path) as run:
+        greeting = run.program.first_line()
+        run.program.process.terminate()
+    assert re.match(r"Keepsake is ready at (http://[\d.:]+)/api \(API docs: \1/docs\)", greeting)
+
+
+@pytest.mark.xdist_group("running")
 def test_a_folder_serves_one_run(running: Run) -> None:
-    """A second run on the same folder says so in one line and leaves the first alone."""
+    """A second run on the same folder fails with one line and does not affect the first."""
     with keepsake(running.data) as second:
         assert second.program.wait() == 1
         assert re.fullmatch(
-            r"keepsake: another Keepsake runs on .*; stop it or give --data\n",
-            second.program.said(),
+            r"keepsake: another Keepsake is using .*; stop it, or choose another .* --data\n",
+            second.program.error_output(),
         )
     assert httpx.get(f"{running.address}/api/health").status_code == 200
 
 
 @pytest.mark.xdist_group("running")
 def test_a_port_serves_one_run(running: Run, tmp_path: Path) -> None:
-    """A second run on the same port says so in one line, having started nothing."""
+    """A second run on the same port fails with one line before starting anything."""
     port = httpx.URL(running.address).port
     assert port
     with keepsake(tmp_path / "data", port=port) as second:
         assert second.program.wait() == 1
-        assert (
-            second.program.said()
-            == f"keepsake: port {port} is taken; stop what uses it or give --port\n"
+        assert second.program.error_output() == (
+            f"keepsake: port {port} is in use; "
+            "stop the program that uses it, or choose another with --port\n"
         )
     assert not (tmp_path / "data" / "model.log").exists()
 
 
 def test_a_database_serves_one_program(tmp_path: Path) -> None:
-    """While another program holds the database, one line says so."""
-    with closing(sqlite3.connect(tmp_path / "cosmos.sqlite")) as other, keepsake(tmp_path) as run:
+    """If another program has locked the database, one line says so."""
+    (tmp_path / VERSION_FILE).write_text(LAYOUT)
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as other, keepsake(tmp_path) as run:
         other.execute("BEGIN EXCLUSIVE")
         assert run.program.wait() == 1
-        assert re.fullmatch(r"keepsake: .*cosmos.sqlite is in use.*\n", run.program.said())
+        assert re.fullmatch(r"keepsake: .*cosmos.sqlite is in use.*\n", run.program.error_output())
 
 
-def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
-    """Where it cannot keep anything it does not start, and one line names the place."""
+def test_an_unusable_folder_is_named(tmp_path: Path) -> None:
+    """A data path that cannot be used fails the start with one line that names it."""
     (tmp_path / "file").touch()
     with keepsake(tmp_path / "file") as run:
         assert run.program.wait() == 1
-        assert re.fullmatch(r"keepsake: .*/file cannot be used .*\n", run.program.said())
+        assert re.fullmatch(r"keepsake: .*/file cannot be used .*\n", run.program.error_output())
 
 
 def test_a_missing_setting_is_named(tmp_path: Path) -> None:
-    """Half a model is no model: one line names the setting that is missing."""
+    """An incomplete model configuration fails with one line that names the missing setting."""
     with keepsake(
         tmp_path, settings={"OPENAI_BASE_URL": "http://127.0.0.1:1/v1", "OPENAI_API_KEY": "none"}
     ) as run:
         assert run.program.wait() == 1
-        assert re.fullmatch(r"keepsake: .*CHAT_MODEL.*\n", run.program.said())
+        assert re.fullmatch(r"keepsake: .*CHAT_MODEL.*\n", run.program.error_output())
 
 
 @pytest.mark.parametrize("mode", ["key", "entra"])
-def test_what_needs_the_platform_is_not_served(tmp_path: Path, mode: str) -> None:
-    """No platform checks keys here: asked for a deployed app's mode it says so, and serves no weaker one."""
+def test_modes_that_need_the_platform_are_refused(tmp_path: Path, mode: str) -> None:
+    """No platform checks keys or tokens here, so the modes of a deployed app are refused."""
     with keepsake(tmp_path, settings={"AUTH_MODE": mode}) as run:
         assert run.program.wait() == 1
         assert re.fullmatch(
-            rf"keepsake: AUTH_MODE={mode} .*AUTH_MODE=local.*\n", run.program.said()
+            rf"keepsake: AUTH_MODE={mode} .*AUTH_MODE=local.*\n", run.program.error_output()
         )
 
 
-def test_a_container_is_not_azure(tmp_path: Path) -> None:
-    """A dev container may carry a mark of Azure; what serves loopback only starts there, too."""
+def test_a_dev_container_is_not_azure(tmp_path: Path) -> None:
+    """A dev container may set one of Azure's variables; a loopback server starts there anyway."""
     with keepsake(tmp_path, settings={"CONTAINER_NAME": "dev"}) as run:
         assert httpx.get(f"{run.address}/api/sessions", headers=ADA, timeout=20).status_code == 200
         run.program.process.terminate()
 
 
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGKILL])
-def test_what_was_answered_outlives_it(tmp_path: Path, name: signal.Signals) -> None:
-    """A turn that was answered is in the transcript after a restart, even after kill -9, which leaves no orphan."""
+def test_answered_turns_survive_the_run(tmp_path: Path, name: signal.Signals) -> None:
+    """An answered turn is in the transcript after a restart, even after kill -9."""
     with keepsake(tmp_path) as run:
         turn = {"message": "Hello", "session_id": "s", "turn_id": "t"}
         assert (
@@ -242,42 +266,40 @@ def test_what_was_answered_outlives_it(tmp_path: Path, name: signal.Signals) -> 
         )
         os.kill(run.pid, name)
     with keepsake(tmp_path) as again:
-        kept = httpx.get(f"{again.address}/api/sessions/s/turns", headers=ADA, timeout=20).json()[
+        turns = httpx.get(f"{again.address}/api/sessions/s/turns", headers=ADA, timeout=20).json()[
             "value"
         ]
         again.program.process.terminate()
-    assert [turn["turn_id"] for turn in kept] == ["t"]
-    assert (tmp_path / "appendonlydir").is_dir()  # Redis keeps what it had, too
+    assert [turn["turn_id"] for turn in turns] == ["t"]
+    assert (tmp_path / "appendonlydir").is_dir()  # Redis keeps its data too
 
 
 @pytest.mark.parametrize("moment", [0.004, 0.012, 0.03])
-def test_a_worker_killed_in_a_turn_leaves_it_whole_or_not_at_all(
-    tmp_path: Path, moment: float
-) -> None:
-    """Kill -9 at some moment of a turn, all of Redis gone with it: the resend completes it, and it is stored once."""
+def test_a_turn_killed_midway_is_completed_by_a_resend(tmp_path: Path, moment: float) -> None:
+    """Killed during a turn, and without its Redis data: the resend completes the turn once."""
     turn = {"message": "Hello", "session_id": "s", "turn_id": "t"}
     with keepsake(tmp_path) as run, ThreadPoolExecutor(1) as caller:
         warm = {"message": "First", "session_id": "s", "turn_id": "first"}
         httpx.post(f"{run.address}/api/chat", json=warm, headers=ADA, timeout=20).raise_for_status()
-        cut_off = caller.submit(
+        interrupted = caller.submit(
             httpx.post, f"{run.address}/api/chat", json=turn, headers=ADA, timeout=20
         )
-        wait([cut_off], moment)
+        wait([interrupted], moment)
         os.kill(run.pid, signal.SIGKILL)
-        wait([cut_off])
+        wait([interrupted])
     rmtree(tmp_path / "appendonlydir", ignore_errors=True)
     with keepsake(tmp_path) as again:
         answer = httpx.post(f"{again.address}/api/chat", json=turn, headers=ADA, timeout=20).json()
-        kept = httpx.get(f"{again.address}/api/sessions/s/turns", headers=ADA, timeout=20).json()[
+        turns = httpx.get(f"{again.address}/api/sessions/s/turns", headers=ADA, timeout=20).json()[
             "value"
         ]
         again.program.process.terminate()
-    assert [stored["turn_id"] for stored in kept] == ["first", "t"]
-    assert kept[1]["messages"][-1]["content"] == answer["reply"]
+    assert [stored["turn_id"] for stored in turns] == ["first", "t"]
+    assert turns[1]["messages"][-1]["content"] == answer["reply"]
 
 
-def test_a_turn_under_way_is_answered_before_it_ends(tmp_path: Path, model: ModelServer) -> None:
-    """A signal lets the requests that are under way end first."""
+def test_a_turn_in_progress_is_answered_before_shutdown(tmp_path: Path, model: ModelServer) -> None:
+    """Requests in progress are completed after a signal."""
     model.script.append(Behaviour(text="at last", delay=0.5))
     settings = {"OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": "none", "CHAT_MODEL": "scripted"}
     with keepsake(tmp_path, settings=settings) as run, ThreadPoolExecutor(1) as caller:
@@ -291,8 +313,8 @@ def test_a_turn_under_way_is_answered_before_it_ends(tmp_path: Path, model: Mode
         assert run.program.wait() == 0
 
 
-def begin_request(address: str) -> socket.socket:
-    """A request whose body never comes."""
+def start_request(address: str) -> socket.socket:
+    """Start a request whose body never arrives."""
     url = httpx.URL(address)
     connection = socket.create_connection((url.host, url.port))
     head = f"POST /api/chat HTTP/1.1\r\nhost: {url.netloc.decode()}\r\nx-user-id: ada\r\n"
@@ -302,8 +324,8 @@ def begin_request(address: str) -> socket.socket:
     return connection
 
 
-def refuses(address: str) -> bool:
-    """Whether nobody listens there."""
+def is_refusing(address: str) -> bool:
+    """Whether nothing listens there."""
     try:
         httpx.get(f"{address}/api/health")
     except httpx.TransportError:

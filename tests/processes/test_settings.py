@@ -1,4 +1,4 @@
-"""Settings: a missing or silly value stops the start, and the message names the variable."""
+"""Settings: Keepsake refuses to start on a missing or invalid one and names the variable."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ import pytest
 
 from shared.settings import AZURE_MARKS, Settings, SettingsError, load_settings
 
-GOOD = {
+VALID = {
     "AUTH_MODE": "local",
     "COSMOS_ENDPOINT": "https://cosmos.example",
     "AZURE_OPENAI_ENDPOINT": "https://models.example",
@@ -32,26 +32,26 @@ OWN_VECTORS = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """When a setting is refused: what it stands beside, whether it may be left out or empty, values that are silly."""
+    """When a setting is refused, and the other settings that it requires."""
 
-    silly: tuple[str, ...] = ()
-    needed: bool = False
+    invalid: tuple[str, ...] = ()
+    required: bool = False
     empty_is_none: bool = False
-    beside: dict[str, str] = field(default_factory=dict)
+    others: dict[str, str] = field(default_factory=dict)
 
 
 ROWS = {
-    "auth_mode": Row(("none", "LOCAL", "local,key"), needed=True),
+    "auth_mode": Row(("none", "LOCAL", "local,key"), required=True),
     "entra_tenant_ids": Row(
-        ("contoso.example", "common", f"{GUID} {GUID}", f"{GUID},*"), needed=True, beside=ENTRA
+        ("contoso.example", "common", f"{GUID} {GUID}", f"{GUID},*"), required=True, others=ENTRA
     ),
-    "entra_audience": Row((" ", "api://keep sake"), needed=True, beside=ENTRA),
+    "entra_audience": Row((" ", "api://keep sake"), required=True, others=ENTRA),
     "entra_authority": Row(
         ("login", "https://", "https://login.example/common", "ftp://login.example")
     ),
     "entra_acting_client_ids": Row(("my-bot", "*"), empty_is_none=True),
     "cosmos_endpoint": Row(
-        ("cosmos.example", "https://", "AccountEndpoint=https://cosmos.example/;"), needed=True
+        ("cosmos.example", "https://", "AccountEndpoint=https://cosmos.example/;"), required=True
     ),
     "cosmos_database": Row((" ", "agent/memory")),
     "cosmos_key": Row((UNRESOLVED,)),
@@ -61,17 +61,17 @@ ROWS = {
     "redis_socket": Row(("redis.sock", "/")),
     "queue_endpoint": Row(("queue.example", "https://", "UseDevelopmentStorage=true")),
     "queue_key": Row((UNRESOLVED,)),
-    "azure_openai_endpoint": Row(("models.example", "https://"), needed=True),
-    "openai_base_url": Row(("models", "https://"), beside=OWN_MODEL),
-    "openai_api_key": Row((UNRESOLVED,), needed=True, beside=OWN_MODEL),
-    "chat_model": Row((" ", "gpt 5"), needed=True),
+    "azure_openai_endpoint": Row(("models.example", "https://"), required=True),
+    "openai_base_url": Row(("models", "https://"), others=OWN_MODEL),
+    "openai_api_key": Row((UNRESOLVED,), required=True, others=OWN_MODEL),
+    "chat_model": Row((" ", "gpt 5"), required=True),
     "chat_models_allowed": Row(("gpt 5", "small,gpt 5"), empty_is_none=True),
     "max_completion_tokens": Row(("0", "32769", "many")),
     "history_tokens": Row(("-1", "200001", "all")),
     "memory_tokens": Row(("-1", "16001", "all")),
     "embedding_model": Row((" ", "text embedding"), empty_is_none=True),
-    "embedding_base_url": Row(("vectors", "https://"), beside=OWN_VECTORS),
-    "embedding_api_key": Row((UNRESOLVED,), needed=True, beside=OWN_VECTORS),
+    "embedding_base_url": Row(("vectors", "https://"), others=OWN_VECTORS),
+    "embedding_api_key": Row((UNRESOLVED,), required=True, others=OWN_VECTORS),
     "azure_client_id": Row(("system", f"{GUID}0")),
     "retention_days": Row(("0", "3651", "forever")),
     "session_ttl_seconds": Row(("59", "86401", "1h")),
@@ -93,70 +93,70 @@ ROWS = {
 
 
 @pytest.fixture(autouse=True)
-def _good_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _valid_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    for name, value in GOOD.items():
+    for name, value in VALID.items():
         monkeypatch.setenv(name, value)
 
 
-def test_the_needed_settings_are_enough() -> None:
+def test_the_required_settings_are_enough() -> None:
     """Everything else has a default."""
     settings = load_settings()
     assert settings.chat_base_url == "https://models.example/openai/v1/"
 
 
-def test_every_setting_has_its_row_f41() -> None:
-    """A setting that is added gets a row that says when it is refused, and a sentence for the README."""
+def test_every_setting_has_a_row_f41() -> None:
+    """A new setting needs a row here and a description for the README."""
     assert [name for name, each in Settings.model_fields.items() if not each.description] == []
     assert ROWS.keys() == Settings.model_fields.keys()
 
 
-@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.needed])
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.required])
 def test_a_missing_setting_is_named_f41(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Nothing that is needed has a lazy surprise on the first call."""
-    _set(monkeypatch, ROWS[name].beside)
+    """A required setting is checked at the start, not on first use."""
+    _set(monkeypatch, ROWS[name].others)
     monkeypatch.delenv(name.upper(), raising=False)
     with pytest.raises(SettingsError, match=name.upper()):
         load_settings()
 
 
-@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if not row.needed])
-def test_any_other_setting_may_be_missing_f41(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """What is not set has the default that the documents tell."""
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if not row.required])
+def test_an_optional_setting_may_be_missing_f41(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A setting that is not set has its documented default."""
     monkeypatch.delenv(name.upper(), raising=False)
     assert getattr(load_settings(), name) == Settings.model_fields[name].default
 
 
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if not row.empty_is_none])
 def test_an_empty_setting_is_named_f41(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """A variable that a deployment forgot to fill is told at the start."""
-    _set(monkeypatch, ROWS[name].beside | {name: ""})
+    """An empty variable, which a deployment forgot to fill, is refused at the start."""
+    _set(monkeypatch, ROWS[name].others | {name: ""})
     with pytest.raises(SettingsError, match=name.upper()):
         load_settings()
 
 
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.empty_is_none])
-def test_an_empty_list_or_mark_is_none_f41(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Bicep writes a list of nobody as an empty text, and an empty mark marks nothing."""
+def test_an_empty_list_or_marker_is_none_f41(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Bicep writes an empty list as an empty string; an empty marker of Azure marks nothing."""
     _set(monkeypatch, {name: ""})
     assert not getattr(load_settings(), name)
 
 
 @pytest.mark.parametrize(
-    ("name", "silly"), [(name, silly) for name, row in ROWS.items() for silly in row.silly]
+    ("name", "invalid"), [(name, invalid) for name, row in ROWS.items() for invalid in row.invalid]
 )
-def test_a_silly_setting_is_named_f41(
-    monkeypatch: pytest.MonkeyPatch, name: str, silly: str
+def test_an_invalid_setting_is_named_f41(
+    monkeypatch: pytest.MonkeyPatch, name: str, invalid: str
 ) -> None:
-    """Malformed and out of range are told at the start, by name, without the value."""
-    _set(monkeypatch, ROWS[name].beside | {name: silly})
+    """Malformed and out-of-range values are refused at the start, by name and without the value."""
+    _set(monkeypatch, ROWS[name].others | {name: invalid})
     with pytest.raises(SettingsError, match=name.upper()):
         load_settings()
 
 
 def test_an_error_never_shows_a_secret_f36(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was set is not in the message, secrets least of all."""
+    """An error message contains no value, least of all a secret."""
     monkeypatch.setenv("COSMOS_KEY", "canary")
     monkeypatch.setenv("AUTH_MODE", "canary")
     with pytest.raises(SettingsError) as raised:
@@ -166,20 +166,20 @@ def test_an_error_never_shows_a_secret_f36(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("mark", AZURE_MARKS)
 def test_local_refuses_to_start_in_azure_f41(monkeypatch: pytest.MonkeyPatch, mark: str) -> None:
-    """Behind the Functions host every peer is loopback, so a trusted header would be anybody's."""
+    """Behind the Functions host every peer is loopback, so anyone could send the trusted header."""
     monkeypatch.setenv(mark, "x")
     with pytest.raises(SettingsError, match="AUTH_MODE=local.*" + mark):
         load_settings()
 
 
 def test_lists_are_split_and_settings_are_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commas separate, blanks do not count, nothing changes after the start."""
+    """Commas separate, blanks are ignored, and settings are immutable."""
     _set(monkeypatch, ENTRA | {"chat_models_allowed": "small, ,large"})
     settings = load_settings()
     assert settings.entra_tenant_ids == (GUID.lower(), GUID.lower())
     assert settings.chat_models_allowed == ("small", "large")
     with pytest.raises(ValueError, match="frozen"):
-        settings.history_tokens = 1  # type: ignore[misc]  # that it cannot be set is the test
+        settings.history_tokens = 1  # type: ignore[misc]  # this must fail
 
 
 @pytest.mark.parametrize(
@@ -192,10 +192,10 @@ def test_lists_are_split_and_settings_are_frozen(monkeypatch: pytest.MonkeyPatch
         {"redis_host": "redis.example", "redis_socket": "/redis.sock"},
     ],
 )
-def test_two_ways_at_once_are_named_f41(
+def test_conflicting_settings_are_named_f41(
     monkeypatch: pytest.MonkeyPatch, both: dict[str, str]
 ) -> None:
-    """Where one of two is asked for, both are refused: which one is meant is not ours to guess."""
+    """Two settings that exclude each other are refused together."""
     _set(monkeypatch, both)
     with pytest.raises(SettingsError, match=".*".join(name.upper() for name in both)):
         load_settings()

@@ -1,4 +1,4 @@
-"""Without a model of one's own `make run` answers from a small real one, or says why it does not."""
+"""`make run` without a configured model answers with a small local one, or says why it cannot."""
 
 import os
 import re
@@ -25,72 +25,76 @@ async def main():
         print(os.environ["MAX_COMPLETION_TOKENS"], os.environ["HISTORY_TOKENS"], flush=True)
 asyncio.run(main())
 """
-SMALL = {"LOCAL_MODEL": "", "MAX_COMPLETION_TOKENS": "32"}
+SMALL = {"LOCAL_MODEL": "", "EMBEDDING_MODEL": "", "MAX_COMPLETION_TOKENS": "32"}
 
 
 @pytest.fixture
 def _runtime() -> None:
-    """Skip where the model's runtime has no wheel; asked of another process, since it fills 100 MB of this one."""
+    """Skip if the runtime is not installed; checked in a child, because it takes 100 MB."""
     if subprocess.run(
         [sys.executable, "-c", "import xllamacpp"], check=False, capture_output=True
     ).returncode:
-        pytest.skip("xllamacpp cannot be imported here: the small real model is NOT tested")
+        pytest.skip("SKIPPED: xllamacpp cannot be imported")
 
 
 @pytest.mark.usefixtures("_runtime")
 def test_a_real_model_answers_once(tmp_path: Path) -> None:
-    """A chat turn gets some text from the model's process, and a resend the same text, word for word, as stored."""
+    """A turn is answered by the model's process, and a resend gets the stored text."""
     with keepsake(tmp_path, settings=SMALL) as run:
         assert run.address
         assert run.process_of("local.small_model")
         first, again = chat(run), chat(run)
-        kept = httpx.get(f"{run.address}/api/sessions/s/turns", headers=ADA, timeout=20).json()[
+        turns = httpx.get(f"{run.address}/api/sessions/s/turns", headers=ADA, timeout=20).json()[
             "value"
         ]
         run.program.process.terminate()
-        assert (run.program.wait(), run.program.said()) == (0, "")
+        assert (run.program.wait(), run.program.error_output()) == (0, "")
     assert first["reply"].strip()
     assert (again["reply"], again["replayed"]) == (first["reply"], True)
-    assert [message["content"] for turn in kept for message in turn["messages"]] == [
+    assert [message["content"] for turn in turns for message in turn["messages"]] == [
         TURN["message"],
         first["reply"],
     ]
 
 
 @pytest.mark.usefixtures("_runtime")
-@pytest.mark.parametrize(("given", "told"), [({}, "1000"), ({"HISTORY_TOKENS": "500"}, "500")])
-def test_its_answers_are_kept_short(tmp_path: Path, given: dict[str, str], told: str) -> None:
-    """It reads slowly: where nothing is said of budgets they are small ones."""
+@pytest.mark.parametrize(
+    ("settings", "history_tokens"), [({}, "1000"), ({"HISTORY_TOKENS": "500"}, "500")]
+)
+def test_the_small_model_has_small_budgets(
+    tmp_path: Path, settings: dict[str, str], history_tokens: str
+) -> None:
+    """The model is slow, so budgets are small by default."""
     with program(
-        "-c", STARTED, settings={"DATA": str(tmp_path), "EMBEDDING_MODEL": "none"} | given
+        "-c", STARTED, settings={"DATA": str(tmp_path), "EMBEDDING_MODEL": "none"} | settings
     ) as running:
-        assert running.first_line() == f"256 {told}"
-        assert (running.wait(), running.said()) == (0, "")
+        assert running.first_line() == f"256 {history_tokens}"
+        assert (running.wait(), running.error_output()) == (0, "")
 
 
 def test_without_its_runtime_the_scripted_model_answers(tmp_path: Path) -> None:
-    """Where the runtime cannot be loaded one line says so, and `make run` runs all the same."""
+    """If the runtime cannot be loaded, one line says so, and the scripted model answers."""
     (tmp_path / "xllamacpp.py").write_text("raise ImportError('no wheel')")
     with keepsake(
         tmp_path, settings=SMALL | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     ) as run:
         assert chat(run)["reply"].startswith(f'You said: "{TURN["message"]}"')
         assert re.fullmatch(
-            r"keepsake: no small model, the scripted one answers\. .*model\.log\n",
-            run.program.said(),
+            r"keepsake: the small model did not start; using the scripted one\. .*model\.log\n",
+            run.program.error_output(),
         )
         run.program.process.terminate()
 
 
-def test_a_silly_choice_is_named(tmp_path: Path) -> None:
-    """A value that means nothing starts nothing."""
+def test_an_invalid_local_model_is_named(tmp_path: Path) -> None:
+    """An invalid value starts nothing."""
     with keepsake(tmp_path, settings={"LOCAL_MODEL": "llama"}) as run:
         assert run.program.wait() == 1
-        assert re.fullmatch(r"keepsake: LOCAL_MODEL: .*\n", run.program.said())
+        assert re.fullmatch(r"keepsake: LOCAL_MODEL: .*\n", run.program.error_output())
 
 
 def chat(run: Run) -> dict[str, Any]:
-    """The answer to the turn."""
+    """Take the turn; returns the answer."""
     answer = httpx.post(f"{run.address}/api/chat", json=TURN, headers=ADA, timeout=60)
     assert answer.status_code == 200, answer.text
     body: dict[str, Any] = answer.json()

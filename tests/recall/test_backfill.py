@@ -1,4 +1,4 @@
-"""Turns without a vector are found by their words, and get their vector when their session is consolidated."""
+"""Backfill: turns without a vector get theirs when their session is consolidated."""
 
 import asyncio
 import json
@@ -43,47 +43,47 @@ async def record(keepsake: Keepsake, number: int, text: str = BIKE) -> None:
 
 
 async def consolidate(keepsake: Keepsake) -> int:
-    """Consolidate now; the status."""
+    """Consolidate now; returns the status code."""
     async with keepsake.client() as client:
         return (await client.post("/sessions/s/consolidate")).status_code
 
 
-class EndlessTurns:
-    """A session in which each batch that gets its vectors leaves another one without."""
+class EndlessSession:
+    """A session in which every batch that gets its vectors is followed by another one."""
 
     def __init__(self) -> None:
-        """Nothing is kept yet."""
-        self.kept = 0
+        """Start with no vectors."""
+        self.vector_count = 0
 
     async def find_unembedded(
         self, user: UserId, header: Header, model: str, after_seq: int
     ) -> Sequence[TurnWithoutVector]:
-        """One more."""
+        """Return one more turn."""
         del user, header, model, after_seq
-        return [TurnWithoutVector(TurnId(f"t{self.kept}"), "text", NOON, None)]
+        return [TurnWithoutVector(TurnId(f"t{self.vector_count}"), "text", NOON, None)]
 
     async def add_vectors(
         self, user: UserId, header: Header, vectors: Mapping[TurnWithoutVector, Vector]
     ) -> bool:
-        """Count it."""
+        """Count the vectors."""
         del user, header
-        self.kept += len(vectors)
+        self.vector_count += len(vectors)
         return True
 
 
-class OneVector:
-    """An embedding model to which all texts are one."""
+class ConstantEmbedder:
+    """An embedding model that returns the same vector for every text."""
 
     model = "m"
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
-        """The same for each."""
+        """Return the same vector for each."""
         return [make_vector(self.model, [1.0]) for _ in texts]
 
 
 @asynccontextmanager
-async def embedding(keepsake: Keepsake, model: ModelServer) -> AsyncIterator[None]:
-    """While a session that is consolidated waits for its vectors; it ends well, or finds the session gone."""
+async def during_embedding(keepsake: Keepsake, model: ModelServer) -> AsyncIterator[None]:
+    """Run the block while a consolidation waits for its vectors; it may find the session gone."""
     model.embedding_script.append(Behaviour(delay=0.5))
     task = asyncio.create_task(consolidate(keepsake))
     await model.wait_for_embedding_requests(1)
@@ -94,7 +94,7 @@ async def embedding(keepsake: Keepsake, model: ModelServer) -> AsyncIterator[Non
 async def test_a_recorded_turn_gets_its_vector_f23(
     keepsake: Keepsake, cosmos_rows: Rows, model: ModelServer
 ) -> None:
-    """Of what was asked, without the reply: as a turn that was answered here."""
+    """The vector is made of the question without the reply, as for turns answered here."""
     await record(keepsake, 1)
     before = cosmos_rows("turn")[0]
     assert await consolidate(keepsake) == 200
@@ -107,35 +107,37 @@ async def test_a_recorded_turn_gets_its_vector_f23(
     assert model.embedding_requests[0]["input"] == [
         before["text"].removesuffix("\nassistant: I see")
     ]
-    said = [name for name in before if not name.startswith("_") and name not in {"ttl", "usage"}]
-    assert [after[name] for name in said] == [before[name] for name in said]
+    unchanged = [
+        name for name in before if not name.startswith("_") and name not in {"ttl", "usage"}
+    ]
+    assert [after[name] for name in unchanged] == [before[name] for name in unchanged]
 
 
 @pytest.mark.parametrize(
     ("models", "off_by"),
     [(("scripted",), 0), (("scripted", "another"), 1), (("scripted", "another", "scripted"), 1)],
 )
-async def test_a_user_s_bytes_are_those_with_vectors(
+async def test_usage_counts_the_bytes_of_vectors(
     cosmos: LocalCosmos, model: ModelServer, cosmos_rows: Rows, models: tuple[str, ...], off_by: int
 ) -> None:
-    """However often a turn got one: what is told of it is what is stored, but for the lengths of models' names."""
+    """Usage equals what is stored after any backfills, except for the lengths of model names."""
     async with running(cosmos, model) as app:
         await record(app, 1)
     for name in models:
         async with running(cosmos, model, embedding_model=name) as app:
             assert await consolidate(app) == 200
-            told = (await app.get("/user/usage"))["total"]["bytes"]
+            reported = (await app.get("/user/usage"))["total"]["bytes"]
     (turn,) = cosmos_rows("turn")
     own = {name: value for name, value in turn.items() if not name.startswith("_")}
     own["usage"] = {name: value for name, value in turn["usage"].items() if name != "bytes"}
     stored = len(json.dumps(own, ensure_ascii=False, separators=(",", ":")).encode())
-    assert abs(told - stored) <= off_by
+    assert abs(reported - stored) <= off_by
 
 
-async def test_a_turn_with_its_vector_lives_no_longer_f23(
+async def test_a_backfilled_turn_expires_on_time_f23(
     keepsake: Keepsake, cosmos: LocalCosmos, live_rows: Rows
 ) -> None:
-    """Time to live counts from the last write: it is written anew."""
+    """Adding a vector does not restart the time to live."""
     await record(keepsake, 1)
     cosmos.clock.advance(80 * 86_400)
     assert await consolidate(keepsake) == 200
@@ -144,30 +146,30 @@ async def test_a_turn_with_its_vector_lives_no_longer_f23(
 
 
 async def test_each_turn_gets_its_own_vector_f23(keepsake: Keepsake, cosmos_rows: Rows) -> None:
-    """Of several, each the one of its own text."""
+    """Each turn gets the vector of its own text."""
     texts = [BIKE, "Herons nest beside silent lakes", "Explain frescoes upon damp plaster"]
     for number, text in enumerate(texts):
         await record(keepsake, number, text)
     assert await consolidate(keepsake) == 200
-    asked = {row["turn_id"]: row["text"].split("\n")[0] for row in cosmos_rows("turn")}
-    wanted = {
+    texts_by_turn = {row["turn_id"]: row["text"].split("\n")[0] for row in cosmos_rows("turn")}
+    expected = {
         turn: make_vector("scripted", compose_vector(text, 512)).numbers
-        for turn, text in asked.items()
+        for turn, text in texts_by_turn.items()
     }
-    assert {row["turn_id"]: tuple(row["embedding"]) for row in cosmos_rows("turn")} == wanted
+    assert {row["turn_id"]: tuple(row["embedding"]) for row in cosmos_rows("turn")} == expected
 
 
-async def test_more_than_a_run_has_time_for_is_left_to_the_next_f23() -> None:
-    """It says that something is left, and so the session is queued again."""
-    store = EndlessTurns()
-    assert await VectorBackfill(store, OneVector()).fill(ADA, a_header(), 0) is False
-    assert store.kept == BATCHES
+async def test_a_run_is_limited_in_batches_f23() -> None:
+    """If a run leaves turns without a vector it says so, and the session is queued again."""
+    store = EndlessSession()
+    assert await VectorBackfill(store, ConstantEmbedder()).fill(ADA, a_header(), 0) is False
+    assert store.vector_count == BATCHES
 
 
-async def test_many_go_in_batches_f23(
+async def test_vectors_are_added_in_batches_f23(
     keepsake: Keepsake, cosmos_rows: Rows, model: ModelServer
 ) -> None:
-    """Thirty-two texts a call, until all have theirs; a second run has nothing to do."""
+    """Thirty-two texts per call, until all have vectors; a second run has nothing to do."""
     for number in range(70):
         await record(keepsake, number, f"{BIKE} {number}")
     assert await consolidate(keepsake) == 200
@@ -177,14 +179,14 @@ async def test_many_go_in_batches_f23(
     assert len(model.embedding_requests) == 3
 
 
-async def test_without_the_model_they_are_due_again_in_an_hour_f23(
+async def test_without_the_embedding_model_backfill_is_due_in_an_hour_f23(
     keepsake: Keepsake, cosmos: LocalCosmos, cosmos_rows: Rows, model: ModelServer
 ) -> None:
-    """The summary is there, words find the turn, nothing is parked; when the model is back the vector comes."""
+    """The summary is stored, keywords find the turn, and the vector follows an hour later."""
     await record(keepsake, 1)
     model.embedding_script.append(DOWN)
     cosmos.clock.advance(IDLE)
-    await keepsake.tick()
+    await keepsake.run_timers()
     header = cosmos_rows("session")[0]
     assert (header["consolidated_seq"], header["due_at"] is not None, header["dead_lettered"]) == (
         1,
@@ -194,15 +196,15 @@ async def test_without_the_model_they_are_due_again_in_an_hour_f23(
     found = (await keepsake.chat("bicycle", session_id="other")).json()["context"]
     assert "recalled_turns" in [entry["section"] for entry in found]
     cosmos.clock.advance(3601)
-    await keepsake.tick()
+    await keepsake.run_timers()
     assert "embedding" in cosmos_rows("turn")[0]
     assert cosmos_rows("session")[0]["due_at"] is None
 
 
-async def test_turns_said_meanwhile_do_not_hide_those_that_wait_f23(
+async def test_new_turns_do_not_hide_those_without_vectors_f23(
     keepsake: Keepsake, cosmos_rows: Rows, model: ModelServer
 ) -> None:
-    """A session that goes on is consolidated before the hour is over: what lacked its vector gets it then."""
+    """A new turn does not hide older ones that still wait for a vector."""
     await record(keepsake, 1)
     model.embedding_script.append(DOWN)
     assert await consolidate(keepsake) == 200
@@ -213,10 +215,10 @@ async def test_turns_said_meanwhile_do_not_hide_those_that_wait_f23(
     assert cosmos_rows("session")[0]["vectors_from"] is None
 
 
-async def test_what_is_old_is_not_looked_at_when_there_is_something_new(
+async def test_old_vectors_are_checked_only_without_new_turns(
     keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer, cosmos_rows: Rows
 ) -> None:
-    """A long session costs no more: another model's vectors are replaced when nothing new was said."""
+    """With new turns, old vectors are not checked; without, another model's are replaced."""
     async with running(cosmos, model, embedding_model="old") as app:
         await record(app, 1)
         assert await consolidate(app) == 200
@@ -228,51 +230,51 @@ async def test_what_is_old_is_not_looked_at_when_there_is_something_new(
     assert {row["embedding_model"] for row in cosmos_rows("turn")} == {"scripted"}
 
 
-async def test_it_is_asked_every_hour_until_it_is_back_f23(
+async def test_backfill_is_retried_hourly_until_the_model_is_back_f23(
     keepsake: Keepsake, cosmos: LocalCosmos, cosmos_rows: Rows, model: ModelServer
 ) -> None:
-    """However long that is: nothing counts as a failure of the session."""
+    """The outage of the embedding model does not count as a failure of the session."""
     await record(keepsake, 1)
     model.embedding_script.extend([DOWN] * 6)
     cosmos.clock.advance(IDLE)
     for _ in range(7):
-        await keepsake.tick()
+        await keepsake.run_timers()
         cosmos.clock.advance(3601)
     assert "embedding" in cosmos_rows("turn")[0]
     (header,) = cosmos_rows("session")
     assert (len(model.embedding_requests), header["attempts"], header["due_at"]) == (7, 0, None)
 
 
-async def test_a_turn_that_takes_no_vector_is_not_paid_for_again_and_again_f24(
+async def test_a_turn_that_cannot_take_a_vector_is_tried_rarely_f24(
     keepsake: Keepsake, cosmos: LocalCosmos, cosmos_rows: Rows, model: ModelServer
 ) -> None:
-    """A damaged one is tried three times an hour, not as fast as the queue delivers."""
+    """A damaged turn is tried three times an hour, not at the rate of the queue."""
     await record(keepsake, 1)
     (whole,) = cosmos_rows("turn")
     await create_items(cosmos, "ada", [whole | {"id": "t:damaged", "turn_id": "damaged"}])
     cosmos.clock.advance(IDLE)
     async with asyncio.timeout(20):
-        await keepsake.tick()
+        await keepsake.run_timers()
     assert len(model.embedding_requests) == 3
     assert cosmos_rows("session")[0]["due_at"] is not None
 
 
-async def test_what_was_switched_off_gets_no_vector(
+async def test_with_memory_off_nothing_is_backfilled(
     keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer
 ) -> None:
-    """A user who wants nothing remembered: nothing is sent to the embedding model."""
+    """With memory off, nothing is sent to the embedding model."""
     await record(keepsake, 1)
     async with keepsake.client() as client:
         await client.put("/preferences", json={"memory_enabled": False})
     cosmos.clock.advance(IDLE)
-    await keepsake.tick()
+    await keepsake.run_timers()
     assert model.embedding_requests == []
 
 
-async def test_a_changed_model_converges_f47(
+async def test_vectors_converge_to_the_current_model_f47(
     cosmos: LocalCosmos, model: ModelServer, cosmos_rows: Rows
 ) -> None:
-    """Consolidated again, a session's turns have vectors of the model of today."""
+    """After consolidation, a session's turns have vectors of the current model."""
     async with running(cosmos, model, embedding_model="old") as app:
         await app.chat(BIKE)
     async with running(cosmos, model, embedding_model="new", summariser="extractive") as app:
@@ -282,22 +284,22 @@ async def test_a_changed_model_converges_f47(
     assert [entry["why"] for entry in answer["context"]][-1] == "found by meaning (rank 1)"
 
 
-async def test_a_session_deleted_meanwhile_stays_deleted(
+async def test_a_session_deleted_during_backfill_stays_deleted(
     keepsake: Keepsake, cosmos_rows: Rows, model: ModelServer
 ) -> None:
-    """A vector that comes late has no turn to go to."""
+    """A late vector does not bring a deleted turn back."""
     await record(keepsake, 1)
-    async with keepsake.client() as client, embedding(keepsake, model):
+    async with keepsake.client() as client, during_embedding(keepsake, model):
         assert (await client.delete("/sessions/s")).status_code == 204
     assert cosmos_rows("turn") == []
 
 
-async def test_a_session_whose_life_is_shortened_meanwhile_ends_then(
+async def test_a_time_to_live_shortened_during_backfill_holds(
     keepsake: Keepsake, cosmos: LocalCosmos, live_rows: Rows, model: ModelServer
 ) -> None:
-    """A vector that comes late gives its turn back no time that was taken from it."""
+    """A late vector does not extend a time to live that was shortened meanwhile."""
     await record(keepsake, 1)
-    async with keepsake.client() as client, embedding(keepsake, model):
+    async with keepsake.client() as client, during_embedding(keepsake, model):
         assert (await client.patch("/sessions/s", json={"ttl_seconds": 120})).status_code == 200
     assert [len(row["embedding"]) for row in live_rows("turn")] == [512]
     cosmos.clock.advance(121)

@@ -1,7 +1,9 @@
-"""Recall where something is away, slow, damaged, erased or said to nobody: it goes without, and the turn goes on."""
+"""Faults of recall: the turn is answered without what is unavailable, slow, damaged or erased."""
 
 import asyncio
 import json
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -26,34 +28,40 @@ def embedding_model() -> str:
     return "scripted"
 
 
-async def test_what_lacks_a_vector_is_not_by_chance_f23(
+def vectors(*indexed: tuple[int, Sequence[object]]) -> Behaviour:
+    """A response of the embedding model with these indexes and vectors."""
+    data = [{"index": index, "embedding": numbers} for index, numbers in indexed]
+    return Behaviour(body=json.dumps({"data": data}))
+
+
+async def test_keyword_hits_without_vectors_are_not_chance_hits_f23(
     keepsake: Keepsake, model: ModelServer
 ) -> None:
-    """Said while the embedding model was down, turns are found by their words, whatever they would mean."""
+    """Turns without a vector cannot be compared by meaning, so all their keyword matches count."""
     for number in range(3):
         model.embedding_script.append(Behaviour(status=503, body="{}"))
         await keepsake.chat(f"{BIKE}, number {number}", session_id=f"s{number}")
     await keepsake.chat("Herons nest beside silent lakes", session_id="other")
-    unlike = (
+    unrelated = (
         "Explain how Renaissance masters painted frescoes upon damp plaster inside Tuscan chapels"
     )
-    assert len(recalled((await keepsake.chat(unlike)).json())) == 3
+    assert len(recalled((await keepsake.chat(unrelated)).json())) == 3
 
 
 async def test_nothing_from_before_an_erase_is_recalled_f37(
     keepsake: Keepsake, cosmos: LocalCosmos
 ) -> None:
-    """What an erase has not reached yet has the epoch before it."""
+    """Whatever an erase has not deleted yet has an older epoch."""
     await keepsake.chat(BIKE, session_id="monday")
     await bump_epoch(cosmos, "ada")
     answer = (await keepsake.chat(ASKED, session_id="tuesday")).json()
     assert (recalled(answer), answer["degraded"]) == ([], [])
 
 
-async def test_what_has_expired_is_not_recalled_f26(
+async def test_expired_turns_are_not_recalled_f26(
     keepsake: Keepsake, cosmos: LocalCosmos, cosmos_rows: Rows
 ) -> None:
-    """Its own time decides, also where the store still has it: as a hit, and beside one."""
+    """The turn's own expiry decides, even if the store still returns it, as hit or neighbour."""
     for text in (BIKE, f"{BIKE} too", "Well"):
         await keepsake.chat(text, session_id="monday")
     for row in cosmos_rows("turn"):
@@ -66,7 +74,7 @@ async def test_what_has_expired_is_not_recalled_f26(
 async def test_a_refused_message_is_never_recalled(
     keepsake: Keepsake, model: ModelServer, cosmos_rows: Rows
 ) -> None:
-    """Told again it would be refused again, with whatever was asked: not as a hit, not beside one, by no vector."""
+    """A refused turn is neither hit nor neighbour and gets no vector: it would fail again."""
     model.script.extend([Behaviour(), REFUSAL, Behaviour()])
     for text, turn_id in ((BIKE, "bike"), (f"{BIKE} and stolen", "refused"), ("Well", "well")):
         await keepsake.chat(text, session_id="monday", turn_id=turn_id)
@@ -85,39 +93,51 @@ async def test_a_refused_message_is_never_recalled(
         Behaviour(status=429, body="{}"),
         Behaviour(status=500, body="{}"),
         Behaviour(body="<html>"),
-        Behaviour(body='{"data": []}'),
-        Behaviour(body='{"data": [{"index": 0, "embedding": [0.5]}]}'),
-        Behaviour(body='{"data": [{"index": 0, "embedding": []}, {"index": 1, "embedding": [0, 0]}]}'),
-        Behaviour(body='{"data": [{"index": 0, "embedding": ["x"]}, {"index": 1, "embedding": [1]}]}'),
-        Behaviour(body='{"data": [{"index": 0, "embedding": [NaN]}, {"index": 1, "embedding": [NaN]}]}'),
-        Behaviour(body='{"data": [{"index": 0, "embedding": [1]}, {"index": 1, "embedding": [1, Infinity]}]}'),
-        Behaviour(body='{"data": [{"index": 0, "embedding": [1]}, {"index": 0, "embedding": [1]}]}'),
-        Behaviour(body='{"data": [{"index": -1, "embedding": [1]}, {"index": 0, "embedding": [1]}]}'),
-        Behaviour(body=f'{{"data": [{{"index": 0, "embedding": {[1] * 513}}}, {{"index": 1, "embedding": [1]}}]}}'),
+        vectors(),
+        vectors((0, [0.5])),
+        vectors((0, []), (1, [0, 0])),
+        vectors((0, ["x"]), (1, [1])),
+        vectors((0, [math.nan]), (1, [math.nan])),
+        vectors((0, [1]), (1, [1, math.inf])),
+        vectors((0, [1]), (0, [1])),
+        vectors((-1, [1]), (0, [1])),
+        vectors((0, [1] * 513), (1, [1])),
         Behaviour(body="[" * 100_000),
         Behaviour(delay=0.6),
     ],
     ids=[
-        "429", "500", "html", "none", "too few", "no direction", "no numbers",
-        "not a number", "endless", "twice", "negative", "513", "deep", "late",
+        "429",
+        "500",
+        "html",
+        "none",
+        "too few",
+        "zero vector",
+        "strings",
+        "nan",
+        "infinity",
+        "duplicate index",
+        "negative index",
+        "513",
+        "deeply nested",
+        "late",
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("deadlines", [Deadlines(recall=20)])
-async def test_without_a_vector_words_still_find_it_f23(
+async def test_without_a_query_vector_keywords_find_the_turn_f23(
     keepsake: Keepsake, model: ModelServer, behaviour: Behaviour
 ) -> None:
-    """The embedding model down, slow or talking nonsense: answered, flagged, found by words."""
+    """With the embedding model down, slow or broken, recall uses keywords and is flagged."""
     await keepsake.chat(BIKE, session_id="monday")
     model.embedding_script.append(behaviour)
     answer = (await keepsake.chat(ASKED)).json()
     assert answer["degraded"] == ["recall_semantic"]
-    assert [entry["why"] for entry in recalled(answer)] == ["found by words (rank 1)"]
+    assert [entry["why"] for entry in recalled(answer)] == ["found by keywords (rank 1)"]
 
 
-async def test_vectors_come_in_any_order_and_uncounted(
+async def test_vectors_may_arrive_in_any_order_and_without_usage(
     keepsake: Keepsake, model: ModelServer, cosmos_rows: Rows
 ) -> None:
-    """Each says which text it is of; who does not count tokens has used none."""
+    """The index in the response assigns vectors to texts; a missing token count is zero."""
     data = [{"index": 1, "embedding": [0, 2]}, {"index": 0, "embedding": [3]}]
     model.embedding_script.append(Behaviour(body=json.dumps({"data": data, "usage": None})))
     answer = (await keepsake.chat(BIKE)).json()
@@ -126,23 +146,23 @@ async def test_vectors_come_in_any_order_and_uncounted(
 
 
 @pytest.mark.parametrize("letter", ["x", "\u1000", "\U0001f600"], ids=["latin", "burmese", "emoji"])
-async def test_of_a_long_message_the_beginning_has_the_vector(
+async def test_only_the_start_of_a_long_message_is_embedded(
     keepsake: Keepsake, model: ModelServer, letter: str
 ) -> None:
-    """No text is longer than embedding models take, whatever its script: a token is at least one byte."""
+    """Inputs stay below the model's limit in any script: a token has at least one byte."""
     message = f"racing bicycle {letter * 8000}"
     answer = (await keepsake.chat(message)).json()
-    given = model.embedding_requests[0]["input"]
+    inputs = model.embedding_requests[0]["input"]
     assert answer["degraded"] == []
-    assert all("racing bicycle" in text for text in given)
-    assert max(len(text.encode()) for text in given) <= 8000
+    assert all("racing bicycle" in text for text in inputs)
+    assert max(len(text.encode()) for text in inputs) <= 8000
 
 
 @pytest.mark.parametrize("deadlines", [Deadlines(recall=20)])
-async def test_a_vector_that_comes_late_is_still_stored(
+async def test_a_late_vector_is_still_stored(
     keepsake: Keepsake, model: ModelServer, cosmos_rows: Rows
 ) -> None:
-    """Too late for the question, early enough for the turn."""
+    """A vector that is too late for the search is stored with the turn."""
     model.embedding_script.append(Behaviour(delay=0.5))
     model.slow_next(1.5)
     answer = (await keepsake.chat(BIKE)).json()
@@ -156,10 +176,10 @@ async def test_a_vector_that_comes_late_is_still_stored(
     "fault", [{"status": 429, "retry_after_ms": 5000}, {"status": 400}, {"delay": 2.0}], ids=str
 )
 @pytest.mark.parametrize("deadlines", [Deadlines(embedding=20)])
-async def test_a_search_that_fails_leaves_the_turn_alone(
+async def test_a_failed_search_does_not_fail_the_turn(
     keepsake: Keepsake, cosmos: LocalCosmos, fault: dict[str, Any]
 ) -> None:
-    """Queries throttled, refused or slow: answered without what they would have found, and it says so."""
+    """If queries are throttled, refused or slow, the turn is answered without them and flagged."""
     await keepsake.chat(BIKE, session_id="monday")
     cosmos.faults.add(
         Fault(kind="query", times=99, match=lambda request: b"@word0" in request.body, **fault)
@@ -174,10 +194,10 @@ async def test_a_search_that_fails_leaves_the_turn_alone(
 
 @pytest.mark.parametrize("fault", [{"status": 503}, {"delay": 2.0}], ids=str)
 @pytest.mark.parametrize("deadlines", [Deadlines(embedding=20)])
-async def test_what_stands_beside_may_be_missing(
+async def test_neighbours_are_optional(
     keepsake: Keepsake, cosmos: LocalCosmos, fault: dict[str, Any]
 ) -> None:
-    """What was found is told without its neighbours, if they cannot be read in time, and it says so."""
+    """If neighbours cannot be read in time, hits come without them and the turn is flagged."""
     await keepsake.chat(BIKE, session_id="monday")
     await keepsake.chat("Well", session_id="monday")
     cosmos.faults.add(
@@ -194,10 +214,10 @@ async def test_what_stands_beside_may_be_missing(
 
 @pytest.mark.parametrize(
     ("seq", "found"),
-    [(9, []), (2, ["found by words (rank 1), meaning (rank 1)"])],
-    ids=["hit", "beside"],
+    [(9, []), (2, ["found by keywords (rank 1), meaning (rank 1)"])],
+    ids=["hit", "neighbour"],
 )
-async def test_a_damaged_turn_costs_its_user_no_turn(
+async def test_a_damaged_turn_does_not_fail_other_turns(
     keepsake: Keepsake,
     cosmos: LocalCosmos,
     cosmos_rows: Rows,
@@ -205,7 +225,7 @@ async def test_a_damaged_turn_costs_its_user_no_turn(
     seq: int,
     found: list[str],
 ) -> None:
-    """What cannot be read, as a hit or beside one, is done without, and it says so, to operators too."""
+    """An unreadable hit or neighbour is left out, flagged, and logged for operators."""
     await keepsake.chat(BIKE, session_id="monday")
     whole = cosmos_rows("turn")[0]
     damaged = {
@@ -225,10 +245,10 @@ async def test_a_damaged_turn_costs_its_user_no_turn(
     assert "recall_failed error=KeyError" in caplog.text
 
 
-async def test_callers_who_leave_while_it_searches_take_nothing_along(
+async def test_disconnecting_during_a_search_leaks_nothing(
     keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer
 ) -> None:
-    """Their searches end, their places and leases are given back: the same turns sent again recall as ever."""
+    """Cancelled searches free their slots and leases: the same turns sent again recall as usual."""
     await keepsake.chat(BIKE, session_id="monday")
     cosmos.faults.add(
         Fault(kind="query", times=99, delay=0.6, match=lambda request: b"@word0" in request.body)
@@ -245,34 +265,33 @@ async def test_callers_who_leave_while_it_searches_take_nothing_along(
         turn.cancel()
     await asyncio.gather(*turns, return_exceptions=True)
     cosmos.faults.clear()
-    left = next(
-        number for number, turn in enumerate(turns) if turn.cancelled()
-    )  # others may have been answered
-    answer = (await keepsake.chat(ASKED, session_id=f"s{left}", turn_id="t")).json()
+    # others may have been answered
+    cancelled = next(number for number, turn in enumerate(turns) if turn.cancelled())
+    answer = (await keepsake.chat(ASKED, session_id=f"s{cancelled}", turn_id="t")).json()
     assert (answer["degraded"], len(recalled(answer))) == ([], 1)
-    left_over = asyncio.all_tasks() - before
-    assert not left_over or (await asyncio.wait(left_over, timeout=10))[1] == set()
+    remaining = asyncio.all_tasks() - before
+    assert not remaining or (await asyncio.wait(remaining, timeout=10))[1] == set()
 
 
 async def test_vectors_of_another_model_are_never_compared_f47(
     cosmos: LocalCosmos, model: ModelServer
 ) -> None:
-    """After a change of model what was said before is found by its words."""
+    """After a change of the embedding model, earlier turns are found by keywords."""
     async with running(cosmos, model, embedding_model="old") as app:
         await app.chat(BIKE, session_id="monday")
     async with running(cosmos, model, embedding_model="new") as app:
-        by_words = recalled((await app.chat(ASKED, session_id="a")).json())
+        by_keywords = recalled((await app.chat(ASKED, session_id="a")).json())
         by_meaning = recalled(
             (await app.chat("Bicyclists often repaint their frames", session_id="b")).json()
         )
-    assert [entry["why"] for entry in by_words] == ["found by words (rank 1)"]
+    assert [entry["why"] for entry in by_keywords] == ["found by keywords (rank 1)"]
     assert by_meaning == []
 
 
-async def test_a_turn_found_stored_at_its_commit_is_told_as_stored(
+async def test_a_turn_found_at_its_commit_is_a_replay(
     cosmos: LocalCosmos, model: ModelServer
 ) -> None:
-    """Sent twice at once, without a lease: the later answer says nothing of what was looked for in vain for it."""
+    """Of two concurrent sends without a lease, the replayed one reports no degraded search."""
     async with running(cosmos, model, embedding_model="scripted") as keepsake:
         await keepsake.chat(BIKE, session_id="monday")
         model.embedding_script.extend([Behaviour(status=503, body="{}")] * 2)

@@ -1,1 +1,1 @@
-"""What several tests stand on."""
+"""Builders, servers and faults shared by several tests."""

@@ -20,8 +20,8 @@ from shared.settings import AuthMode, Settings
 
 Transport = AsyncHttpTransport[Any, Any]
 ADA, BEN = "ada", "ben"
-PATIENT = Deadlines(recall=20, embedding=20)  # a busy machine is not what these tests are about
-WARM_CALLS = 4  # of Cosmos DB: the header, the preferences, one search by words, one batch
+PATIENT = Deadlines(recall=20, embedding=20)  # a busy machine must not fail tests
+WARM_CALLS = 4  # of Cosmos DB: header, preferences, one search by keywords, one batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Keepsake:
     jobs: LocalQueue
 
     def client(self, user: str | None = ADA) -> httpx.AsyncClient:
-        """An HTTP client of a user; None sends no user at all."""
+        """An HTTP client of a user; None sends no user header."""
         transport = httpx.ASGITransport(self.api, raise_app_exceptions=False)
         headers = {"x-user-id": user} if user else {}
         return httpx.AsyncClient(
@@ -41,7 +41,7 @@ class Keepsake:
         )
 
     async def chat(
-        self, message: str = "Hello", *, user: str = ADA, **fields: Any
+        self, message: str | None = "Hello", *, user: str = ADA, **fields: Any
     ) -> httpx.Response:
         """Send one chat turn."""
         async with self.client(user) as client:
@@ -58,24 +58,24 @@ class Keepsake:
         turns: list[dict[str, Any]] = page.get("value", [])
         return turns
 
-    async def work(self) -> None:
-        """Do all jobs that wait, as the queue function would."""
+    async def run_jobs(self) -> None:
+        """Run all waiting jobs, as the queue function would."""
         await self.jobs.drain(Background(self.composition).consolidate_session)
 
-    async def tick(self) -> None:
-        """Let the timers run, then do all jobs they find."""
+    async def run_timers(self) -> None:
+        """Run the timers, then all jobs that they have enqueued."""
         background = Background(self.composition)
         await background.sweep_deleted_sessions()
         await background.summarise_idle_sessions()
-        await self.work()
+        await self.run_jobs()
 
 
-class HasUrl(Protocol):
-    """A model server, wherever it runs."""
+class ModelUrl(Protocol):
+    """A model server, in this process or another."""
 
     @property
     def url(self) -> str:
-        """What OPENAI_BASE_URL wants."""
+        """The value for OPENAI_BASE_URL."""
         ...
 
 
@@ -86,8 +86,8 @@ class ModelAt:
     url: str
 
 
-def local_settings(model: HasUrl, **changed: Any) -> Settings:
-    """Settings of a laptop."""
+def local_settings(model: ModelUrl, **changed: Any) -> Settings:
+    """Settings for local mode."""
     values: dict[str, Any] = {
         "auth_mode": AuthMode.LOCAL,
         "cosmos_endpoint": LOCAL_ENDPOINT,
@@ -95,14 +95,14 @@ def local_settings(model: HasUrl, **changed: Any) -> Settings:
         "openai_base_url": model.url,
         "openai_api_key": "none",
         "chat_model": "scripted",
-        "container_name": None,  # many a machine that runs tests is a container and says so
+        "container_name": None,  # tests may run in a container, which sets this
     }
     return Settings(**(values | changed))
 
 
 @dataclass(frozen=True, slots=True)
 class _StoreClock:
-    """The application's clock follows the store's, which a test may move; it may be so many seconds ahead of it."""
+    """The clock of a worker: the store's, which tests may advance, plus some seconds."""
 
     cosmos: LocalCosmos
     ahead: float
@@ -115,16 +115,17 @@ class _StoreClock:
 @asynccontextmanager
 async def running(
     cosmos: LocalCosmos,
-    model: HasUrl,
+    model: ModelUrl,
     *,
     wrap: Callable[[Transport], Transport] = lambda inner: inner,
     clock_ahead: float = 0.0,
     deadlines: Deadlines = PATIENT,
     **settings: Any,
 ) -> AsyncIterator[Keepsake]:
-    """A worker on these stores; `wrap` may put a faulty transport between the SDK and Cosmos DB.
+    """A worker on these stores.
 
-    Its queue is in this process, unless the settings name another; its clock may be seconds ahead of the store's.
+    `wrap` may put a faulty transport between the SDK and Cosmos DB. The worker's queue is in this
+    process, unless the settings name another. Its clock may be some seconds ahead of the store's.
     """
     jobs = LocalQueue()
     composition = Composition(

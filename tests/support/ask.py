@@ -1,4 +1,4 @@
-"""Requests for the chat service itself, where a test goes below HTTP."""
+"""Requests to the chat service, for tests below HTTP."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Azurite's queue service, where `make test` could install it: the real queue of the queue function's tests."""
+"""Azurite's queue service, if `make test` could install it: a real queue for the queue function."""
 
 import shutil
 import subprocess
@@ -17,33 +17,33 @@ ROOT = Path(__file__).resolve().parents[2]
 MAIN = (
     ROOT / ".venv" / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "queue" / "main.js"
 )
-LISTENS = "successfully listens on "
+LISTENING = "successfully listens on "
 DEADLINE = 30.0
 QUEUES = ("consolidate-session", "consolidate-session-poison")
 
 
 def can_run() -> bool:
-    """Whether it is installed."""
+    """Whether Azurite is installed."""
     return MAIN.exists() and shutil.which("node") is not None
 
 
 class Azurite:
-    """One queue service in memory, with our two queues."""
+    """A queue service in memory, with Keepsake's two queues."""
 
     def __init__(self) -> None:
-        """Nothing runs yet."""
+        """Start nothing yet."""
         self._folder = tempfile.TemporaryDirectory()
         self._process: subprocess.Popen[bytes] | None = None
         self.address = ""
 
     @property
     def endpoint(self) -> str:
-        """What QUEUE_ENDPOINT wants."""
+        """The value for QUEUE_ENDPOINT."""
         return f"{self.address}/devstoreaccount1"
 
     @property
     def settings(self) -> dict[str, str]:
-        """The settings of an app and its host on it; a message that failed comes again at once."""
+        """The settings of an app and its host; a failed message is delivered again at once."""
         return {
             "QUEUE_ENDPOINT": self.endpoint,
             "QUEUE_KEY": AZURITE_KEY,
@@ -52,11 +52,11 @@ class Azurite:
         }
 
     def queue(self, name: str) -> QueueClient:
-        """A plain client, to look behind the application."""
+        """A client to inspect a queue without the application."""
         return QueueClient(self.endpoint, name, credential=AZURITE_KEY)
 
     def reset(self) -> None:
-        """Both queues, empty."""
+        """Create both queues, or empty them."""
         for name in QUEUES:
             with self.queue(name) as queue:
                 try:
@@ -65,7 +65,7 @@ class Azurite:
                     queue.clear_messages()
 
     def __enter__(self) -> Self:
-        """Start, and return when it answers."""
+        """Start, and wait until it listens."""
         command = [
             "node",
             str(MAIN),
@@ -83,10 +83,10 @@ class Azurite:
                 stderr=output,
             )
         deadline = time.monotonic() + DEADLINE
-        while LISTENS not in (said := log.read_text()):
-            assert time.monotonic() < deadline, f"Azurite did not start: {said}"
+        while LISTENING not in (error_output := log.read_text()):
+            assert time.monotonic() < deadline, f"Azurite did not start: {error_output}"
             time.sleep(0.02)
-        self.address = said.split(LISTENS)[1].split()[0]
+        self.address = error_output.split(LISTENING)[1].split()[0]
         self.reset()
         return self
 

@@ -1,4 +1,4 @@
-"""A proxy in front of servers on unix sockets: it can cut off an answer, and lead to another server."""
+"""A proxy for unix sockets that can drop a response or switch to another server."""
 
 import asyncio
 import ssl
@@ -10,23 +10,23 @@ from local.redis import socket_folder
 
 
 class CuttingProxy:
-    """Forwards bytes both ways; when told to, it drops a connection instead of handing over an answer."""
+    """Forwards bytes both ways; on request, drops a connection instead of forwarding a response."""
 
     def __init__(self, target: Path) -> None:
         """Take the socket to forward to."""
         self._target = target
         self._folder = socket_folder()
         self.socket = self._folder.__enter__()
-        self._answers_left = 0
+        self._responses_left = 0
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
 
-    def cut_answer(self, number: int) -> None:
-        """Cut off the answer of this number from now, counted from 1; only that one."""
-        self._answers_left = number
+    def cut_response(self, number: int) -> None:
+        """Drop the response of this number, counted from 1; only that one."""
+        self._responses_left = number
 
     def switch_to(self, target: Path) -> None:
-        """Lead to another server from now on, as a name does after a failover; what is open stays open."""
+        """Forward new connections to another server, as DNS does after a failover."""
         self._target = target
 
     async def __aenter__(self) -> Self:
@@ -60,8 +60,8 @@ class CuttingProxy:
         requests = asyncio.create_task(_copy(reader, server_writer))
         try:
             while answer := await server_reader.read(65_536):
-                self._answers_left -= 1
-                if self._answers_left == 0:
+                self._responses_left -= 1
+                if self._responses_left == 0:
                     break
                 writer.write(answer)
                 await writer.drain()
@@ -79,16 +79,16 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 class TlsProxy(CuttingProxy):
-    """The same on a port of loopback, by TLS: as a managed Redis looks from outside."""
+    """The same proxy on a loopback port with TLS, like a managed Redis."""
 
     def __init__(self, target: Path, context: ssl.SSLContext) -> None:
-        """Take the socket to forward to, and what proves who this is."""
+        """Take the socket to forward to, and the server's certificate."""
         super().__init__(target)
         self._context = context
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port it listens on."""
         assert self._server
         port: int = self._server.sockets[0].getsockname()[1]
         return port

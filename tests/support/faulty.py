@@ -1,4 +1,4 @@
-"""Transports that die: what a process that was killed leaves behind, at every request it makes."""
+"""Faulty transports: a process that is killed, or a network that fails, at any request."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Self
@@ -10,31 +10,32 @@ from tests.support.app import Keepsake, Transport
 
 
 class ProcessDied(BaseException):
-    """The process is gone: no handler of it runs any more."""
+    """The process was killed: none of its handlers runs any more."""
 
 
 class Countdown:
-    """Counts requests of one life, and ends it at one of them: before it is sent, or before its answer is read.
+    """Counts a process's requests, and kills it at one of them.
 
-    Requests to all servers count together: a process dies as a whole.
+    The process dies before the request is sent, or before the response is read. Requests to all
+    servers are counted together, because a process dies as a whole.
     """
 
     def __init__(self, dies_at: int, *, applied: bool) -> None:
-        """Die at this request, counted from 1; 0 is never."""
+        """Kill the process at this request, counted from 1; 0 means never."""
         self.dies_at = dies_at
         self.applied = applied
         self.requests = 0
 
     @property
     def is_dead(self) -> bool:
-        """Whether the end was reached."""
+        """Whether the process was killed."""
         return 0 < self.dies_at <= self.requests
 
-    def begin_request(self) -> None:
-        """Count a request that is about to leave.
+    def count_request(self) -> None:
+        """Count a request that is about to be sent.
 
         Raises:
-            ProcessDied: it does not leave any more.
+            ProcessDied: the process is dead, or dies before this request is sent.
         """
         self.check_alive()
         self.requests += 1
@@ -42,17 +43,17 @@ class Countdown:
             self.check_alive()
 
     def check_alive(self) -> None:
-        """Let nothing happen after the end.
+        """Check that the process lives.
 
         Raises:
-            ProcessDied: the end was reached.
+            ProcessDied: the process is dead.
         """
         if self.is_dead:
             raise ProcessDied
 
 
 class WrappedTransport(Transport):
-    """Passes everything on; what stands on it changes what it wants to."""
+    """Forwards everything; subclasses override what they change."""
 
     def __init__(self, inner: Transport) -> None:
         """Wrap a transport."""
@@ -80,55 +81,55 @@ class WrappedTransport(Transport):
         await self._inner.close()
 
 
-class Watched:
-    """Counts what leaves through the transports it wraps."""
+class BatchCounter:
+    """Counts batches sent through the transports it wraps."""
 
     def __init__(self) -> None:
-        """Begin at zero."""
+        """Start at zero."""
         self.batches = 0
 
     def wrap(self, inner: Transport) -> Transport:
-        """A transport that is watched."""
-        return _WatchedTransport(inner, self)
+        """A transport that counts."""
+        return _CountingTransport(inner, self)
 
 
-class _WatchedTransport(WrappedTransport):
-    def __init__(self, inner: Transport, watched: Watched) -> None:
+class _CountingTransport(WrappedTransport):
+    def __init__(self, inner: Transport, counter: BatchCounter) -> None:
         super().__init__(inner)
-        self._watched = watched
+        self._counter = counter
 
     async def send(self, request: Any, **kwargs: Any) -> Any:
-        self._watched.batches += "x-ms-cosmos-is-batch-request" in request.headers
+        self._counter.batches += "x-ms-cosmos-is-batch-request" in request.headers
         return await super().send(request, **kwargs)
 
 
-class Interposed:
-    """Lets something happen right before the next batch leaves, through the transports it wraps."""
+class BatchHook:
+    """Runs a callback right before the next batch, in the transports it wraps."""
 
     def __init__(self) -> None:
-        """Watch for batches; what happens is set when it is wanted."""
+        """Start without a callback."""
         self.before_next: Callable[[], Awaitable[object]] | None = None
 
     def wrap(self, inner: Transport) -> Transport:
-        """A transport that is watched."""
-        return _InterposedTransport(inner, self)
+        """A transport with the hook."""
+        return _BatchHookTransport(inner, self)
 
 
-class _InterposedTransport(WrappedTransport):
-    def __init__(self, inner: Transport, interposed: Interposed) -> None:
+class _BatchHookTransport(WrappedTransport):
+    def __init__(self, inner: Transport, hook: BatchHook) -> None:
         super().__init__(inner)
-        self._interposed = interposed
+        self._hook = hook
 
     async def send(self, request: Any, **kwargs: Any) -> Any:
-        happening = self._interposed.before_next
-        if happening and "x-ms-cosmos-is-batch-request" in request.headers:
-            self._interposed.before_next = None
-            await happening()
+        callback = self._hook.before_next
+        if callback and "x-ms-cosmos-is-batch-request" in request.headers:
+            self._hook.before_next = None
+            await callback()
         return await super().send(request, **kwargs)
 
 
-class MortalTransport(WrappedTransport):
-    """Passes requests on while the process lives; a dead process sends nothing more."""
+class CrashingTransport(WrappedTransport):
+    """Forwards requests while the process lives; a killed process sends nothing more."""
 
     def __init__(self, inner: Transport, countdown: Countdown) -> None:
         """Wrap a transport."""
@@ -136,19 +137,17 @@ class MortalTransport(WrappedTransport):
         self._countdown = countdown
 
     async def send(self, request: Any, **kwargs: Any) -> Any:
-        """Send one request, or die of it."""
-        if (
-            "/docs" not in request.url
-        ):  # the SDK's own reads of account and container are no steps of a turn
+        """Send one request, or die at it."""
+        if "/docs" not in request.url:  # the SDK's own metadata reads are not part of a turn
             return await self._inner.send(request, **kwargs)
-        self._countdown.begin_request()
+        self._countdown.count_request()
         response = await self._inner.send(request, **kwargs)
         self._countdown.check_alive()
         return response
 
 
 class FailingTransport(WrappedTransport):
-    """Loses one request, or the answer to it, and goes on: the network's fault, not the process's."""
+    """Loses one request or its response, and continues: the network failed, not the process."""
 
     def __init__(self, inner: Transport, countdown: Countdown) -> None:
         """Wrap a transport."""
@@ -160,17 +159,17 @@ class FailingTransport(WrappedTransport):
         if "/docs" not in request.url:
             return await self._inner.send(request, **kwargs)
         self._countdown.requests += 1
-        strikes = self._countdown.requests == self._countdown.dies_at
-        if strikes and not self._countdown.applied:
-            raise ServiceRequestError("lost on its way")
+        is_lost = self._countdown.requests == self._countdown.dies_at
+        if is_lost and not self._countdown.applied:
+            raise ServiceRequestError("request lost")
         response = await self._inner.send(request, **kwargs)
-        if strikes:
-            raise ServiceResponseError("its answer was lost")
+        if is_lost:
+            raise ServiceResponseError("response lost")
         return response
 
 
 class PageTransport(WrappedTransport):
-    """Answers each request for documents with a page, as a proxy does that wants somebody to sign in."""
+    """Returns a web page for each document request, as a proxy with a login page does."""
 
     def __init__(self, inner: Transport, page: bytes) -> None:
         """Wrap a transport."""
@@ -185,49 +184,49 @@ class PageTransport(WrappedTransport):
         return response
 
 
-class Meanwhile:
-    """Lets something happen right before request k leaves, through the transports it wraps."""
+class RequestHook:
+    """Runs a callback right before request k, in the transports it wraps."""
 
-    def __init__(self, at: int, happening: Callable[[], Awaitable[object]]) -> None:
-        """Count from 1."""
+    def __init__(self, at: int, callback: Callable[[], Awaitable[object]]) -> None:
+        """Take the number of the request, counted from 1, and the callback."""
         self.at = at
-        self.happening = happening
+        self.callback = callback
         self.requests = 0
 
     def wrap(self, inner: Transport) -> Transport:
-        """A transport that is watched."""
-        return _MeanwhileTransport(inner, self)
+        """A transport with the hook."""
+        return _RequestHookTransport(inner, self)
 
     @property
-    def happened(self) -> bool:
+    def has_run(self) -> bool:
         """Whether there was a request k."""
         return self.requests >= self.at
 
 
-class _MeanwhileTransport(WrappedTransport):
-    def __init__(self, inner: Transport, meanwhile: Meanwhile) -> None:
+class _RequestHookTransport(WrappedTransport):
+    def __init__(self, inner: Transport, hook: RequestHook) -> None:
         super().__init__(inner)
-        self._meanwhile = meanwhile
+        self._hook = hook
 
     async def send(self, request: Any, **kwargs: Any) -> Any:
         if "/docs" in request.url:
-            self._meanwhile.requests += 1
-            if self._meanwhile.requests == self._meanwhile.at:
-                await self._meanwhile.happening()
+            self._hook.requests += 1
+            if self._hook.requests == self._hook.at:
+                await self._hook.callback()
         return await super().send(request, **kwargs)
 
 
-async def make_redis_mortal(worker: Keepsake, countdown: Countdown) -> None:
-    """Let a worker die at its calls of Redis too, if it has one, and send nothing there when it is dead."""
+async def let_redis_calls_crash(worker: Keepsake, countdown: Countdown) -> None:
+    """Let a worker's Redis calls crash too, if it has Redis."""
     services = await worker.composition.services()
     if cache := services.clients.redis:
         pool = cache._client.connection_pool
-        pool.connection_class = _MortalConnection
+        pool.connection_class = _CrashingConnection
         pool.connection_kwargs["countdown"] = countdown
 
 
-class _MortalConnection(UnixDomainSocketConnection):
-    """Passes commands on while the process lives."""
+class _CrashingConnection(UnixDomainSocketConnection):
+    """Forwards commands while the process lives."""
 
     def __init__(self, *, countdown: Countdown, **options: Any) -> None:
         self._countdown = countdown
@@ -239,10 +238,9 @@ class _MortalConnection(UnixDomainSocketConnection):
         check_health: bool = True,  # noqa: FBT001, FBT002
     ) -> None:
         self._countdown.check_alive()
-        if any(
-            b"EVALSHA" in part for part in command if isinstance(part, bytes)
-        ):  # the rest is the client's own
-            self._countdown.begin_request()
+        # other commands are the client's own
+        if any(b"EVALSHA" in part for part in command if isinstance(part, bytes)):
+            self._countdown.count_request()
         await super().send_packed_command(command, check_health)
 
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:

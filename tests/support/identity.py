@@ -1,4 +1,4 @@
-"""A stand-in for Entra ID on loopback: its own keys, its own JWKS, tokens of any kind."""
+"""A stand-in for Entra ID on loopback: keys, JWKS, and tokens of any kind."""
 
 import json
 import threading
@@ -24,10 +24,10 @@ BOT = "33333333-3333-3333-3333-333333333333"
 
 
 class Authority:
-    """Signs tokens, and serves the keys that prove them."""
+    """Signs tokens and serves the public keys."""
 
     def __init__(self) -> None:
-        """Make a key pair."""
+        """Create a key pair."""
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.served = 0
         authority = self
@@ -42,7 +42,7 @@ class Authority:
                 self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
-                """Stay quiet."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Keys)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -55,7 +55,7 @@ class Authority:
         }
 
     def token(self, *, key: rsa.RSAPrivateKey | None = None, **changed: Any) -> str:
-        """A person's access token; a claim set to None is left out."""
+        """A user's access token; a claim set to None is left out."""
         now = int(time.time())
         tenant = changed.get("tid", TENANT)
         claims = {
@@ -71,7 +71,7 @@ class Authority:
         return jwt.encode(claims, key or self._key, algorithm="RS256", headers={"kid": "k1"})
 
     def app_token(self, **changed: Any) -> str:
-        """A token of the allowed bot, with the role to act for users."""
+        """A token of the allowed app, with the role to act for users."""
         return self.token(
             **({"scp": None, "oid": "bot", "azp": BOT, "roles": ["Memory.ActOnBehalf"]} | changed)
         )
@@ -93,17 +93,17 @@ class Authority:
 
 
 class ManagedIdentity:
-    """The token endpoint that an Azure Functions app finds in its environment."""
+    """The token endpoint that Azure Functions puts into an app's environment."""
 
     def __init__(self, token: str) -> None:
-        """Give this token to who asks."""
-        self.asked: list[str] = []
+        """Issue this token to every caller."""
+        self.requested: list[str] = []
         self._token = token
         self._front = listen(0)
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What the platform sets."""
+        """The variables that the platform sets."""
         return {
             "IDENTITY_ENDPOINT": f"{address_of(self._front)}/msi/token",
             "IDENTITY_HEADER": "secret",
@@ -126,9 +126,9 @@ class ManagedIdentity:
 
     async def _give(self, request: Request) -> Response:
         resource = request.query_params["resource"]
-        self.asked.append(resource)
+        self.requested.append(resource)
         if request.headers["x-identity-header"] != "secret":
-            return JSONResponse({"message": "who are you?"}, 400)
+            return JSONResponse({"message": "unknown caller"}, 400)
         expires_on = str(int(time.time()) + 3600)
         token = {
             "access_token": self._token,

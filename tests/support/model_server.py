@@ -1,4 +1,4 @@
-"""The scripted model on a thread of its own, so that it answers while a test's loop is busy."""
+"""The scripted model on its own thread, so that it answers while a test's event loop is busy."""
 
 import asyncio
 import threading
@@ -10,13 +10,11 @@ from local.model import Behaviour, ScriptedModel
 from local.serving import address_of, listen, serving
 from tests.support.strict_provider import violations
 
-REFUSAL = Behaviour(
-    status=400, body='{"error": {"code": "content_filter", "message": "no"}}'
-)  # by the provider
+REFUSAL = Behaviour(status=400, body='{"error": {"code": "content_filter", "message": "no"}}')
 
 
 class ModelServer:
-    """A real HTTP server for the length of a test session."""
+    """A real HTTP server for a test session."""
 
     def __init__(self) -> None:
         """Take a free port."""
@@ -29,36 +27,36 @@ class ModelServer:
 
     @property
     def url(self) -> str:
-        """What OPENAI_BASE_URL wants."""
+        """The value for OPENAI_BASE_URL."""
         return f"{address_of(self._front)}/v1"
 
     @property
     def requests(self) -> list[dict[str, Any]]:
-        """The requests seen since the test began."""
+        """The chat requests of this test."""
         return self._model.requests
 
     @property
     def script(self) -> deque[Behaviour]:
-        """How to answer the next requests."""
+        """How to answer the next chat requests."""
         return self._model.script
 
     @property
     def embedding_requests(self) -> list[dict[str, Any]]:
-        """The requests for vectors seen since the test began."""
+        """The embedding requests of this test."""
         return self._model.embedding_requests
 
     @property
     def embedding_script(self) -> deque[Behaviour]:
-        """How to answer the next requests for vectors."""
+        """How to answer the next embedding requests."""
         return self._model.embedding_script
 
     @property
-    def pieces_sent(self) -> int:
-        """Words of streamed answers sent since the session began."""
-        return self._model.pieces_sent
+    def chunks_sent(self) -> int:
+        """Chunks of streamed answers sent in this test session."""
+        return self._model.chunks_sent
 
     async def until_idle(self) -> None:
-        """Return when no stream is open any more.
+        """Wait until no stream is open.
 
         Raises:
             TimeoutError: after ten seconds.
@@ -68,14 +66,14 @@ class ModelServer:
                 await asyncio.sleep(0.005)
 
     def reset(self) -> None:
-        """Forget scripts and requests."""
-        for kept in (self._model.script, self._model.embedding_script):
-            kept.clear()
-        for seen in (self._model.requests, self._model.embedding_requests):
-            seen.clear()
+        """Clear scripts and requests."""
+        for script in (self._model.script, self._model.embedding_script):
+            script.clear()
+        for requests in (self._model.requests, self._model.embedding_requests):
+            requests.clear()
 
     def slow_next(self, seconds: float) -> None:
-        """Answer the next request so much later."""
+        """Answer the next request this many seconds later."""
         self.script.append(Behaviour(delay=seconds))
 
     def fail_next(self, status: int) -> None:
@@ -83,18 +81,18 @@ class ModelServer:
         self.script.append(Behaviour(status=status, body="{}"))
 
     async def wait_for_requests(self, count: int) -> None:
-        """Return when so many requests were seen.
+        """Wait until this number of chat requests has arrived.
 
         Raises:
-            TimeoutError: after ten seconds without.
+            TimeoutError: not within ten seconds.
         """
         await _until_seen(self.requests, count)
 
     async def wait_for_embedding_requests(self, count: int) -> None:
-        """Return when so many requests for vectors were seen.
+        """Wait until this number of embedding requests has arrived.
 
         Raises:
-            TimeoutError: after ten seconds without.
+            TimeoutError: not within ten seconds.
         """
         await _until_seen(self.embedding_requests, count)
 

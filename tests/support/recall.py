@@ -1,4 +1,4 @@
-"""What the tests of recall say, ask, and look at."""
+"""Texts for tests of recall, and a way to read the result."""
 
 from typing import Any
 
@@ -7,5 +7,5 @@ ASKED = "What colour is the bicycle again?"
 
 
 def recalled(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    """What an answer says it was given of earlier turns."""
+    """The recalled turns in an answer's context."""
     return [entry for entry in answer["context"] if entry["section"] == "recalled_turns"]

@@ -1,4 +1,4 @@
-"""A real Redis server for the length of a test session; started, hung and killed like one."""
+"""A real Redis server for a test session, which can be started, paused and killed."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ from local.redis import server_arguments, server_binary, socket_folder
 
 DEADLINE = 10.0
 NEVER = Retry(NoBackoff(), 0)
-STOPPED = "stopped"  # a way to hang
+STOPPED = "stopped"  # a way of hanging
 
 
 def chosen_binary() -> Path:
@@ -29,7 +29,7 @@ def chosen_binary() -> Path:
 
 
 class RedisServer:
-    """One server on a unix socket, in memory."""
+    """A server on a unix socket, in memory."""
 
     def __init__(self) -> None:
         """Choose a socket."""
@@ -38,11 +38,11 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *options: str) -> None:
-        """Start, and return when it answers."""
+        """Start, and wait until it answers."""
         self._process = subprocess.Popen(
             [*self.command(), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        self._until(self._answers, "the Redis server did not start")
+        self._wait_until(self._answers, "the Redis server did not start")
 
     def command(self) -> list[str]:
         """The command line of the server."""
@@ -50,53 +50,55 @@ class RedisServer:
         return [*server_arguments(chosen_binary(), self.socket, None), *options]
 
     def stop(self) -> None:
-        """Kill it: what it held is gone."""
+        """Kill the server: its data is lost."""
         if self._process:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     @contextlib.contextmanager
-    def hanging(self, how: str) -> Iterator[None]:
-        """Let it hang, stopped or by a command: connections stay open, nothing is answered; then it answers again."""
+    def hanging(self, method: str) -> Iterator[None]:
+        """Let the server hang, stopped or blocked by a command, while the block runs."""
         assert self._process
         with socket.socket(socket.AF_UNIX) as connection:
-            if how == STOPPED:
+            if method == STOPPED:
                 self._process.send_signal(signal.SIGSTOP)
             else:
                 connection.connect(str(self.socket))
-                connection.sendall(f"{how}\r\n".encode())
-            self._until(lambda: not self._answers(patience=0.1), "the Redis server did not hang")
+                connection.sendall(f"{method}\r\n".encode())
+            self._wait_until(
+                lambda: not self._answers(timeout=0.1), "the Redis server did not hang"
+            )
             try:
                 yield
             finally:
                 self._process.send_signal(signal.SIGCONT)
-                self._until(self._answers, "the Redis server hangs")
+                self._wait_until(self._answers, "the Redis server hangs")
 
     def client(self) -> redis.Redis:
-        """A plain client, to look behind the application."""
+        """A client to inspect the server without the application."""
         return redis.Redis(unix_socket_path=str(self.socket), decode_responses=True)
 
     def count_leases(self) -> int:
-        """Leases that hold somebody up."""
+        """The number of active leases."""
         with self.client() as client:
             hashes = [client.hgetall(key) for key in client.keys("session:*")]
         return sum(
-            name.startswith("o:") and not held.endswith(" 0")
-            for one in hashes
-            for name, held in one.items()
+            name.startswith("o:") and not lease.endswith(" 0")
+            for session_hash in hashes
+            for name, lease in session_hash.items()
         )
 
-    def end_leases(self) -> None:
-        """Let the time pass after which every lease is over."""
+    def expire_leases(self) -> None:
+        """Make every lease expire now."""
         with self.client() as client:
             for key in client.keys("session:*"):
-                for name, held in client.hgetall(key).items():
+                for name, lease in client.hgetall(key).items():
                     if name.startswith("o:"):
-                        client.hset(key, name, f"{held.rsplit(' ', 1)[0]} 0")
+                        client.hset(key, name, f"{lease.rsplit(' ', 1)[0]} 0")
 
     def reset(self) -> None:
-        """Everything as after a start: running, empty, with its own settings."""
+        """Reset the server: running, empty, with its original settings."""
         if self._process is None or self._process.poll() is not None:
             self.start()
         with self.client() as client:
@@ -121,18 +123,18 @@ class RedisServer:
         self.stop()
         self._folder.__exit__(None, None, None)
 
-    def _answers(self, patience: float | None = None) -> bool:
+    def _answers(self, timeout: float | None = None) -> bool:
         try:
             with redis.Redis(
-                unix_socket_path=str(self.socket), socket_timeout=patience, retry=NEVER
+                unix_socket_path=str(self.socket), socket_timeout=timeout, retry=NEVER
             ) as client:
                 return bool(client.ping())
         except redis.RedisError:
             return False
 
     @staticmethod
-    def _until(holds: Callable[[], bool], otherwise: str) -> None:
+    def _wait_until(condition: Callable[[], bool], failure: str) -> None:
         deadline = time.monotonic() + DEADLINE
-        while not holds():
-            assert time.monotonic() < deadline, otherwise
+        while not condition():
+            assert time.monotonic() < deadline, failure
             time.sleep(0.005)

@@ -1,4 +1,4 @@
-"""The store behind the application's back, through the SDK."""
+"""Direct access to the documents in Cosmos DB, without the application."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -10,19 +10,19 @@ from local.cosmos import LOCAL_ENDPOINT, LOCAL_KEY, LocalCosmos
 
 
 async def bump_epoch(cosmos: LocalCosmos, user: str) -> None:
-    """What an erase does first: move the user's epoch."""
+    """Advance the user's epoch, which is the first step of an erase."""
     async with _memory(cosmos) as container:
         await container.patch_item("user", user, [{"op": "incr", "path": "/epoch", "value": 1}])
 
 
 async def replace_item(cosmos: LocalCosmos, item: Mapping[str, Any]) -> None:
-    """Put something else in an item's place."""
+    """Replace an item."""
     async with _memory(cosmos) as container:
         await container.replace_item(item["id"], dict(item))
 
 
 async def create_items(cosmos: LocalCosmos, user: str, items: Sequence[Mapping[str, Any]]) -> None:
-    """Put items into a user's partition."""
+    """Create items in a user's partition."""
     async with _memory(cosmos) as container:
         for start in range(0, len(items), 100):
             creates: list[Any] = [
@@ -31,8 +31,8 @@ async def create_items(cosmos: LocalCosmos, user: str, items: Sequence[Mapping[s
             await container.execute_item_batch(creates, user)
 
 
-async def forget_measures(cosmos: LocalCosmos, user: str) -> None:
-    """Make each turn as it was stored before it told its bytes and request units."""
+async def remove_measures(cosmos: LocalCosmos, user: str) -> None:
+    """Remove the measures that turns of older versions do not have."""
     turns = [str(row["id"]) for row in cosmos.rows("memory") if row["kind"] == "turn"]
     removed = [{"op": "remove", "path": f"/usage/{name}"} for name in ("bytes", "request_units")]
     async with _memory(cosmos) as container:

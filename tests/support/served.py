@@ -1,4 +1,4 @@
-"""The application on a real port, on a thread of its own."""
+"""The application on a real port, on its own thread."""
 
 import asyncio
 import threading
@@ -9,14 +9,14 @@ from pathlib import Path
 
 from local.cosmos import LocalCosmos
 from local.serving import address_of, listen, serving
-from tests.support.app import HasUrl, running
+from tests.support.app import ModelUrl, running
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @contextmanager
-def served(model: HasUrl) -> Iterator[str]:
-    """The address of the application on an empty local Cosmos DB, while the block runs."""
+def served(model: ModelUrl) -> Iterator[str]:
+    """Serve the application on an empty local Cosmos DB; yields its address."""
     started: Future[str] = Future()
     stopped = asyncio.Event()
     loop = asyncio.new_event_loop()
@@ -30,13 +30,13 @@ def served(model: HasUrl) -> Iterator[str]:
 
 
 def _run(
-    loop: asyncio.AbstractEventLoop, model: HasUrl, started: Future[str], stopped: asyncio.Event
+    loop: asyncio.AbstractEventLoop, model: ModelUrl, started: Future[str], stopped: asyncio.Event
 ) -> None:
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(_serve(model, started, stopped))
 
 
-async def _serve(model: HasUrl, started: Future[str], stopped: asyncio.Event) -> None:
+async def _serve(model: ModelUrl, started: Future[str], stopped: asyncio.Event) -> None:
     cosmos = LocalCosmos.open(None, ROOT / "infra" / "containers.json")
     with listen(0) as front:
         async with running(cosmos, model) as app, serving(app.api, front):

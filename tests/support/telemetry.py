@@ -1,4 +1,4 @@
-"""Everything that leaves a worker besides its answers, caught in memory: spans, metrics, log lines."""
+"""All telemetry of a worker, captured in memory: spans, metrics and log lines."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ from shared.telemetry.logs import log
 Point = tuple[str, dict[str, Any], Any]  # a metric's name, its dimensions, and its count or sum
 
 
-class _Keep(logging.Handler):
+class _RecordList(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
         self.records: list[logging.LogRecord] = []
@@ -34,12 +34,12 @@ class _Keep(logging.Handler):
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """What was caught since the block began; metrics are counted since the process began."""
+    """What was captured in the block; metrics count since the process started."""
 
     _spans: InMemorySpanExporter
     _metrics: InMemoryMetricReader
     _exported: InMemoryLogRecordExporter
-    _lines: _Keep = field(default_factory=_Keep)
+    _lines: _RecordList = field(default_factory=_RecordList)
 
     @property
     def spans(self) -> Sequence[ReadableSpan]:
@@ -47,7 +47,7 @@ class Captured:
         return self._spans.get_finished_spans()
 
     def span(self, name: str, kind: trace.SpanKind) -> ReadableSpan:
-        """The one span of this name and kind."""
+        """The only span of this name and kind."""
         (found,) = [span for span in self.spans if (span.name, span.kind) == (name, kind)]
         return found
 
@@ -68,7 +68,7 @@ class Captured:
         ]
 
     def total(self, name: str) -> float:
-        """The sum of one metric over all of its dimensions."""
+        """The sum of a metric over all of its dimensions."""
         return sum(float(value) for metric, _, value in self.points if metric == name)
 
     def counts(self, name: str, dimension: str) -> dict[str, int]:
@@ -92,7 +92,7 @@ class Captured:
 
     @property
     def requests(self) -> list[dict[str, Any]]:
-        """The fields of each request's line."""
+        """The fields of each request's log line."""
         lines = [
             vars(record)
             for record in self._lines.records
@@ -102,11 +102,11 @@ class Captured:
 
     @property
     def exported(self) -> list[LogRecord]:
-        """Our log lines as they leave."""
+        """Our log lines as they are exported."""
         return [one.log_record for one in self._exported.get_finished_logs()]
 
     def everything(self) -> str:
-        """All of it as one text, each log record with its attributes and formatted exception."""
+        """All telemetry as one text, including attributes and formatted exceptions."""
         shown = [
             record.getMessage() + repr(vars(record)) + _traceback(record)
             for record in self._lines.records
@@ -140,7 +140,7 @@ CANONICAL = {
 
 @contextmanager
 def capturing() -> Iterator[Captured]:
-    """Catch all telemetry of this process while the block runs, down to what libraries say at DEBUG."""
+    """Capture all telemetry of this process while the block runs, including libraries at DEBUG."""
     spans, reader, exported = _memory()
     spans.clear()
     exported.clear()
@@ -159,9 +159,9 @@ def capturing() -> Iterator[Captured]:
 
 @cache
 def _memory() -> tuple[InMemorySpanExporter, InMemoryMetricReader, InMemoryLogRecordExporter]:
-    """The SDK, installed once: OpenTelemetry lets nobody take it away again."""
+    """Install the SDK once: OpenTelemetry does not allow replacing it."""
     spans, reader = InMemorySpanExporter(), InMemoryMetricReader()
-    exported = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]  # the SDK forgot to say None
+    exported = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]  # SDK lacks a type
     tracers, loggers = (
         TracerProvider(shutdown_on_exit=False),
         LoggerProvider(shutdown_on_exit=False),
@@ -169,7 +169,7 @@ def _memory() -> tuple[InMemorySpanExporter, InMemoryMetricReader, InMemoryLogRe
     tracers.add_span_processor(SimpleSpanProcessor(spans))
     loggers.add_log_record_processor(SimpleLogRecordProcessor(exported))
     trace.set_tracer_provider(tracers)
-    set_logger_provider(loggers)  # libraries too may have something to say to it
+    set_logger_provider(loggers)  # libraries may log to it too
     metrics.set_meter_provider(MeterProvider([reader], shutdown_on_exit=False))
     log.addHandler(LineExport(loggers.get_logger("test")))
     return spans, reader, exported

@@ -1,23 +1,29 @@
-"""The real worker with a telemetry receiver that is away (F43)."""
+"""The real worker with an unavailable OTLP collector (F43)."""
 
 import httpx
 import pytest
 
-from devtools.functions import FUNCTION_KEY
+from devtools.front import FUNCTION_KEY
 from tests.support.processes import program
 
 pytestmark = pytest.mark.xdist_group("worker")
 
-AWAY = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
+NO_COLLECTOR = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
 USER = {"x-functions-key": FUNCTION_KEY, "x-user-id": "watched"}
 
 
-def test_a_receiver_that_is_away_changes_no_answer_and_no_end_f43(
+def test_an_unavailable_collector_affects_neither_turns_nor_shutdown_f43(
     worker_settings: dict[str, str],
 ) -> None:
-    """Turns are answered, the worker says nothing of their content, and it ends when it is told to."""
+    """Turns are answered, the worker prints no content, and it ends when it is asked to."""
     with program(
-        "-W", "error", "-m", "devtools.functions", "--port", "0", settings=worker_settings | AWAY
+        "-W",
+        "error",
+        "-m",
+        "devtools.functions",
+        "--port",
+        "0",
+        settings=worker_settings | NO_COLLECTOR,
     ) as running:
         with httpx.Client(base_url=running.first_line(), headers=USER, timeout=20) as client:
             answers = [
@@ -26,16 +32,19 @@ def test_a_receiver_that_is_away_changes_no_answer_and_no_end_f43(
             ]
         running.process.terminate()
         running.wait()
-        said = running.said()
+        errors = running.error_output()
     assert [(answer.status_code, answer.json()["seq"]) for answer in answers] == [
         (200, n) for n in range(1, 6)
     ]
-    assert "canary" not in said
+    assert "canary" not in errors
 
 
-def test_without_a_receiver_no_exporter_is_imported(worker_settings: dict[str, str]) -> None:
-    """What sends telemetry is imported where telemetry is sent (redis-py takes the SDK's metrics wherever they are)."""
-    script = "import sys, shared.bootstrap.composition as c; c.Composition(c.Settings()).prefetch(); print(*sys.modules)"
+def test_without_a_collector_no_exporter_is_imported(worker_settings: dict[str, str]) -> None:
+    """Exporters are imported only with a collector; redis-py imports the SDK's metrics anyway."""
+    script = (
+        "import sys, shared.bootstrap.composition as c; "
+        "c.Composition(c.Settings()).prefetch(); print(*sys.modules)"
+    )
     with program("-W", "error", "-c", script, settings=worker_settings) as running:
         modules = set(running.first_line().split())
     assert "opentelemetry.trace" in modules

@@ -1,4 +1,4 @@
-"""Telemetry's receiver is away (F43): nobody notices, little is kept, and the end is not waited for."""
+"""Export without a collector (F43): requests are unaffected, queues bounded, shutdown quick."""
 
 import logging
 import random
@@ -25,7 +25,7 @@ from tests.support.model_server import ModelServer
 INSIGHTS = (
     "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://127.0.0.1:1/"
 )
-EXPORTERS_THAT_DRAW = (
+RETRYING_EXPORTERS = (
     "opentelemetry.exporter.otlp.common.http",
     "azure.monitor.opentelemetry.exporter._configuration._worker",
     "azure.monitor.opentelemetry.exporter._storage",
@@ -33,15 +33,15 @@ EXPORTERS_THAT_DRAW = (
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _chance_of_its_own() -> None:
-    """Exporters go on trying in threads after a test, drawing random numbers: tests of chance must not see them."""
-    for name in EXPORTERS_THAT_DRAW:
+def _separate_random() -> None:
+    """Give exporters their own random numbers: retrying threads would disturb hypothesis."""
+    for name in RETRYING_EXPORTERS:
         import_module(name).random = random.Random()  # type: ignore[attr-defined]  # noqa: S311
 
 
 @pytest.fixture
 def closed_port() -> Iterator[str]:
-    """An address where nobody listens, nor can while the test runs."""
+    """An address where nothing listens, and nothing can listen during the test."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -49,15 +49,15 @@ def closed_port() -> Iterator[str]:
 
 @pytest.fixture
 def export(closed_port: str) -> Iterator[Export]:
-    """An export that reaches nobody."""
+    """An export that reaches no collector."""
     opened = Export(Destinations("keepsake", closed_port, None, 1))
     yield opened
     opened.close()
 
 
 @pytest.mark.parametrize("count", [QUEUE * 4])
-def test_what_waits_is_bounded_f43(export: Export, count: int) -> None:
-    """However much is told to a receiver that is away, a queue's worth is kept and a batch is under way."""
+def test_the_span_queue_is_bounded_f43(export: Export, count: int) -> None:
+    """Whatever the number of spans, at most a queue is kept, besides the batch being sent."""
     tracer = export.tracers.get_tracer(names.SCOPE)
     for _ in range(count):
         tracer.start_span("chat").end()
@@ -66,8 +66,8 @@ def test_what_waits_is_bounded_f43(export: Export, count: int) -> None:
     assert BATCH < len(queue._batch_processor._queue) <= QUEUE
 
 
-def test_the_end_is_not_waited_for_f43(export: Export) -> None:
-    """What cannot be sent is given up; ten times the time allowed would be a hang."""
+def test_shutdown_does_not_wait_for_the_collector_f43(export: Export) -> None:
+    """What cannot be sent is dropped; ten times the flush timeout would be a hang."""
     tracer = export.tracers.get_tracer(names.SCOPE)
     for _ in range(QUEUE):
         tracer.start_span("chat").end()
@@ -77,8 +77,8 @@ def test_the_end_is_not_waited_for_f43(export: Export) -> None:
     assert time.monotonic() - start < FLUSH_SECONDS * 10
 
 
-def test_spans_of_others_are_not_kept_f36(export: Export) -> None:
-    """A library that makes spans of its own makes them for nobody."""
+def test_spans_of_libraries_are_not_exported_f36(export: Export) -> None:
+    """Spans that libraries make are not exported."""
     export.tracers.get_tracer("fastapi").start_span("GET /canary").end()
     queue = span_queue(export)
     assert isinstance(queue, BatchSpanProcessor)
@@ -86,14 +86,14 @@ def test_spans_of_others_are_not_kept_f36(export: Export) -> None:
 
 
 def span_queue(export: Export) -> object:
-    """The queue behind what lets our own spans through."""
-    (own,) = export.tracers._active_span_processor._span_processors
-    assert isinstance(own, OwnSpans)
-    return own._processor
+    """The span queue behind the filter for our own spans."""
+    (filtered,) = export.tracers._active_span_processor._span_processors
+    assert isinstance(filtered, OwnSpans)
+    return filtered.processor
 
 
-def test_application_insights_is_a_destination_too() -> None:
-    """A connection string alone makes an export, on Microsoft's exporter."""
+def test_application_insights_is_a_destination() -> None:
+    """A connection string alone enables the export with Microsoft's exporter."""
     export = Export(Destinations("keepsake", "", INSIGHTS, 1))
     queue = span_queue(export)
     assert isinstance(queue, BatchSpanProcessor)
@@ -102,10 +102,10 @@ def test_application_insights_is_a_destination_too() -> None:
 
 
 @pytest.mark.parametrize(("traces_per_second", "kept"), [(0, 0), (1e9, 100)])
-def test_application_insights_gets_so_many_whole_traces(
+def test_application_insights_gets_whole_traces_at_a_limited_rate(
     traces_per_second: float, kept: int
 ) -> None:
-    """All spans of a request or none, whatever the caller's trace says; each says for how many traces it stands."""
+    """Sampling keeps all spans of a request or none, whatever the caller's trace says."""
     export = Export(Destinations("keepsake", "", INSIGHTS, traces_per_second))
     tracer = export.tracers.get_tracer(names.SCOPE)
     for number in range(1, 51):
@@ -122,23 +122,23 @@ def test_application_insights_gets_so_many_whole_traces(
     export.close()
 
 
-def test_after_its_end_no_line_is_exported(export: Export) -> None:
-    """A line that is logged later has nowhere to go, and no closed exporter to complain."""
+def test_after_shutdown_no_line_is_exported(export: Export) -> None:
+    """A line logged after shutdown is not sent to a closed exporter."""
     log.addHandler(export._lines)
     export.close()
     assert export._lines not in log.handlers
 
 
 @pytest.mark.parametrize(("level", "severity"), [(logging.INFO, "INFO"), (logging.ERROR, "ERROR")])
-def test_our_lines_are_exported_with_their_fields(
+def test_log_lines_are_exported_with_their_fields(
     export: Export, caplog: pytest.LogCaptureFixture, level: int, severity: str
 ) -> None:
-    """A line's fields are attributes; what Python adds to a record is not. A failure is told as one."""
+    """A line's fields become attributes, Python's own record fields do not; the level is kept."""
     with caplog.at_level(logging.INFO, "keepsake"):
         logging.getLogger("keepsake").log(level, "request %s", "status=200", extra={"status": 200})
     export._lines.emit(caplog.records[-1])
     (queue,) = export.loggers._multi_log_record_processor._log_record_processors
-    (waiting,) = queue._batch_processor._queue  # type: ignore[attr-defined]  # of the batching kind only
+    (waiting,) = queue._batch_processor._queue  # type: ignore[attr-defined]  # a batch processor
     assert (waiting.log_record.body, dict(waiting.log_record.attributes)) == (
         "request status=200",
         {"status": 200},
@@ -146,10 +146,10 @@ def test_our_lines_are_exported_with_their_fields(
     assert waiting.log_record.severity_number == SeverityNumber[severity]
 
 
-def test_telemetry_names_the_app_of_the_platform(model: ModelServer) -> None:
-    """Two apps in one workspace are told apart."""
+def test_the_service_name_is_the_platforms_app_name(model: ModelServer) -> None:
+    """Two apps in one workspace have different service names."""
     in_azure = local_settings(model, auth_mode=AuthMode.KEY, website_site_name="shop")
-    composed = [
+    compositions = [
         Composition(settings, jobs=LocalQueue()) for settings in (in_azure, local_settings(model))
     ]
-    assert [one._destinations.service for one in composed] == ["shop", "keepsake"]
+    assert [one._destinations.service for one in compositions] == ["shop", "keepsake"]

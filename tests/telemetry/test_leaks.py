@@ -1,4 +1,4 @@
-"""What people say, and who they are, is in no log, span, metric, nor in an answer to anybody else (F36)."""
+"""No content and no identity appears in logs, spans, metrics or other users' responses (F36)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ from tests.support.telemetry import capturing
 
 pytestmark = pytest.mark.anyio
 
-MARK = "canary"  # stands in every text below, and in no name of ours
+CANARY = "canary"  # part of every text below, and of no name of ours
 BODIES: dict[str, Any] = {
     "chat": {
         "message": "canary-message",
@@ -47,11 +47,11 @@ HEADERS = {
     "tracestate": "who=canary",
     "baggage": "who=canary",
 }
-Break = Callable[[LocalCosmos, ModelServer, RedisServer], None]
+InjectFault = Callable[[LocalCosmos, ModelServer, RedisServer], None]
 HTML = "<html><body>canary-page</body></html>"
-FAULTS: dict[str, Break] = {
-    "nothing": lambda _cosmos, _model, _redis: None,
-    "cosmos_away": lambda cosmos, _model, _redis: cosmos.faults.add(
+FAULTS: dict[str, InjectFault] = {
+    "none": lambda _cosmos, _model, _redis: None,
+    "cosmos_down": lambda cosmos, _model, _redis: cosmos.faults.add(
         Fault(status=503, times=10_000)
     ),
     "commit_fails": lambda cosmos, _model, _redis: cosmos.faults.add(
@@ -63,7 +63,7 @@ FAULTS: dict[str, Break] = {
     "model_refuses": lambda _cosmos, model, _redis: _script(
         model, Behaviour(status=400, body='{"error": "canary"}')
     ),
-    "model_is_a_page": lambda _cosmos, model, _redis: _script(
+    "model_returns_html": lambda _cosmos, model, _redis: _script(
         model, Behaviour(body=HTML, headers={"content-type": "text/html"})
     ),
     "model_breaks_off": lambda _cosmos, model, _redis: _script(
@@ -72,16 +72,16 @@ FAULTS: dict[str, Break] = {
     "embedder_fails": lambda _cosmos, model, _redis: _script_vectors(
         model, Behaviour(status=400, body='{"error": "canary-error"}')
     ),
-    "embedder_is_a_page": lambda _cosmos, model, _redis: _script_vectors(
+    "embedder_returns_html": lambda _cosmos, model, _redis: _script_vectors(
         model, Behaviour(body=HTML, headers={"content-type": "text/html"})
     ),
-    "redis_away": lambda _cosmos, _model, redis: redis.stop(),
+    "redis_down": lambda _cosmos, _model, redis: redis.stop(),
 }
 
 
 @pytest.fixture
 def session_cache(redis: RedisServer) -> dict[str, Any]:
-    """With a session cache, which one of the faults takes away."""
+    """With a session cache, which one of the faults stops."""
     return {"redis_socket": str(redis.socket)}
 
 
@@ -92,10 +92,10 @@ def embedding_model() -> str:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_no_telemetry_holds_what_was_sent_f36(
+async def test_telemetry_contains_nothing_of_a_request_f36(
     keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer, redis: RedisServer, fault: str
 ) -> None:
-    """Every operation of the OpenAPI document, well and with each fault: canaries are with their user only."""
+    """Every operation of the OpenAPI document, without and with each fault, leaks no canary."""
     operations = await _operations(keepsake)
     assert set(BODIES) <= operations.keys()
     with capturing() as captured:
@@ -103,22 +103,22 @@ async def test_no_telemetry_holds_what_was_sent_f36(
         FAULTS[fault](cosmos, model, redis)
         failed = await _send_all(keepsake, operations, "second")
         model.reset()
-        others = await _send_others(keepsake)
-        seen = captured.everything().lower()
+        others = await _send_as_another_user(keepsake)
+        telemetry = captured.everything().lower()
     assert len(captured.requests) >= 2 * len(operations)
-    assert [line for line in seen.splitlines() if MARK in line] == []
+    assert [line for line in telemetry.splitlines() if CANARY in line] == []
     assert [
         answer.text
         for answer in (*failed, *others)
-        if answer.status_code >= 400 and MARK in answer.text
+        if answer.status_code >= 400 and CANARY in answer.text
     ] == []
-    assert [answer.text for answer in others if MARK in answer.text] == []
+    assert [answer.text for answer in others if CANARY in answer.text] == []
 
 
-async def test_what_nobody_foresaw_tells_no_content_f36(
+async def test_an_unexpected_error_contains_no_content_f36(
     keepsake: Keepsake, cosmos: LocalCosmos
 ) -> None:
-    """A stored item that cannot be read is a 500 whose telemetry quotes nothing of it, nor does its answer."""
+    """An unreadable item is a 500 whose response and telemetry quote nothing of it."""
     async with keepsake.client("canary-user") as client:
         await client.put("/preferences", json={"preferences": {"tone": "canary-wish"}})
         (stored,) = [row for row in cosmos.rows("preferences") if row["user_id"] == "canary-user"]
@@ -127,13 +127,11 @@ async def test_what_nobody_foresaw_tells_no_content_f36(
             answer = await client.get("/preferences")
     assert answer.status_code == 500
     assert captured.requests[-1]["error_code"] == "internal_error"
-    assert MARK not in captured.everything() + answer.text
+    assert CANARY not in captured.everything() + answer.text
 
 
-async def test_a_token_that_is_refused_is_not_told_f36(
-    cosmos: LocalCosmos, model: ModelServer
-) -> None:
-    """A bearer token that is none leaves no trace."""
+async def test_a_refused_token_is_not_logged_f36(cosmos: LocalCosmos, model: ModelServer) -> None:
+    """A refused bearer token appears nowhere."""
     entra: dict[str, Any] = {
         "entra_tenant_ids": ("00000000-0000-0000-0000-000000000001",),
         "entra_audience": "api",
@@ -147,7 +145,7 @@ async def test_a_token_that_is_refused_is_not_told_f36(
                 "/sessions", headers={"authorization": "Bearer canary.canary.canary"}
             )
     assert answer.status_code == 401
-    assert MARK not in captured.everything() + answer.text
+    assert CANARY not in captured.everything() + answer.text
 
 
 async def _operations(keepsake: Keepsake) -> dict[str, tuple[str, str]]:
@@ -163,8 +161,8 @@ async def _operations(keepsake: Keepsake) -> dict[str, tuple[str, str]]:
 async def _send_all(
     keepsake: Keepsake, operations: dict[str, tuple[str, str]], turn: str
 ) -> list[httpx.Response]:
-    """Every operation with canaries, chat also as a stream, and one of each that the schema refuses."""
-    named = {
+    """Send every operation with canaries, chat also as a stream, and variants that are invalid."""
+    path_parameters = {
         "session_id": "canary-session",
         "turn_id": f"canary-put-{turn}",
         "name": "canary-name",
@@ -174,7 +172,8 @@ async def _send_all(
     async with keepsake.client(None) as client:
         for name, (method, path) in sorted(operations.items()):
             url = (
-                path.removeprefix("/api").format(**named) + "?cursor=canary-cursor&code=canary-code"
+                path.removeprefix("/api").format(**path_parameters)
+                + "?cursor=canary-cursor&code=canary-code"
             )
             bodies = (
                 [BODIES[name], {"canary-unknown": "canary"}, ["canary"]]
@@ -190,8 +189,8 @@ async def _send_all(
         return [await call for call in calls]
 
 
-async def _send_others(keepsake: Keepsake) -> list[httpx.Response]:
-    """What another user is answered meanwhile."""
+async def _send_as_another_user(keepsake: Keepsake) -> list[httpx.Response]:
+    """What another user's requests return meanwhile."""
     async with keepsake.client(BEN) as client:
         chat = client.post("/chat", json={"message": "Hello", "session_id": "s"})
         reads = [

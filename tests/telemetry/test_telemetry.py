@@ -1,4 +1,4 @@
-"""What an operator sees of a request: its spans, its counts, its one line."""
+"""Telemetry of a request: its spans, its metrics, and its log line."""
 
 import asyncio
 import time
@@ -26,19 +26,19 @@ TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 @pytest.fixture
 def session_cache(redis: RedisServer) -> dict[str, Any]:
-    """With a session cache: what is told of a request does not depend on it."""
+    """With a session cache."""
     return {"redis_socket": str(redis.socket)}
 
 
 @pytest.fixture
 def captured() -> Iterator[Captured]:
     """The telemetry of one test."""
-    with capturing() as caught:
-        yield caught
+    with capturing() as telemetry:
+        yield telemetry
 
 
 async def test_a_turn_has_three_spans(keepsake: Keepsake, captured: Captured) -> None:
-    """The request, in it the model's call and the commit, by the names of the convention and nothing besides."""
+    """The request contains the model call and the commit, with the convention's names only."""
     await keepsake.chat("Hello")
     server, model = captured.span("chat", SpanKind.SERVER), captured.span("chat", SpanKind.CLIENT)
     commit = captured.span("append_turn", SpanKind.INTERNAL)
@@ -63,11 +63,15 @@ async def test_a_turn_has_three_spans(keepsake: Keepsake, captured: Captured) ->
 
 
 async def test_each_call_of_a_store_has_its_span(keepsake: Keepsake, captured: Captured) -> None:
-    """A warm turn: as many spans as it tells calls, beside each other in its trace, the writes in the commit."""
+    """A warm turn has a span for each counted call; the write is within the commit."""
     await keepsake.chat("First")
-    begun = len(captured.spans)
+    spans_before = len(captured.spans)
     usage = (await keepsake.chat("Hello")).json()["usage"]
-    spans = [span for span in captured.spans[begun:] if "db.system.name" in (span.attributes or {})]
+    spans = [
+        span
+        for span in captured.spans[spans_before:]
+        if "db.system.name" in (span.attributes or {})
+    ]
     assert sorted(span.name for span in spans) == [
         "EVALSHA close_turn",
         "EVALSHA open_turn",
@@ -82,10 +86,10 @@ async def test_each_call_of_a_store_has_its_span(keepsake: Keepsake, captured: C
     assert set(parents.values()) == {server.context.span_id}
 
 
-async def test_a_store_s_span_says_what_and_where_and_no_more(
+async def test_a_stores_span_contains_no_content(
     keepsake: Keepsake, captured: Captured, redis: RedisServer
 ) -> None:
-    """System, operation, container or script, server, status: no key, no id, no parameter, no text of a query."""
+    """A store's span has operation, target and status, but no key, id, parameter or query text."""
     await keepsake.chat("Hello")
     await keepsake.get("/sessions")
     query, script = captured.last("query_items memory"), captured.last("EVALSHA open_turn")
@@ -111,7 +115,7 @@ async def test_a_store_s_span_says_what_and_where_and_no_more(
 
 
 @pytest.mark.parametrize(
-    ("fault", "name", "ends"),
+    ("fault", "name", "outcome"),
     [
         (
             Fault(status=503, kind="read", path="/preferences"),
@@ -122,46 +126,50 @@ async def test_a_store_s_span_says_what_and_where_and_no_more(
         (Fault(status=412, kind="batch"), "execute_batch memory", ("412", None)),
         (None, "read_item preferences", ("404", None)),
     ],
-    ids=["unavailable", "lost", "a lost race", "not there"],
+    ids=["unavailable", "lost", "lost race", "not found"],
 )
-async def test_a_store_s_span_says_how_it_ended(
+async def test_a_stores_span_has_its_outcome(
     keepsake: Keepsake,
     captured: Captured,
     cosmos: LocalCosmos,
     fault: Fault | None,
     name: str,
-    ends: tuple[str | None, str | None],
+    outcome: tuple[str | None, str | None],
 ) -> None:
-    """A failure has its type; what a read or a condition is there to find out is none."""
+    """A failure has a type; a missing item or a failed condition is not a failure."""
     await keepsake.chat("First")
-    begun = len(captured.spans)
+    spans_before = len(captured.spans)
     if fault:
         cosmos.faults.add(fault)
     await keepsake.chat("Hello")
-    span = next(span for span in captured.spans[begun:] if span.name == name)
-    told = span.attributes or {}
-    assert (told.get("db.response.status_code"), told.get("error.type")) == ends
-    assert span.status.is_ok == (ends[1] is None)
+    span = next(span for span in captured.spans[spans_before:] if span.name == name)
+    attributes = span.attributes or {}
+    assert (attributes.get("db.response.status_code"), attributes.get("error.type")) == outcome
+    assert span.status.is_ok == (outcome[1] is None)
 
 
-async def test_a_store_that_is_away_says_so(
+async def test_an_unavailable_store_has_a_failed_span(
     keepsake: Keepsake, captured: Captured, redis: RedisServer
 ) -> None:
-    """Without Redis its span has failed, and the next turn does not ask it at all for a while."""
+    """Without Redis its span has failed, and the next turn does not use Redis for a while."""
     redis.stop()
     await keepsake.chat("Hello")
     opened = captured.last("EVALSHA open_turn")
-    begun = len(captured.spans)
+    spans_before = len(captured.spans)
     await keepsake.chat("Hello again")
     assert (opened.status.is_ok, (opened.attributes or {})["error.type"]) == (
         False,
         "ConnectionError",
     )
-    assert [span.name for span in captured.spans[begun:] if span.name.startswith("EVALSHA")] == []
+    assert [
+        span.name for span in captured.spans[spans_before:] if span.name.startswith("EVALSHA")
+    ] == []
 
 
-async def test_retrieval_is_timed_cold_and_warm(keepsake: Keepsake, captured: Captured) -> None:
-    """Each turn that is answered records once how long its context took, and whether Redis had it."""
+async def test_retrieval_is_timed_for_cold_and_warm_turns(
+    keepsake: Keepsake, captured: Captured
+) -> None:
+    """Each answered turn records the duration of its retrieval, and whether it was warm."""
     before = captured.counts("agent_memory.retrieval.duration", "agent_memory.turn.start")
     for turn in ("a", "b", "c", "c"):
         await keepsake.chat("Hello", turn_id=turn)
@@ -169,10 +177,10 @@ async def test_retrieval_is_timed_cold_and_warm(keepsake: Keepsake, captured: Ca
     assert {start: after[start] - before.get(start, 0) for start in after} == {"cold": 1, "warm": 2}
 
 
-async def test_a_failed_call_says_its_type(
+async def test_a_failed_call_has_an_error_type(
     keepsake: Keepsake, captured: Captured, model: ModelServer
 ) -> None:
-    """A model that fails marks its span and ours with a type, and records no exception."""
+    """A failed model call has an error type on both spans, and no exception is recorded."""
     model.fail_next(500)
     await keepsake.chat("Hello")
     call, server = captured.span("chat", SpanKind.CLIENT), captured.span("chat", SpanKind.SERVER)
@@ -181,10 +189,10 @@ async def test_a_failed_call_says_its_type(
     assert [span.events for span in captured.spans if span.events] == []
 
 
-async def test_metrics_have_their_names(
+async def test_all_metrics_are_recorded(
     keepsake: Keepsake, captured: Captured, redis: RedisServer
 ) -> None:
-    """The convention's two and our own; what is counted goes up, and no dimension is a person."""
+    """The convention's metrics and our own are recorded, and no dimension identifies a user."""
     before = {name: captured.total(name) for name in OWN_METRICS}
     for turn in ("a", "a"):
         await keepsake.chat("Hello", turn_id=turn)
@@ -192,15 +200,15 @@ async def test_metrics_have_their_names(
     await keepsake.chat("Hello", turn_id="b")
     async with keepsake.client() as client:
         await client.post("/sessions/s/consolidate")
-    risen = {name for name in OWN_METRICS if captured.total(name) > before[name]}
-    assert risen == OWN_METRICS
+    increased = {name for name in OWN_METRICS if captured.total(name) > before[name]}
+    assert increased == OWN_METRICS
     assert {key for _, dimensions, _ in captured.points for key in dimensions} <= DIMENSIONS
 
 
 async def test_a_lost_race_is_counted(
     keepsake: Keepsake, captured: Captured, cosmos: LocalCosmos
 ) -> None:
-    """A commit that finds the header moved is one conflict."""
+    """A commit that loses a race counts as one conflict."""
     await keepsake.chat("First")
     before = captured.total("agent_memory.store.conflicts")
     cosmos.faults.add(Fault(status=412, kind="batch"))
@@ -208,19 +216,19 @@ async def test_a_lost_race_is_counted(
     assert captured.total("agent_memory.store.conflicts") == before + 1
 
 
-def test_no_name_is_for_content() -> None:
-    """What the convention has for messages, queries and people has no name with us."""
+def test_no_telemetry_name_is_for_content() -> None:
+    """We use none of the convention's names for messages, queries and users."""
     ours = {value for key, value in vars(names).items() if key.isupper() and isinstance(value, str)}
-    told = [
+    content_names = [
         name
         for name in ours
         if name.rsplit(".", 1)[-1] in {"messages", "text", "records", "content", "id"}
     ]
-    assert (told, "gen_ai.system_instructions" in ours) == ([], False)
+    assert (content_names, "gen_ai.system_instructions" in ours) == ([], False)
 
 
-async def test_a_request_is_one_line(keepsake: Keepsake, captured: Captured) -> None:
-    """Operation, outcome, who by digests, and what it used."""
+async def test_a_request_is_logged_in_one_line(keepsake: Keepsake, captured: Captured) -> None:
+    """The line has the operation, outcome, digests and usage."""
     await keepsake.chat("First")
     answer = await keepsake.chat("Hello", turn_id="t")
     line = captured.requests[-1]
@@ -243,10 +251,10 @@ async def test_a_request_is_one_line(keepsake: Keepsake, captured: Captured) -> 
     }
 
 
-async def test_a_digest_key_that_was_not_resolved_is_told_of_and_not_used(
+async def test_an_unresolved_digest_key_is_logged_and_not_used(
     cosmos: LocalCosmos, model: ModelServer, captured: Captured
 ) -> None:
-    """The first start of a deployment may come before its rights; digests are a worker's own then."""
+    """Before a first deployment's role assignments apply, a worker uses a digest key of its own."""
     before = digest("ada")
     reference = "@Microsoft.KeyVault(SecretUri=https://vault.example/secrets/one)"
     async with running(cosmos, model, log_digest_key=reference) as app:
@@ -256,10 +264,10 @@ async def test_a_digest_key_that_was_not_resolved_is_told_of_and_not_used(
     assert reference not in captured.everything()
 
 
-async def test_a_request_that_waited_for_the_app_is_told_from_when_it_came(
+async def test_a_requests_duration_includes_waiting_for_the_app(
     keepsake: Keepsake, captured: Captured
 ) -> None:
-    """A cold worker's first request: span and line hold the wait, too."""
+    """On a cold worker, span and line include the time before the app was ready."""
 
     async def receive() -> Any:
         return {"type": "http.request", "body": b"", "more_body": False}
@@ -267,35 +275,35 @@ async def test_a_request_that_waited_for_the_app_is_told_from_when_it_came(
     async def send(_: Any) -> None:
         pass
 
-    waited = {"method": "GET", "state": {"came": time.perf_counter() - 60}}
-    await keepsake.api(_scope("/api/health") | waited, receive, send)
+    arrived_earlier = {"method": "GET", "state": {"received_at": time.perf_counter() - 60}}
+    await keepsake.api(_scope("/api/health") | arrived_earlier, receive, send)
     span = captured.span("read_health", SpanKind.SERVER)
     assert captured.requests[-1]["ms"] >= 60_000
     assert (span.end_time or 0) - (span.start_time or 0) >= 60e9
 
 
-async def test_a_replay_and_a_degraded_turn_say_so(
+async def test_replays_and_degraded_turns_are_logged(
     keepsake: Keepsake, captured: Captured, redis: RedisServer
 ) -> None:
-    """Found instead of made; made without the session cache."""
+    """A replay, and a turn without the session cache."""
     await keepsake.chat("Hello", turn_id="t")
     await keepsake.chat("Hello", turn_id="t")
     redis.stop()
     await keepsake.chat("Hello again")
-    told = [
+    logged = [
         (line["replayed"], line.get("degraded"), line["model_calls"]) for line in captured.requests
     ]
-    assert told == [(False, None, 1), (True, None, 0), (False, "session_cache", 1)]
+    assert logged == [(False, None, 1), (True, None, 0), (False, "session_cache", 1)]
 
 
-async def test_refused_requests_have_their_line(keepsake: Keepsake, captured: Captured) -> None:
-    """Without a user, too large, or nowhere: status and code, and no name that a caller could choose."""
+async def test_refused_requests_are_logged(keepsake: Keepsake, captured: Captured) -> None:
+    """Refused requests are logged with status and code, and without names chosen by callers."""
     async with keepsake.client(None) as client:
         await client.get("/sessions")
         await client.post("/chat", content=b" " * (MAX_BODY_BYTES + 1), headers=ADA_JSON)
         await client.get("/sessions-of-ada?q=secret")
-    told = [(line["operation"], line["status"], line["error_code"]) for line in captured.requests]
-    assert told == [
+    logged = [(line["operation"], line["status"], line["error_code"]) for line in captured.requests]
+    assert logged == [
         ("list_sessions", 401, "principal_required"),
         ("chat", 413, "too_large"),
         ("unmatched", 404, "not_found"),
@@ -303,40 +311,40 @@ async def test_refused_requests_have_their_line(keepsake: Keepsake, captured: Ca
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "ended", "code"),
+    ("behaviour", "outcome", "code"),
     [
         (Behaviour(), "done", None),
         (Behaviour(breaks_off_after=2), "model_unavailable", "model_unavailable"),
     ],
 )
-async def test_a_stream_tells_how_it_ended(
+async def test_a_streams_outcome_is_logged(
     keepsake: Keepsake,
     captured: Captured,
     model: ModelServer,
     behaviour: Behaviour,
-    ended: str,
+    outcome: str,
     code: str | None,
 ) -> None:
-    """Its status was sent long before: the line is written at the end, with what became of it."""
+    """The status was sent before, so the line is written at the end, with the outcome."""
     model.script.append(behaviour)
     await keepsake.chat("Hello", stream=True)
     line = captured.requests[-1]
-    assert (line["status"], line["stream"], line.get("error_code")) == (200, ended, code)
+    assert (line["status"], line["stream"], line.get("error_code")) == (200, outcome, code)
     assert captured.span("chat", SpanKind.SERVER).status.is_ok == (code is None)
 
 
 @pytest.mark.parametrize("deadlines", [replace(PATIENT, drain=20)])
-async def test_a_stream_whose_reader_left_says_so(
+async def test_a_disconnected_stream_is_logged(
     keepsake: Keepsake, captured: Captured, model: ModelServer
 ) -> None:
-    """A hang-up after the first bytes is `left`, and no failure of ours; the turn is counted as interrupted."""
-    model.script.append(Behaviour(text="word " * 50, piece_delay=0.02))
+    """A disconnect after the first bytes is `left`, no error, and the turn is interrupted."""
+    model.script.append(Behaviour(text="word " * 50, chunk_delay=0.02))
     body = b'{"message": "Hello", "stream": true}'
-    heard: list[Any] = [{"type": "http.request", "body": body, "more_body": False}]
+    incoming: list[Any] = [{"type": "http.request", "body": body, "more_body": False}]
     sent: list[Any] = []
 
     async def receive() -> Any:
-        return heard.pop() if heard else {"type": "http.disconnect"}
+        return incoming.pop() if incoming else {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -356,40 +364,38 @@ async def test_a_stream_whose_reader_left_says_so(
     assert captured.total("agent_memory.turns.interrupted") == before + 1
 
 
-async def test_a_caller_who_left_before_the_answer_is_told(
+async def test_a_disconnect_before_the_answer_is_logged(
     keepsake: Keepsake, captured: Captured, model: ModelServer
 ) -> None:
-    """Nobody was there to be given a status: 499, as proxies say, and `left`."""
+    """A request without a client to answer is logged as 499, as proxies do, and `left`."""
     model.slow_next(5)
-    asking = asyncio.create_task(keepsake.chat("Hello"))
+    request = asyncio.create_task(keepsake.chat("Hello"))
     await model.wait_for_requests(1)
-    asking.cancel()
-    await asyncio.wait({asking})
+    request.cancel()
+    await asyncio.wait({request})
     line = captured.requests[-1]
     assert (line["operation"], line["status"], line["stream"]) == ("chat", 499, "left")
 
 
-async def test_the_caller_s_trace_is_joined_but_not_its_words(
+async def test_the_callers_trace_is_continued_without_its_baggage(
     keepsake: Keepsake, captured: Captured
 ) -> None:
-    """`traceparent` makes our span a child; free text beside it is not taken along."""
-    said = {
+    """`traceparent` makes our span a child; tracestate and baggage are dropped."""
+    headers = {
         "traceparent": f"00-{TRACE}-{PARENT}-01",
         "tracestate": "who=zorro",
         "baggage": "who=zorro",
     }
     async with keepsake.client() as client:
-        await client.get("/sessions", headers=said)
+        await client.get("/sessions", headers=headers)
     span = captured.span("list_sessions", SpanKind.SERVER)
     assert span.parent
     assert (f"{span.context.trace_id:032x}", f"{span.parent.span_id:016x}") == (TRACE, PARENT)
-    assert "zorro" not in captured.everything()  # no hexadecimal digit spells it
+    assert "zorro" not in captured.everything()  # cannot occur in hexadecimal ids
 
 
-async def test_the_platform_s_trace_comes_before_the_caller_s(
-    keepsake: Keepsake, captured: Captured
-) -> None:
-    """What the Functions worker attached is the parent, and has the caller's as its own."""
+async def test_the_platforms_trace_takes_precedence(keepsake: Keepsake, captured: Captured) -> None:
+    """The context that the Functions worker attached is the parent."""
     attached = SpanContext(
         int("a" * 32, 16), int("b" * 16, 16), is_remote=True, trace_flags=TraceFlags(1)
     )
@@ -455,20 +461,20 @@ DIMENSIONS = {
 }
 
 
-async def test_a_recall_is_one_operation_with_its_parts(
+async def test_a_search_span_contains_its_parts(
     cosmos: LocalCosmos, model: ModelServer, captured: Captured
 ) -> None:
-    """The search by the convention's name, in it the embedding and each query; how much it found, never what."""
+    """The search contains the embedding and each query, and records the number of hits only."""
     async with running(cosmos, model, embedding_model="scripted") as app:
         await app.chat("My racing bicycle is painted turquoise", session_id="monday")
-        begun = len(captured.spans)
+        spans_before = len(captured.spans)
         await app.chat("What colour is the bicycle?", session_id="tuesday")
-    spans = captured.spans[begun:]
+    spans = captured.spans[spans_before:]
     search = next(span for span in spans if span.name == "search_memory")
-    inside = [
+    children = [
         span.name for span in spans if span.parent and span.parent.span_id == search.context.span_id
     ]
-    assert sorted(inside) == ["embeddings", *["query_items memory"] * 3]
+    assert sorted(children) == ["embeddings", *["query_items memory"] * 3]
     assert (search.kind, dict(search.attributes or {})) == (
         SpanKind.INTERNAL,
         {"gen_ai.operation.name": "search_memory", "gen_ai.memory.record.count": 1},
@@ -483,29 +489,27 @@ async def test_a_recall_is_one_operation_with_its_parts(
     }
 
 
-async def test_relevance_is_recorded_for_what_the_model_is_given(
+async def test_the_relevance_of_recalled_turns_is_recorded(
     cosmos: LocalCosmos, model: ModelServer, captured: Captured
 ) -> None:
-    """One value for each recalled turn that meaning found: its similarity, the same as in the answer."""
+    """The similarity of each recalled turn found by meaning is recorded once."""
     async with running(cosmos, model, embedding_model="scripted") as app:
         await app.chat("My racing bicycle is painted turquoise", session_id="monday")
         before = captured.total(names.RELEVANCE)
         answer = (await app.chat("What colour is the bicycle?", session_id="tuesday")).json()
-        told = captured.total(names.RELEVANCE) - before
-        await app.chat(
-            "bicycle", session_id="wednesday"
-        )  # found by its word alone: it has no similarity
+        recorded = captured.total(names.RELEVANCE) - before
+        await app.chat("bicycle", session_id="wednesday")  # found by keyword only: no similarity
         after = captured.total(names.RELEVANCE) - before
     scores = [entry["score"] for entry in answer["context"] if entry["section"] == "recalled_turns"]
-    assert told == pytest.approx(sum(scores))
-    assert after == pytest.approx(told)
+    assert recorded == pytest.approx(sum(scores))
+    assert after == pytest.approx(recorded)
     assert scores[0] > 0.25
 
 
-async def test_summarising_and_forgetting_are_operations_on_memory(
+async def test_summarising_and_deleting_are_memory_operations(
     cosmos: LocalCosmos, model: ModelServer, captured: Captured
 ) -> None:
-    """By the convention's names."""
+    """Both use the convention's names."""
     async with running(cosmos, model) as app, app.client() as client:
         await app.chat("My cat is called Mina.")
         await client.post("/sessions/s/consolidate")

@@ -1,4 +1,4 @@
-"""The real worker with a telemetry receiver that listens."""
+"""The real worker with an OTLP collector."""
 
 import gzip
 import threading
@@ -12,7 +12,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from devtools.functions import FUNCTION_KEY
+from devtools.front import FUNCTION_KEY
 from tests.support.processes import program
 
 pytestmark = pytest.mark.xdist_group("worker")
@@ -20,26 +20,24 @@ pytestmark = pytest.mark.xdist_group("worker")
 USER = {"x-functions-key": FUNCTION_KEY, "x-user-id": "watched"}
 
 
-def test_the_first_request_of_a_cold_worker_has_its_span(worker_settings: dict[str, str]) -> None:
-    """It comes while the exporter is being imported: its span begins before all that it did, and is their parent."""
-    with _collector() as receiver:
-        with _watched(worker_settings, receiver) as client:
+def test_the_first_request_of_a_cold_worker_has_a_span(worker_settings: dict[str, str]) -> None:
+    """The request's span starts before everything else and is the parent, even on a cold worker."""
+    with _collector() as collector:
+        with _running_worker(worker_settings, collector) as client:
             assert client.post("/api/chat", json={"message": "Hello"}).status_code == 200
-        spans = receiver.spans()
+        spans = collector.spans()
     (request,) = [span for span in spans.values() if span.kind == Span.SPAN_KIND_SERVER]
-    of_request = [span for span in spans.values() if span.trace_id == request.trace_id]
+    request_spans = [span for span in spans.values() if span.trace_id == request.trace_id]
     assert request.name == "chat"
-    assert len(of_request) == len(spans) > 5
-    assert min(of_request, key=lambda span: span.start_time_unix_nano) == request
+    assert len(request_spans) == len(spans) > 5
+    assert min(request_spans, key=lambda span: span.start_time_unix_nano) == request
 
 
-def test_nothing_of_a_request_leaves_the_worker_f36(worker_settings: dict[str, str]) -> None:
-    """Not what stands in its path, its query or its body, nor its key: the worker's own web server makes spans too."""
-    with _collector() as receiver:
-        with _watched(worker_settings, receiver) as client:
-            client.get(
-                "/api/health/ready"
-            ).raise_for_status()  # from here on everything is there that makes spans
+def test_the_export_contains_nothing_of_a_request_f36(worker_settings: dict[str, str]) -> None:
+    """No path, query, body or key is exported, not even by the worker's own web server."""
+    with _collector() as collector:
+        with _running_worker(worker_settings, collector) as client:
+            client.get("/api/health/ready").raise_for_status()  # loads all that makes spans
             for path in (
                 "/api/sessions/canary-1?limit=3&code=canary-2",
                 "/api/canary-3",
@@ -47,19 +45,19 @@ def test_nothing_of_a_request_leaves_the_worker_f36(worker_settings: dict[str, s
             ):
                 client.get(path, headers={"x-user-id": "canary-5", "x-functions-key": FUNCTION_KEY})
             client.post("/api/chat", json={"message": "canary-6"}).raise_for_status()
-        assert {"read_session", "chat"} <= {span.name for span in receiver.spans().values()}
-        assert {path for path, _ in receiver.received} == {"/v1/traces", "/v1/metrics", "/v1/logs"}
+        assert {"read_session", "chat"} <= {span.name for span in collector.spans().values()}
+        assert {path for path, _ in collector.received} == {"/v1/traces", "/v1/metrics", "/v1/logs"}
         assert [
             path
-            for path, body in receiver.received
+            for path, body in collector.received
             if b"canary" in body or FUNCTION_KEY.encode() in body
         ] == []
 
 
 @contextmanager
-def _watched(settings: dict[str, str], receiver: "_Receiver") -> Iterator[httpx.Client]:
-    """The app in the real worker, sending its telemetry there until it has ended."""
-    settings = settings | {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.address}
+def _running_worker(settings: dict[str, str], collector: "_Collector") -> Iterator[httpx.Client]:
+    """The app in the real worker, exporting to the collector until it has ended."""
+    settings = settings | {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.address}
     with program(
         "-W", "error", "-m", "devtools.functions", "--port", "0", settings=settings
     ) as running:
@@ -70,14 +68,14 @@ def _watched(settings: dict[str, str], receiver: "_Receiver") -> Iterator[httpx.
 
 
 @dataclass(frozen=True, slots=True)
-class _Receiver:
-    """A receiver of OTLP over HTTP, and what it was sent."""
+class _Collector:
+    """An OTLP collector over HTTP, and what it received."""
 
     address: str
     received: list[tuple[str, bytes]]
 
     def spans(self) -> dict[bytes, Span]:
-        """The spans by their ids, since an exporter may send them twice."""
+        """The spans by id, because an exporter may send one twice."""
         sent = [
             ExportTraceServiceRequest.FromString(body)
             for path, body in self.received
@@ -90,11 +88,11 @@ class _Receiver:
 
 
 @contextmanager
-def _collector() -> Iterator[_Receiver]:
-    """Listens while the block runs."""
+def _collector() -> Iterator[_Collector]:
+    """Serve a collector while the block runs."""
     received: list[tuple[str, bytes]] = []
 
-    class Receive(BaseHTTPRequestHandler):
+    class ReceiveHandler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             plain = (
@@ -105,9 +103,9 @@ def _collector() -> Iterator[_Receiver]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Receive) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), ReceiveHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield _Receiver(f"http://127.0.0.1:{server.server_port}", received)
+        yield _Collector(f"http://127.0.0.1:{server.server_port}", received)
         server.shutdown()

@@ -1,4 +1,4 @@
-"""Workers whose clocks are an hour apart: order, summaries and expiry do not depend on them."""
+"""Workers whose clocks differ by an hour: order, summaries and expiry do not depend on clocks."""
 
 import pytest
 
@@ -13,31 +13,33 @@ HOUR, DAY = 3600.0, 86_400.0
 SKEWS = (0.0, HOUR, -HOUR)
 
 
-async def test_turns_of_workers_an_hour_apart_are_in_one_order_f26(
+async def test_order_does_not_depend_on_the_writers_clocks_f26(
     cosmos: LocalCosmos, model: ModelServer
 ) -> None:
-    """Turns stand as they were stored, not as their writers' clocks say, and each is in the summary once."""
+    """Turns are in the order in which they were stored, and each is in the summary once."""
     async with (
-        running(cosmos, model) as right,
-        running(cosmos, model, clock_ahead=HOUR) as early,
-        running(cosmos, model, clock_ahead=-HOUR) as late,
+        running(cosmos, model) as accurate,
+        running(cosmos, model, clock_ahead=HOUR) as fast,
+        running(cosmos, model, clock_ahead=-HOUR) as slow,
     ):
-        workers = (right, early, late)
+        workers = (accurate, fast, slow)
         for n in range(6):
             await workers[n % 3].chat(f"My number is {n}.", turn_id=f"t{n}")
             async with workers[(n + 1) % 3].client() as client:
                 assert (await client.post("/sessions/s/consolidate")).status_code == 200
-        assert [turn["turn_id"] for turn in await right.transcript()] == [f"t{n}" for n in range(6)]
-        summary = (await late.get("/sessions/s"))["summary"]
+        assert [turn["turn_id"] for turn in await accurate.transcript()] == [
+            f"t{n}" for n in range(6)
+        ]
+        summary = (await slow.get("/sessions/s"))["summary"]
     assert summary["text"] == " ".join(f"My number is {n}." for n in range(6))
     assert (summary["from_seq"], summary["to_seq"]) == (1, 6)
 
 
 @pytest.mark.parametrize("ahead", SKEWS)
-async def test_a_clock_an_hour_off_moves_expiry_by_no_more_f26(
+async def test_a_clock_an_hour_off_moves_expiry_by_at_most_an_hour_f26(
     cosmos: LocalCosmos, model: ModelServer, live_rows: Rows, ahead: float
 ) -> None:
-    """The store counts the time to live from its own write: turns live for ninety days, whoever wrote them."""
+    """Cosmos DB counts the time to live from its own write, so turns live for 90 days."""
     async with (
         running(cosmos, model, clock_ahead=ahead) as writer,
         running(cosmos, model) as reader,
@@ -53,17 +55,17 @@ async def test_a_clock_an_hour_off_moves_expiry_by_no_more_f26(
 
 
 @pytest.mark.parametrize("ahead", SKEWS)
-async def test_a_timer_an_hour_off_finds_every_session_once_it_comes_f26(
+async def test_a_timer_with_a_wrong_clock_summarises_every_session_once_f26(
     cosmos: LocalCosmos, model: ModelServer, ahead: float
 ) -> None:
-    """Early or late by its clock's error, each session is found, and summarised once."""
+    """Early or late by its clock's error, the timer finds each session and summarises it once."""
     async with (
         running(cosmos, model) as keepsake,
         running(cosmos, model, clock_ahead=ahead) as timer,
     ):
         await keepsake.chat("My cat is called Mina.")
         cosmos.clock.advance(2 * HOUR)
-        await timer.tick()
-        await timer.tick()
+        await timer.run_timers()
+        await timer.run_timers()
         assert (await keepsake.get("/sessions/s"))["summary"]["text"] == "My cat is called Mina."
     assert len([request for request in model.requests if "response_format" in request]) == 1

@@ -1,4 +1,4 @@
-"""Cosmos DB misbehaves: every turn is stored once or not at all, and the caller is told to send again."""
+"""Faults of Cosmos DB: every turn is stored once or not at all, and the error is retryable."""
 
 import asyncio
 from dataclasses import replace
@@ -10,7 +10,7 @@ from local.cosmos import Fault, LocalCosmos
 from local.cosmos.wire import WireRequest
 from tests.conftest import ROOT, Rows, Start
 from tests.support.app import PATIENT, Keepsake, running
-from tests.support.faulty import PageTransport, Watched
+from tests.support.faulty import BatchCounter, PageTransport
 from tests.support.model_server import ModelServer
 from tests.support.redis_server import RedisServer
 
@@ -21,7 +21,7 @@ KINDS = ["read", "query", "batch"]
 
 @pytest.mark.parametrize("status", [500, 503, 410, 408])
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_cosmos_that_stays_away_is_503_and_half_writes_nothing_f9(
+async def test_while_cosmos_fails_turns_are_503_and_not_half_written_f9(
     keepsake: Keepsake,
     cosmos: LocalCosmos,
     cosmos_rows: Rows,
@@ -29,9 +29,9 @@ async def test_a_cosmos_that_stays_away_is_503_and_half_writes_nothing_f9(
     kind: str,
     status: int,
 ) -> None:
-    """While it fails the answer is 503 with a hint; afterwards the same request makes the one turn."""
+    """While Cosmos DB fails it is 503 with Retry-After; the resend then stores the one turn."""
     await keepsake.chat("First")
-    redis.reset()  # so that a query is needed in both modes
+    redis.reset()  # a query is then needed in both modes
     cosmos.faults.add(Fault(status=status, kind=kind, times=1000))
     failed = await keepsake.chat("Hello", turn_id="t")
     cosmos.faults.clear()
@@ -41,20 +41,20 @@ async def test_a_cosmos_that_stays_away_is_503_and_half_writes_nothing_f9(
 
 
 @pytest.mark.parametrize("status", [500, 503, 408, 449])
-async def test_a_batch_that_fails_once_is_still_a_turn_f9(
+async def test_a_batch_that_fails_once_is_retried_f9(
     keepsake: Keepsake, cosmos: LocalCosmos, status: int
 ) -> None:
-    """One failure of the commit is not the caller's business."""
+    """A single failure of the commit is invisible to the caller."""
     await keepsake.chat("First")
     cosmos.faults.add(Fault(status=status, kind="batch"))
     answer = await keepsake.chat("Hello")
     assert (answer.status_code, answer.json()["seq"]) == (200, 2)
 
 
-async def test_a_batch_that_meets_others_is_tried_until_it_is_in_f10(
+async def test_a_batch_that_loses_races_is_repeated_until_it_applies_f10(
     keepsake: Keepsake, cosmos: LocalCosmos
 ) -> None:
-    """449, another write of the document is under way, is a lost race and no failure of the store."""
+    """449, a concurrent write of the document, is a lost race and not a failure of the store."""
     await keepsake.chat("First")
     cosmos.faults.add(Fault(status=449, kind="batch", times=4))
     answer = await keepsake.chat("Hello")
@@ -62,22 +62,22 @@ async def test_a_batch_that_meets_others_is_tried_until_it_is_in_f10(
 
 
 @pytest.mark.parametrize("page", [b"<html>Sign in</html>", b"\xff"])
-async def test_an_answer_that_is_a_page_is_503_f9(
+async def test_a_response_that_is_a_web_page_is_503_f9(
     cosmos: LocalCosmos, model: ModelServer, page: bytes
 ) -> None:
-    """A proxy that answers in Cosmos DB's place is Cosmos DB away, and no error of ours."""
+    """A proxy that responds instead of Cosmos DB counts as Cosmos DB being unavailable."""
     async with running(cosmos, model, wrap=lambda inner: PageTransport(inner, page)) as app:
         answer = await app.chat("Hello")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "store_unavailable")
 
 
-async def test_under_session_consistency_our_reads_name_what_was_written(
+async def test_reads_send_a_session_token_under_session_consistency(
     model: ModelServer,
 ) -> None:
-    """The client learns the account's consistency, or it would send no session tokens: a turn could miss another."""
+    """The client learns the account's consistency, or else it would send no session tokens."""
     cosmos = LocalCosmos.open(None, ROOT / "infra" / "containers.json", consistency="Session")
     tokens: list[str | None] = []
-    cosmos.faults.add(Fault(kind="read", match=lambda request: _note(tokens, request)))
+    cosmos.faults.add(Fault(kind="read", match=lambda request: _note_token(tokens, request)))
     async with running(cosmos, model) as app:
         for text in ("One", "Two"):
             await app.chat(text)
@@ -85,10 +85,10 @@ async def test_under_session_consistency_our_reads_name_what_was_written(
     assert tokens[-1]
 
 
-async def test_a_throttled_cosmos_is_waited_for_then_503_with_its_hint_f8(
+async def test_throttling_is_retried_then_503_with_retry_after_f8(
     keepsake: Keepsake, cosmos: LocalCosmos
 ) -> None:
-    """A short throttle is absorbed; a long one is 503 `busy`."""
+    """Short throttling is absorbed; long throttling is 503 `busy`."""
     await keepsake.chat("First")
     cosmos.faults.add(Fault(status=429, retry_after_ms=10, times=2))
     assert (await keepsake.chat("Second")).status_code == 200
@@ -98,31 +98,31 @@ async def test_a_throttled_cosmos_is_waited_for_then_503_with_its_hint_f8(
     assert answer.headers["Retry-After"] == "7"
 
 
-async def test_fifty_writers_on_one_session_all_get_in_f10(
+async def test_fifty_concurrent_turns_of_one_session_are_stored_f10(
     keepsake: Keepsake, cosmos_rows: Rows
 ) -> None:
-    """Lost races are tried again until the deadline: fifty of fifty, over two workers' worth of tasks."""
+    """Lost races are repeated until the deadline, so all fifty concurrent turns are stored."""
     answers = await asyncio.gather(*(keepsake.chat(f"Message {n}") for n in range(50)))
     assert {answer.status_code for answer in answers} == {200}
     assert sorted(row["seq"] for row in cosmos_rows("turn")) == list(range(1, 51))
 
 
-async def test_turns_at_once_in_one_worker_lose_few_races_f10(
+async def test_concurrent_turns_in_one_worker_lose_few_races_f10(
     cosmos: LocalCosmos, model: ModelServer
 ) -> None:
-    """They wait for each other, and know how far the one before them came."""
-    watched = Watched()
-    async with running(cosmos, model, wrap=watched.wrap) as app:
+    """Turns wait for each other within a worker, and know the last committed seq."""
+    counter = BatchCounter()
+    async with running(cosmos, model, wrap=counter.wrap) as app:
         await app.chat("First")
-        before = watched.batches
+        before = counter.batches
         await asyncio.gather(*(app.chat(f"Message {n}") for n in range(20)))
-    assert watched.batches - before < 30
+    assert counter.batches - before < 30
 
 
-async def test_a_create_that_was_made_before_is_found_f11(
+async def test_an_applied_create_is_found_by_its_retry_f11(
     keepsake: Keepsake, cosmos: LocalCosmos
 ) -> None:
-    """The commit applied and its answer was lost: the repeated batch is 409, and the turn is found, once."""
+    """If the commit was applied and its response lost, the repeated batch finds the turn."""
     await keepsake.chat("First")
     cosmos.faults.add(Fault(status=500, kind="batch", applied=True))
     answer = await keepsake.chat("Hello", turn_id="t")
@@ -130,10 +130,10 @@ async def test_a_create_that_was_made_before_is_found_f11(
     assert len(await keepsake.transcript()) == 2
 
 
-async def test_a_turn_id_taken_meanwhile_by_another_body_is_a_conflict_f11(
+async def test_concurrent_bodies_under_one_turn_id_conflict_f11(
     keepsake: Keepsake,
 ) -> None:
-    """Two bodies race under one turn id: one is stored, the other is told."""
+    """Two bodies race under one turn id: one is stored, the other gets 409."""
     answers = await asyncio.gather(
         *(keepsake.chat(text, turn_id="t") for text in ("Hello", "Goodbye"))
     )
@@ -143,13 +143,13 @@ async def test_a_turn_id_taken_meanwhile_by_another_body_is_a_conflict_f11(
 
 @pytest.mark.parametrize("applied", [False, True])
 @pytest.mark.parametrize("kind", ["batch", "create", "read"])
-async def test_a_cosmos_that_hangs_is_given_up_and_nothing_doubles_f12(
+async def test_a_hanging_cosmos_times_out_and_nothing_is_stored_twice_f12(
     start: Start,
     cosmos: LocalCosmos,
     kind: str,
     applied: bool,  # noqa: FBT001
 ) -> None:
-    """A write may have happened when its answer never comes: the resend finds out, and there is one document."""
+    """A write without a response may have been applied; the resend finds out and stores it once."""
     async with start(replace(PATIENT, cosmos_call=0.2)) as impatient:
         cosmos.faults.add(Fault(kind=kind, hang=True, applied=applied, times=3))
         await impatient.chat("Hello", turn_id="t")
@@ -160,11 +160,13 @@ async def test_a_cosmos_that_hangs_is_given_up_and_nothing_doubles_f12(
         assert len(await keepsake.transcript()) == 1
 
 
-async def test_a_store_that_hangs_is_told_to_all_who_wait_at_once(
+async def test_all_waiting_turns_fail_at_once_when_the_store_hangs(
     start: Start, cosmos: LocalCosmos
 ) -> None:
-    """Five turns of one session behind one hung commit: the four others are not made to find out one by one."""
-    async with start(replace(PATIENT, commit=1)) as keepsake:  # by then all five wait
+    """Five turns wait for one hanging commit; the other four do not have to time out one by one."""
+    async with start(
+        replace(PATIENT, commit=1)
+    ) as keepsake:  # seconds; by then all five are waiting
         await keepsake.chat("First")
         cosmos.faults.add(Fault(kind="batch", hang=True, times=100))
         answers = await asyncio.gather(*(keepsake.chat(f"Message {n}") for n in range(5)))
@@ -176,13 +178,13 @@ async def test_a_store_that_hangs_is_told_to_all_who_wait_at_once(
 
 
 @pytest.mark.parametrize("applied", [False, True])
-async def test_a_delete_whose_answer_is_lost_is_finished_by_the_next_f12(
+async def test_a_delete_with_a_lost_response_is_finished_by_the_next_one_f12(
     keepsake: Keepsake,
     cosmos: LocalCosmos,
     cosmos_rows: Rows,
     applied: bool,  # noqa: FBT001
 ) -> None:
-    """However the batch of a delete fails, deleting again leaves nothing."""
+    """However the batch of a delete fails, repeating the delete leaves nothing behind."""
     await keepsake.chat("Hello")
     cosmos.faults.add(Fault(status=500, kind="batch", applied=applied))
     async with keepsake.client() as client:
@@ -191,8 +193,8 @@ async def test_a_delete_whose_answer_is_lost_is_finished_by_the_next_f12(
     assert (cosmos_rows("turn"), cosmos_rows("session")) == ([], [])
 
 
-async def test_short_pages_lose_nothing(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
-    """A query may answer in pages of any size: transcript, lists and windows are whole all the same."""
+async def test_short_pages_are_read_completely(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+    """Queries may return pages of any size; transcript, lists and windows are complete anyway."""
     for n in range(6):
         await keepsake.chat(f"Message {n}")
     cosmos.faults.add(Fault(short_pages=1, times=100))
@@ -200,20 +202,20 @@ async def test_short_pages_lose_nothing(keepsake: Keepsake, cosmos: LocalCosmos)
     assert "12 earlier messages" in (await keepsake.chat("And?")).json()["reply"]
 
 
-async def test_a_write_whose_answer_is_late_is_not_sent_again_by_the_sdk_f12(
+async def test_the_sdk_does_not_retry_a_slow_write_f12(
     keepsake: Keepsake, cosmos: LocalCosmos
 ) -> None:
-    """It may have been applied: what becomes of it is for us to judge."""
+    """The write may have been applied, and only Keepsake can tell."""
     cosmos.faults.add(Fault(kind="create", path="/preferences", delay=2.2, times=99))
     async with keepsake.client() as client:
         assert (await client.put("/preferences", json={"preferences": {"a": 1}})).status_code == 503
     assert cosmos.faults.hits() == 1
 
 
-async def test_preferences_survive_a_lost_answer_f12(
+async def test_preferences_may_be_written_again_after_a_lost_response_f12(
     keepsake: Keepsake, cosmos: LocalCosmos
 ) -> None:
-    """A write whose answer was lost may be sent again."""
+    """A write may be repeated after its response was lost."""
     cosmos.faults.add(Fault(status=500, kind="create", applied=True))
     async with keepsake.client() as client:
         sent: dict[str, Any] = {"json": {"preferences": {"a": 1}}}
@@ -226,6 +228,6 @@ async def test_preferences_survive_a_lost_answer_f12(
     )
 
 
-def _note(tokens: list[str | None], request: WireRequest) -> bool:
+def _note_token(tokens: list[str | None], request: WireRequest) -> bool:
     tokens.append(request.headers.get("x-ms-session-token"))
     return False

@@ -1,4 +1,4 @@
-"""Redis goes away, hangs, forgets, lies: answers come from Cosmos DB, flagged, and afterwards the window is right."""
+"""Faults of Redis: turns are answered from Cosmos DB and flagged, and the window stays correct."""
 
 import asyncio
 import math
@@ -20,32 +20,32 @@ from tests.support.app import PATIENT, WARM_CALLS, Keepsake, running
 from tests.support.ask import ADA, a_chat_request
 from tests.support.cutting_proxy import CuttingProxy
 from tests.support.failover import running_failover
-from tests.support.faulty import Watched
+from tests.support.faulty import BatchCounter
 from tests.support.model_server import ModelServer
 from tests.support.redis_server import STOPPED, RedisServer
 
 pytestmark = pytest.mark.anyio
-PAUSE = 0.05  # seconds for which Redis is left alone after a failure
+PAUSE = 0.05  # seconds for which Redis is not used after a failure
 QUICK = replace(PATIENT, redis_pause=PAUSE)
-HALF_A_CORE = 0.5  # seconds of CPU a second: with less of it, a machine is what was too slow
+HALF_A_CORE = 0.5  # CPU seconds per second; below that, the machine was too slow, not a store
 
 
 @pytest.fixture
 def session_cache(redis: RedisServer) -> dict[str, Any]:
-    """Here it is always there, to begin with."""
+    """With Redis only."""
     return {"redis_socket": str(redis.socket)}
 
 
 @pytest.fixture
 def deadlines() -> Deadlines:
-    """After a failure Redis is asked again soon."""
+    """Redis is used again soon after a failure."""
     return QUICK
 
 
 async def test_without_redis_turns_are_answered_from_cosmos_f1(
     keepsake: Keepsake, redis: RedisServer
 ) -> None:
-    """A conversation goes on while Redis is down, says so, and is warm again two turns after it is back."""
+    """Turns are flagged while Redis is down; two turns after its return they are warm."""
     await keepsake.chat("One")
     redis.stop()
     down = [(await keepsake.chat(text)).json() for text in ("Two", "Three")]
@@ -59,14 +59,14 @@ async def test_without_redis_turns_are_answered_from_cosmos_f1(
         [],
     ]
     assert [answer["seq"] for answer in down + back] == [2, 3, 4, 5]
-    assert [_earlier(answer) for answer in down + back] == [2, 4, 6, 8]
+    assert [_count_earlier(answer) for answer in down + back] == [2, 4, 6, 8]
     assert back[1]["usage"]["cosmos_calls"] == WARM_CALLS
 
 
 async def test_readiness_is_red_and_liveness_green_without_redis_f1(
     keepsake: Keepsake, redis: RedisServer
 ) -> None:
-    """An operator sees which dependency is away; the platform does not restart a healthy app for it."""
+    """Readiness names Redis; liveness does not let the platform restart a healthy app."""
     redis.stop()
     async with keepsake.client(None) as client:
         ready, alive = await client.get("/health/ready"), await client.get("/health")
@@ -77,12 +77,12 @@ async def test_readiness_is_red_and_liveness_green_without_redis_f1(
     )
 
 
-async def test_a_hanging_redis_costs_a_bounded_time_and_no_turn_f2(
+async def test_a_hanging_redis_delays_turns_for_a_bounded_time_f2(
     keepsake: Keepsake, redis: RedisServer
 ) -> None:
-    """Twenty turns at once on a Redis that does not answer are twenty turns, flagged, and none waits for another's.
+    """Twenty concurrent turns are answered, flagged, and do not wait for each other.
 
-    What they had sent to it is done late; the window is right all the same.
+    Redis executes the commands later; the window is correct anyway.
     """
     await keepsake.chat("First")
     with redis.hanging(STOPPED):
@@ -94,10 +94,10 @@ async def test_a_hanging_redis_costs_a_bounded_time_and_no_turn_f2(
 
 
 @pytest.mark.parametrize("command", ["CLIENT PAUSE 3000 ALL", "DEBUG SLEEP 3"])
-async def test_a_redis_busy_with_itself_is_right_afterwards_f2(
+async def test_the_window_is_correct_after_redis_was_blocked_f2(
     keepsake: Keepsake, redis: RedisServer, command: str
 ) -> None:
-    """Turns said while it hung by a command of its own are all there, and all in the next window."""
+    """Turns taken while Redis was blocked are all stored and all in the next window."""
     await keepsake.chat("First")
     with redis.hanging(command):
         answers = await asyncio.gather(*(keepsake.chat(f"Message {n}") for n in range(5)))
@@ -107,34 +107,36 @@ async def test_a_redis_busy_with_itself_is_right_afterwards_f2(
 
 
 async def _check_window(keepsake: Keepsake, turns: int) -> None:
-    """After so many turns, the next but one is warm and is given exactly the newest ten."""
-    told = [turn["turn_id"] for turn in await keepsake.transcript()]
-    assert len(told) == turns
+    """Check that the turn after the next one is warm and gets exactly the ten newest turns."""
+    turn_ids = [turn["turn_id"] for turn in await keepsake.transcript()]
+    assert len(turn_ids) == turns
     await asyncio.sleep(PAUSE)
     repaired, warm = [(await keepsake.chat(text)).json() for text in ("Back", "Again")]
-    assert [entry["id"] for entry in warm["context"]] == [*told, repaired["turn_id"]][-10:]
+    assert [entry["id"] for entry in warm["context"]] == [*turn_ids, repaired["turn_id"]][-10:]
     assert (warm["degraded"], warm["usage"]["cosmos_calls"]) == ([], 3)
 
 
 @pytest.mark.parametrize("cut_at", range(1, 7))
-async def test_a_lost_answer_of_redis_doubles_nothing_f3(
+async def test_a_lost_response_of_redis_duplicates_nothing_f3(
     cosmos: LocalCosmos, model: ModelServer, redis: RedisServer, cut_at: int
 ) -> None:
-    """Applied, and the reply cut off: the command is repeated, and the window holds each turn once."""
+    """A command whose response was lost is repeated, and the window holds each turn once."""
     async with (
         CuttingProxy(redis.socket) as proxy,
         running(cosmos, model, deadlines=QUICK, redis_socket=str(proxy.socket)) as app,
     ):
         await app.chat("One")
-        proxy.cut_answer(cut_at)
+        proxy.cut_response(cut_at)
         await app.chat("Two", turn_id="t2")
         await app.chat("Two", turn_id="t2")
         answer = (await app.chat("Three")).json()
-    assert (answer["seq"], _earlier(answer)) == (3, 4)
+    assert (answer["seq"], _count_earlier(answer)) == (3, 4)
 
 
-async def test_a_full_redis_is_no_redis_f4(keepsake: Keepsake, redis: RedisServer) -> None:
-    """Out of memory on write: the turn is answered and flagged; with room again the window is whole."""
+async def test_a_full_redis_counts_as_unavailable_f4(
+    keepsake: Keepsake, redis: RedisServer
+) -> None:
+    """Out of memory, the turn is flagged; with free memory, the window is complete again."""
     await keepsake.chat("One")
     with redis.client() as client:
         client.config_set("maxmemory", 1)
@@ -143,13 +145,17 @@ async def test_a_full_redis_is_no_redis_f4(keepsake: Keepsake, redis: RedisServe
         client.config_set("maxmemory", 0)
     await asyncio.sleep(PAUSE)
     answer = (await keepsake.chat("Three")).json()
-    assert (full["degraded"], answer["degraded"], _earlier(answer)) == (["session_cache"], [], 4)
+    assert (full["degraded"], answer["degraded"], _count_earlier(answer)) == (
+        ["session_cache"],
+        [],
+        4,
+    )
 
 
-async def test_under_eviction_no_session_is_torn_and_no_turn_lost_f4(
+async def test_eviction_leaves_sessions_complete_or_gone_f4(
     keepsake: Keepsake, redis: RedisServer
 ) -> None:
-    """With memory for a few sessions only, each session is whole or gone, and every turn is in its transcript."""
+    """With memory for a few sessions, each one is complete or gone, and no turn is lost."""
     with redis.client() as client:
         used = client.info("memory")["used_memory"]
         client.config_set("maxmemory-policy", "volatile-lru")
@@ -158,13 +164,13 @@ async def test_under_eviction_no_session_is_torn_and_no_turn_lost_f4(
         answer = (
             await keepsake.chat("x" * 3000, session_id=f"s{n % 10}", memory={"recall": False})
         ).json()
-        assert (answer["seq"], _earlier(answer)) == (n // 10 + 1, 2 * (n // 10))
+        assert (answer["seq"], _count_earlier(answer)) == (n // 10 + 1, 2 * (n // 10))
 
 
-async def test_a_replica_that_refuses_writes_is_no_redis_f5(
+async def test_a_read_only_replica_counts_as_unavailable_f5(
     keepsake: Keepsake, redis: RedisServer
 ) -> None:
-    """After a failover to a server that is read-only for now: answered, flagged, right again afterwards."""
+    """On a read-only server turns are flagged; when it is writable the window is correct."""
     await keepsake.chat("One")
     with redis.client() as client:
         client.config_set("replica-serve-stale-data", "yes")
@@ -173,33 +179,37 @@ async def test_a_replica_that_refuses_writes_is_no_redis_f5(
         client.replicaof("NO", "ONE")
     await asyncio.sleep(PAUSE)
     answer = (await keepsake.chat("Three")).json()
-    assert (read_only["degraded"], answer["seq"], _earlier(answer)) == (["session_cache"], 3, 4)
+    assert (read_only["degraded"], answer["seq"], _count_earlier(answer)) == (
+        ["session_cache"],
+        3,
+        4,
+    )
 
 
-async def test_a_failover_in_the_middle_of_a_turn_loses_and_doubles_nothing_f5(
+async def test_a_failover_during_a_turn_loses_and_duplicates_nothing_f5(
     cosmos: LocalCosmos, model: ModelServer
 ) -> None:
-    """The primary is killed while the model writes, its copy promoted: each turn sent again is as stored."""
+    """The primary is killed during generation: every turn is stored once and can be replayed."""
     texts = [f"Message {n}" for n in range(8)]
     async with (
         running_failover() as servers,
         CuttingProxy(servers.primary.socket) as proxy,
         running(cosmos, model, deadlines=QUICK, redis_socket=str(proxy.socket)) as app,
     ):
-        told = [await app.chat(text, turn_id=text) for text in texts[:3]]
+        responses = [await app.chat(text, turn_id=text) for text in texts[:3]]
         model.slow_next(0.3)
-        under_way = asyncio.create_task(app.chat(texts[3], turn_id=texts[3]))
+        in_progress = asyncio.create_task(app.chat(texts[3], turn_id=texts[3]))
         await model.wait_for_requests(4)
         servers.primary.stop()
-        told += [await under_way, await app.chat(texts[4], turn_id=texts[4])]
+        responses += [await in_progress, await app.chat(texts[4], turn_id=texts[4])]
         await servers.until_promoted()
-        proxy.switch_to(servers.copy.socket)
+        proxy.switch_to(servers.replica.socket)
         await asyncio.sleep(PAUSE)
-        told += [await app.chat(text, turn_id=text) for text in texts[5:]]
+        responses += [await app.chat(text, turn_id=text) for text in texts[5:]]
         again = [(await app.chat(text, turn_id=text)).json() for text in texts]
         last = [(await app.chat(text)).json() for text in ("One more", "And another")]
         transcript = await app.transcript()
-    answers = [answer.json() for answer in told]
+    answers = [answer.json() for answer in responses]
     assert [answer["degraded"] for answer in answers[3:6]] == [
         ["session_cache"],
         ["session_cache"],
@@ -212,14 +222,14 @@ async def test_a_failover_in_the_middle_of_a_turn_loses_and_doubles_nothing_f5(
     assert (
         replies == [answer["reply"] for answer in answers] == [answer["reply"] for answer in again]
     )
-    assert [_earlier(answer) for answer in answers + last] == list(range(0, 20, 2))
+    assert [_count_earlier(answer) for answer in answers + last] == list(range(0, 20, 2))
     assert (last[1]["degraded"], last[1]["usage"]["cosmos_calls"]) == ([], WARM_CALLS)
 
 
-async def test_a_redis_that_comes_back_with_old_content_is_not_believed_f5(
+async def test_outdated_content_of_redis_is_not_used_f5(
     keepsake: Keepsake, redis: RedisServer
 ) -> None:
-    """A restored copy of an earlier window is told by the header, and repaired by the turn that meets it."""
+    """The header reveals that a restored window is outdated, and the next turn repairs it."""
     await keepsake.chat("One")
     with redis.client() as client:
         (key,) = client.keys("session:*")
@@ -228,67 +238,67 @@ async def test_a_redis_that_comes_back_with_old_content_is_not_believed_f5(
         client.delete(key)
         client.hset(key, mapping=old)
     answers = [(await keepsake.chat(text)).json() for text in ("Three", "Four")]
-    assert [_earlier(answer) for answer in answers] == [4, 6]
+    assert [_count_earlier(answer) for answer in answers] == [4, 6]
     assert answers[1]["usage"]["cosmos_calls"] == WARM_CALLS
 
 
 @pytest.mark.parametrize("field", ["gen", "n", "t:2"])
-async def test_a_hash_that_lost_a_field_is_not_believed(
+async def test_a_hash_without_one_of_its_fields_is_not_used(
     keepsake: Keepsake, redis: RedisServer, field: str
 ) -> None:
-    """Whatever is missing, the next turn reads Cosmos DB and puts the whole window back."""
+    """Whichever field is missing, the next turn reads Cosmos DB and restores the whole window."""
     for text in ("One", "Two"):
         await keepsake.chat(text)
     with redis.client() as client:
         client.hdel(client.keys("session:*")[0], field)
     answers = [(await keepsake.chat(text)).json() for text in ("Three", "Four")]
-    assert [_earlier(answer) for answer in answers] == [4, 6]
+    assert [_count_earlier(answer) for answer in answers] == [4, 6]
     assert answers[1]["usage"]["cosmos_calls"] == WARM_CALLS
 
 
-async def test_a_window_that_lost_its_oldest_turn_is_only_shorter(
+async def test_a_window_without_its_oldest_turn_is_still_used(
     keepsake: Keepsake, redis: RedisServer
 ) -> None:
-    """What is left is still exactly the newest part of the transcript."""
+    """The rest is still exactly the newest part of the transcript."""
     for text in ("One", "Two"):
         await keepsake.chat(text)
     with redis.client() as client:
         client.hdel(client.keys("session:*")[0], "t:1")
-    assert _earlier((await keepsake.chat("Three")).json()) == 2
+    assert _count_earlier((await keepsake.chat("Three")).json()) == 2
 
 
-async def test_a_deleted_sessions_window_does_not_come_back(
+async def test_a_deleted_sessions_window_is_not_used(
     keepsake: Keepsake, redis: RedisServer
 ) -> None:
-    """Bytes of a deleted session that reappear in Redis are shown to nobody."""
+    """Data of a deleted session that reappears in Redis is never used."""
     await keepsake.chat("A secret")
     with redis.client() as client:
         (key,) = client.keys("session:*")
-        buried = client.hgetall(key)
+        deleted = client.hgetall(key)
         async with keepsake.client() as http:
             await http.delete("/sessions/s")
         assert client.keys("session:*") == []
-        client.hset(key, mapping=buried)
+        client.hset(key, mapping=deleted)
     answer = (await keepsake.chat("Hello")).json()
-    assert (answer["seq"], _earlier(answer)) == (1, 0)
+    assert (answer["seq"], _count_earlier(answer)) == (1, 0)
 
 
-async def test_forgetting_a_session_waits_for_redis(keepsake: Keepsake, redis: RedisServer) -> None:
-    """204 only after the copy is gone too; until then 503, and the same again finishes it."""
+async def test_deleting_a_session_includes_redis(keepsake: Keepsake, redis: RedisServer) -> None:
+    """DELETE returns 204 only after the cached copy is deleted; a repeated DELETE finishes it."""
     await keepsake.chat("One")
     redis.stop()
     async with keepsake.client() as client:
-        away = await client.delete("/sessions/s")
+        while_down = await client.delete("/sessions/s")
         redis.start()
         await asyncio.sleep(PAUSE)
         back = await client.delete("/sessions/s")
-    assert (away.status_code, back.status_code) == (503, 204)
+    assert (while_down.status_code, back.status_code) == (503, 204)
 
 
-async def test_a_copy_of_a_deleted_session_is_forgotten_by_the_timer(
+async def test_the_timer_deletes_the_cached_copy_of_a_deleted_session(
     keepsake: Keepsake, cosmos: LocalCosmos, redis: RedisServer
 ) -> None:
-    """A caller who does not delete again leaves it to the timer."""
+    """If the caller does not repeat the DELETE, the timer finishes it."""
     await keepsake.chat("A secret")
     cache = (await keepsake.composition.services()).clients.redis
     async with keepsake.client() as client:
@@ -297,25 +307,23 @@ async def test_a_copy_of_a_deleted_session_is_forgotten_by_the_timer(
         assert (await client.delete("/sessions/s")).status_code == 503
         cache._paused_until = 0.0
     cosmos.clock.advance(301)
-    await keepsake.tick()
-    with redis.client() as client_of_redis:
-        assert client_of_redis.keys("session:*") == []
+    await keepsake.run_timers()
+    with redis.client() as redis_client:
+        assert redis_client.keys("session:*") == []
 
 
-async def test_scripts_are_loaded_again_after_a_flush(
-    keepsake: Keepsake, redis: RedisServer
-) -> None:
-    """NOSCRIPT is not an error of a turn."""
+async def test_scripts_are_reloaded_after_a_flush(keepsake: Keepsake, redis: RedisServer) -> None:
+    """NOSCRIPT does not fail a turn."""
     await keepsake.chat("One")
     with redis.client() as client:
         client.script_flush()
     assert (await keepsake.chat("Two")).json()["degraded"] == []
 
 
-async def test_a_session_leaves_redis_when_idle_and_nothing_is_lost_f6(
+async def test_an_idle_session_expires_in_redis_without_loss_f6(
     cosmos: LocalCosmos, model: ModelServer, redis: RedisServer
 ) -> None:
-    """The key expires by itself; the next turn has the whole window."""
+    """The key expires by itself, and the next turn has the whole window."""
     async with running(
         cosmos, model, redis_socket=str(redis.socket), session_ttl_seconds=60
     ) as app:
@@ -326,13 +334,13 @@ async def test_a_session_leaves_redis_when_idle_and_nothing_is_lost_f6(
             client.pexpire(key, 1)
             while client.exists(key):
                 pass
-        assert _earlier((await app.chat("Two")).json()) == 2
+        assert _count_earlier((await app.chat("Two")).json()) == 2
 
 
 async def test_a_turn_makes_two_round_trips_to_redis(
     keepsake: Keepsake, redis: RedisServer
 ) -> None:
-    """What `usage` says is what the server counted."""
+    """`usage` reports what the server counted."""
     for text in ("One", "Two"):
         await keepsake.chat(text)
     with redis.client() as client:
@@ -342,8 +350,8 @@ async def test_a_turn_makes_two_round_trips_to_redis(
     assert (usage["redis_calls"], after - before) == (2, 2)
 
 
-async def test_a_duplicate_of_a_finished_turn_asks_redis_once(keepsake: Keepsake) -> None:
-    """The window answers it: one script, the header to prove it, the preferences beside it."""
+async def test_a_replay_makes_one_round_trip_to_redis(keepsake: Keepsake) -> None:
+    """A replay costs one script, one read of the header and one of the preferences."""
     await keepsake.chat("One", turn_id="t1")
     again = (await keepsake.chat("One", turn_id="t1")).json()
     assert (again["replayed"], again["usage"]["redis_calls"], again["usage"]["cosmos_calls"]) == (
@@ -353,20 +361,20 @@ async def test_a_duplicate_of_a_finished_turn_asks_redis_once(keepsake: Keepsake
     )
 
 
-async def test_a_duplicate_waits_for_the_request_that_works_on_it_f18(
+async def test_a_duplicate_waits_for_the_request_that_holds_the_lease_f18(
     keepsake: Keepsake, model: ModelServer
 ) -> None:
-    """With a lease to tell by, the model is asked once for ten sends."""
+    """Thanks to the lease, ten sends cost one model call."""
     model.slow_next(0.3)
     answers = await asyncio.gather(*(keepsake.chat("Hello", turn_id="t1") for _ in range(10)))
     assert {answer.status_code for answer in answers} == {200}
     assert len(model.requests) == 1
 
 
-async def test_the_same_id_with_another_body_is_told_at_once_f18(
+async def test_a_different_body_under_a_leased_turn_id_conflicts_at_once_f18(
     keepsake: Keepsake, model: ModelServer
 ) -> None:
-    """While one body is being answered, another under its id is a conflict, without a model call."""
+    """While a turn is in progress, another body under its id is a conflict without a model call."""
     model.slow_next(0.5)
     first = asyncio.create_task(keepsake.chat("Hello", turn_id="t1"))
     await model.wait_for_requests(1)
@@ -375,30 +383,30 @@ async def test_the_same_id_with_another_body_is_told_at_once_f18(
     assert len(model.requests) == 1
 
 
-async def test_a_dead_workers_lease_is_waited_for_no_longer_than_it_lasts_f46(
+async def test_a_resend_takes_over_when_a_dead_workers_lease_expires_f46(
     keepsake: Keepsake,
 ) -> None:
-    """The worker died with the lease: the resend takes over when the lease is over, and completes the turn."""
+    """A resend waits until a dead worker's lease expires, and then completes the turn."""
     await keepsake.chat("First")
-    await _lease(keepsake, 0.5)
+    await _take_lease(keepsake, 0.5)
     answer = (await keepsake.chat("Hello", turn_id="t1")).json()
     assert (answer["seq"], answer["replayed"]) == (2, False)
 
 
-async def test_a_lease_that_lasts_too_long_is_told_with_what_is_left_f46(
+async def test_a_long_lease_is_409_with_the_remaining_time_f46(
     start: Start,
 ) -> None:
-    """After the wait: 409, and Retry-After is what is left of the lease."""
+    """After the wait it is 409, and Retry-After is the rest of the lease."""
     async with start(replace(PATIENT, duplicate_wait=0.2)) as keepsake:
         await keepsake.chat("First")
-        await _lease(keepsake, 30)
+        await _take_lease(keepsake, 30)
         answer = await keepsake.chat("Hello", turn_id="t1")
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "turn_in_progress")
     assert 28 <= int(answer.headers["Retry-After"]) <= 30
 
 
-async def test_a_record_of_a_turn_that_is_worked_on_is_told_in_time_f46(keepsake: Keepsake) -> None:
-    """It waits for two of its three seconds, and is told who has the turn, not that the store is busy."""
+async def test_recording_a_leased_turn_is_409_before_its_deadline_f46(keepsake: Keepsake) -> None:
+    """The request waits for two of its three seconds and then names the lease, not the store."""
     await keepsake.chat("First")
     body: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello"}]}
     cache = (await keepsake.composition.services()).clients.redis
@@ -410,26 +418,26 @@ async def test_a_record_of_a_turn_that_is_worked_on_is_told_in_time_f46(keepsake
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "turn_in_progress")
 
 
-async def test_a_failed_turn_drops_its_lease(keepsake: Keepsake, model: ModelServer) -> None:
-    """After 503 the resend starts at once, not when the lease is over."""
+async def test_a_failed_turn_releases_its_lease(keepsake: Keepsake, model: ModelServer) -> None:
+    """After a 503, a resend starts at once and does not wait for the lease."""
     model.fail_next(500)
     assert (await keepsake.chat("Hello", turn_id="t1")).status_code == 503
     async with asyncio.timeout(5):
         assert (await keepsake.chat("Hello", turn_id="t1")).status_code == 200
 
 
-@pytest.mark.timeout(600)  # half a minute of CPU on a machine that others use too
-async def test_500_turns_at_once_each_twice_are_500_f19(
+@pytest.mark.timeout(600)  # half a minute of CPU, longer on a shared machine
+async def test_500_concurrent_turns_sent_twice_are_stored_once_f19(
     cosmos: LocalCosmos, model: ModelServer, redis: RedisServer, cosmos_rows: Rows
 ) -> None:
-    """All thousand requests at once, on two workers: five hundred in dense order, and at most two batches a turn.
+    """A thousand concurrent requests on two workers: 500 turns, with at most two batches per turn.
 
-    Who must send again waited long enough, for the other send of its turn or for its own. Where a core was to be had
-    for it, no store was too slow.
+    A request is refused only after waiting for the other send of its turn or for its own commit.
+    Unless the machine lacks CPU, no store is reported as unavailable.
     """
-    watched = Watched()
+    counter = BatchCounter()
     began, cpu_before = time.monotonic(), time.process_time()
-    async with _workers(cosmos, model, redis, 2, wrap=watched.wrap) as workers:
+    async with _workers(cosmos, model, redis, 2, wrap=counter.wrap) as workers:
         sends = [(workers[n % 2], f"t{n % 500}") for n in range(1000)]
         refused: set[str] = set()
 
@@ -447,7 +455,7 @@ async def test_500_turns_at_once_each_twice_are_500_f19(
         "busy",
         *(["store_unavailable"] if share < HALF_A_CORE else []),
     }
-    assert watched.batches <= 1000
+    assert counter.batches <= 1000
     assert sorted(row["seq"] for row in cosmos_rows("turn")) == list(range(1, 501))
     assert len({answer["turn_id"] for answer in answers}) == 500
     assert {answer["reply"].split('"')[1] == answer["turn_id"] for answer in answers} == {True}
@@ -456,10 +464,10 @@ async def test_500_turns_at_once_each_twice_are_500_f19(
 async def test_two_workers_share_one_session(
     cosmos: LocalCosmos, model: ModelServer, redis: RedisServer
 ) -> None:
-    """Turns of one conversation may land on any instance; each sees all before it, warm."""
+    """Turns of one session may reach any worker; each sees all earlier turns and is warm."""
     async with _workers(cosmos, model, redis, 2) as workers:
         answers = [(await workers[n % 2].chat(f"Message {n}")).json() for n in range(6)]
-    assert [_earlier(answer) for answer in answers] == [0, 2, 4, 6, 8, 10]
+    assert [_count_earlier(answer) for answer in answers] == [0, 2, 4, 6, 8, 10]
     assert {answer["usage"]["cosmos_calls"] for answer in answers[2:]} == {WARM_CALLS}
 
 
@@ -475,8 +483,8 @@ async def _workers(
         yield [await stack.enter_async_context(worker) for worker in workers]
 
 
-async def _lease(keepsake: Keepsake, seconds: float) -> None:
-    """What a worker leaves that died while it asked the model for the turn t1 with the message Hello."""
+async def _take_lease(keepsake: Keepsake, seconds: float) -> None:
+    """Take the lease of turn t1 (Hello), like a worker that dies during generation."""
     request = a_chat_request(turn="t1")
     services = await keepsake.composition.services()
     cache = services.clients.redis
@@ -485,6 +493,6 @@ async def _lease(keepsake: Keepsake, seconds: float) -> None:
     await cache.open_turn(ADA, request.session, lease)
 
 
-def _earlier(answer: dict[str, Any]) -> int:
+def _count_earlier(answer: dict[str, Any]) -> int:
     """How many earlier messages the scripted model says it was given."""
     return int(answer["reply"].split("I was given ")[1].split()[0])

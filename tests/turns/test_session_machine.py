@@ -1,4 +1,4 @@
-"""Random lives of two sessions against a dict: turns, resends, deletes, crashes, and a Redis that comes and goes."""
+"""A state machine: two sessions compared with a dict, through crashes and failures of Redis."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from local.cosmos import LocalCosmos
 from shared.domain.errors import KeepsakeError
 from tests.support.app import PATIENT, Keepsake, running
 from tests.support.ask import a_chat_request
-from tests.support.faulty import Countdown, MortalTransport, ProcessDied
+from tests.support.faulty import Countdown, CrashingTransport, ProcessDied
 from tests.support.model_server import ModelServer
 from tests.support.redis_server import RedisServer
 
@@ -29,10 +29,10 @@ NO_PAUSE = replace(PATIENT, redis_pause=0)
 
 
 @pytest.mark.timeout(600 if SLOW else 120)
-def test_sessions_are_what_a_dict_says(model: ModelServer, redis: RedisServer) -> None:
-    """Whatever happens in whatever order: each turn once, dense, answered the same, the window its newest part."""
+def test_sessions_behave_like_a_dict(model: ModelServer, redis: RedisServer) -> None:
+    """Whatever happens, each turn is stored once, in order, and the window is the newest part."""
     run_state_machine_as_test(
-        lambda: Sessions(model, redis),  # type: ignore[arg-type]  # any factory does
+        lambda: Sessions(model, redis),  # type: ignore[arg-type]  # any factory works
         settings=settings(
             max_examples=300 if SLOW else 12,
             stateful_step_count=40 if SLOW else 20,
@@ -43,46 +43,48 @@ def test_sessions_are_what_a_dict_says(model: ModelServer, redis: RedisServer) -
 
 
 class Sessions(RuleBasedStateMachine):
-    """The application beside a dict of lists of (turn id, message, reply)."""
+    """The application, and the sessions it should have: lists of (turn id, message, reply)."""
 
     def __init__(self, model: ModelServer, redis: RedisServer) -> None:
-        """Begin with nothing anywhere."""
+        """Start with empty stores."""
         super().__init__()
         model.reset()
         redis.reset()
         self.model, self.redis = model, redis
         self.cosmos = LocalCosmos.open(None, CONTAINERS)
         self.runner = asyncio.Runner()
-        self.life = running(self.cosmos, model, deadlines=NO_PAUSE, redis_socket=str(redis.socket))
-        self.app: Keepsake = self.runner.run(self.life.__aenter__())
+        self.countdown = running(
+            self.cosmos, model, deadlines=NO_PAUSE, redis_socket=str(redis.socket)
+        )
+        self.app: Keepsake = self.runner.run(self.countdown.__aenter__())
         self.expected: dict[str, list[tuple[str, str, str]]] = {}
         self.snapshot: dict[str, dict[str, str]] = {}
 
     @rule(session=SESSIONS, turn=TURNS, body=BODIES)
     def send(self, session: str, turn: str, body: str) -> None:
-        """A turn is new, replayed, or in conflict with what its id was used for."""
-        told = self.runner.run(self.app.chat(body, session_id=session, turn_id=turn))
+        """A turn is new, a replay, or in conflict with an earlier one of its id."""
+        response = self.runner.run(self.app.chat(body, session_id=session, turn_id=turn))
         turns = self.expected.setdefault(session, [])
         known = next((known for known in turns if known[0] == turn), None)
         if known is None:
-            answer = told.json()
+            answer = response.json()
             assert (answer["seq"], answer["replayed"]) == (len(turns) + 1, False)
             assert f"I was given {2 * min(10, len(turns))} earlier" in answer["reply"]
             turns.append((turn, body, answer["reply"]))
         elif known[1] == body:
-            assert (told.json()["reply"], told.json()["replayed"]) == (known[2], True)
+            assert (response.json()["reply"], response.json()["replayed"]) == (known[2], True)
         else:
-            assert told.status_code == 409
+            assert response.status_code == 409
 
     @rule(
         session=SESSIONS, turn=TURNS, body=BODIES, dies_at=st.integers(1, 8), applied=st.booleans()
     )
     def send_and_die(self, session: str, turn: str, body: str, dies_at: int, applied: bool) -> None:  # noqa: FBT001
-        """A worker dies somewhere in a turn: the turn is stored whole or not at all."""
+        """A worker dies during a turn: the turn is stored completely or not at all."""
         self.runner.run(
             self._send_and_die(session, turn, body, Countdown(dies_at, applied=applied))
         )
-        self.redis.end_leases()
+        self.redis.expire_leases()
         stored = self._transcript(session)
         before = self.expected.get(session, [])
         assert stored[: len(before)] == before
@@ -91,34 +93,34 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(session=SESSIONS)
     def delete(self, session: str) -> None:
-        """A deleted session is gone; its id begins anew."""
+        """A deleted session is gone, and its id starts a new one."""
         self.runner.run(self._delete(session))
         self.expected.pop(session, None)
 
     @rule()
-    def forget_everything_cached(self) -> None:
-        """Redis loses all it has."""
+    def flush_redis(self) -> None:
+        """Redis loses all its data."""
         with self.redis.client() as client:
             client.flushall()
 
     @rule()
-    def remember_the_cache(self) -> None:
-        """A replica is left behind here."""
+    def snapshot_redis(self) -> None:
+        """A replica stops replicating at this point."""
         with self.redis.client() as client:
             self.snapshot = {key: client.hgetall(key) for key in client.keys("session:*")}
 
     @rule()
-    def fail_over_to_the_past(self) -> None:
-        """The replica left behind takes over."""
+    def fail_over_to_the_snapshot(self) -> None:
+        """The outdated replica becomes the primary."""
         with self.redis.client() as client:
             client.flushall()
             for key, fields in self.snapshot.items():
                 client.hset(key, mapping=fields)
-        self.redis.end_leases()
+        self.redis.expire_leases()
 
     @rule(session=SESSIONS, turn=TURNS, body=BODIES)
     def send_without_redis(self, session: str, turn: str, body: str) -> None:
-        """Redis is down for one turn; what it held is gone when it is back."""
+        """Redis is down for one turn and empty afterwards."""
         self.redis.stop()
         try:
             self.send(session, turn, body)
@@ -133,13 +135,13 @@ class Sessions(RuleBasedStateMachine):
 
     @invariant()
     def transcripts_are_as_expected(self) -> None:
-        """Every transcript is the dict's list, numbered densely."""
+        """Every transcript equals the dict's list and has no gap."""
         for session in ("a", "b"):
             assert self._transcript(session) == self.expected.get(session, [])
 
     def teardown(self) -> None:
         """Close everything."""
-        self.runner.run(self.life.__aexit__(None, None, None))
+        self.runner.run(self.countdown.__aexit__(None, None, None))
         self.runner.close()
         self.cosmos.close()
 
@@ -156,9 +158,9 @@ class Sessions(RuleBasedStateMachine):
         async with self.app.client() as client:
             assert (await client.delete(f"/sessions/{session}")).status_code == 204
 
-    async def _send_and_die(self, session: str, turn: str, body: str, life: Countdown) -> None:
-        def mortal(inner: Any) -> MortalTransport:
-            return MortalTransport(inner, life)
+    async def _send_and_die(self, session: str, turn: str, body: str, countdown: Countdown) -> None:
+        def mortal(inner: Any) -> CrashingTransport:
+            return CrashingTransport(inner, countdown)
 
         async with running(
             self.cosmos, self.model, wrap=mortal, redis_socket=str(self.redis.socket)

@@ -1,4 +1,4 @@
-"""A process that dies at any moment of a turn: the resend completes it, and it is stored once (F22's harness)."""
+"""A process dies at any point of a turn: a resend completes it, and it is stored once (F22)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from local.model import Behaviour
 from shared.domain.errors import KeepsakeError
 from tests.support.app import Keepsake, running
 from tests.support.ask import a_chat_request
-from tests.support.faulty import Countdown, MortalTransport, ProcessDied, make_redis_mortal
+from tests.support.faulty import Countdown, CrashingTransport, ProcessDied, let_redis_calls_crash
 from tests.support.model_server import ModelServer
 from tests.support.redis_server import RedisServer
 
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.anyio
 
 
 @dataclass(frozen=True, slots=True)
-class Ward:
-    """A healthy worker, and what it takes to let others die beside it."""
+class Harness:
+    """A healthy worker, and what is needed to run others that die."""
 
     cosmos: LocalCosmos
     model: ModelServer
@@ -31,31 +31,31 @@ class Ward:
     healthy: Keepsake
 
     @asynccontextmanager
-    async def dying(self, life: Countdown) -> AsyncIterator[Keepsake]:
-        """A worker of this life."""
-        wrap = lambda inner: MortalTransport(inner, life)  # noqa: E731 - as `running` takes it
+    async def dying(self, countdown: Countdown) -> AsyncIterator[Keepsake]:
+        """A worker that dies when the countdown says so."""
+        wrap = lambda inner: CrashingTransport(inner, countdown)  # noqa: E731 - as `running` takes it
         async with running(self.cosmos, self.model, wrap=wrap, **self.session_cache) as worker:
-            await make_redis_mortal(worker, life)
+            await let_redis_calls_crash(worker, countdown)
             yield worker
 
-    async def dies(self, session: str, life: Countdown) -> bool:
+    async def dies_during_turn(self, session: str, countdown: Countdown) -> bool:
         """Whether a worker died before it could answer."""
-        async with self.dying(life) as worker:
+        async with self.dying(countdown) as worker:
             services = await worker.composition.services()
             try:
                 await services.chat.ask(a_chat_request(session))
             except (ProcessDied, KeepsakeError):
-                assert life.is_dead
-        return life.is_dead
+                assert countdown.is_dead
+        return countdown.is_dead
 
-    async def say_earlier(self, session: str, count: int) -> None:
-        """Turns of the conversation that came before."""
+    async def take_earlier_turns(self, session: str, count: int) -> None:
+        """Take turns of the session before the one that is interrupted."""
         for n in range(count):
             await self.healthy.chat(f"Earlier {n}", session_id=session, turn_id=f"e{n}")
 
     async def resend_and_check(self, session: str, earlier: int) -> None:
-        """Send it twice more, when the lease of the dead is over: one turn, one answer, and the window is right."""
-        self.redis.end_leases()
+        """Send the turn twice after the lease has expired, and check its session."""
+        self.redis.expire_leases()
         answers = [
             (await self.healthy.chat("Hello", session_id=session, turn_id="t")).json()
             for _ in range(2)
@@ -70,56 +70,58 @@ class Ward:
 
 
 @pytest.fixture
-async def ward(
+async def harness(
     cosmos: LocalCosmos,
     model: ModelServer,
     redis: RedisServer,
     session_cache: dict[str, Any],
     keepsake: Keepsake,
-) -> Ward:
-    """With a session cache, and without."""
-    return Ward(cosmos, model, redis, session_cache, keepsake)
+) -> Harness:
+    """In both modes: with a session cache and without."""
+    return Harness(cosmos, model, redis, session_cache, keepsake)
 
 
-@pytest.mark.parametrize("applied", [False, True], ids=["request-lost", "answer-lost"])
+@pytest.mark.parametrize("applied", [False, True], ids=["request-lost", "response-lost"])
 @pytest.mark.parametrize("earlier_turns", [0, 2])
-async def test_a_turn_that_died_at_any_request_is_stored_once_f22(
-    ward: Ward,
+async def test_a_turn_killed_at_any_request_is_stored_once_f22(
+    harness: Harness,
     earlier_turns: int,
-    applied: bool,  # noqa: FBT001 - a table's column
+    applied: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
-    """Killed at request k to Cosmos DB or Redis, for every k, then sent again: one turn, one answer, dense order."""
+    """Killed at its k-th request to Cosmos DB or Redis, for every k, and sent again."""
     dies_at = 1
-    await ward.say_earlier("s1", earlier_turns)
-    while await ward.dies(f"s{dies_at}", Countdown(dies_at, applied=applied)):
-        await ward.resend_and_check(f"s{dies_at}", earlier_turns)
+    await harness.take_earlier_turns("s1", earlier_turns)
+    while await harness.dies_during_turn(f"s{dies_at}", Countdown(dies_at, applied=applied)):
+        await harness.resend_and_check(f"s{dies_at}", earlier_turns)
         dies_at += 1
-        await ward.say_earlier(f"s{dies_at}", earlier_turns)
-    assert dies_at > (5 if ward.session_cache else 3)
+        await harness.take_earlier_turns(f"s{dies_at}", earlier_turns)
+    assert dies_at > (5 if harness.session_cache else 3)
 
 
 @pytest.mark.parametrize("earlier_turns", [0, 2])
-async def test_a_turn_that_died_while_the_model_wrote_is_stored_once_f22(
-    ward: Ward, earlier_turns: int
+async def test_a_turn_killed_during_generation_is_stored_once_f22(
+    harness: Harness, earlier_turns: int
 ) -> None:
-    """Killed while it waited for the model: its lease stays, nothing is stored, and the resend asks again."""
-    await ward.say_earlier("s", earlier_turns)
-    async with ward.dying(life := Countdown(0, applied=False)) as worker:
+    """Killed while it waits for the model: the lease remains, and the resend asks again."""
+    await harness.take_earlier_turns("s", earlier_turns)
+    async with harness.dying(countdown := Countdown(0, applied=False)) as worker:
         services = await worker.composition.services()
-        ward.model.script.append(Behaviour(delay=0.5))
-        asked = len(ward.model.requests)
+        harness.model.script.append(Behaviour(delay=0.5))
+        requests_before = len(harness.model.requests)
         turn = asyncio.create_task(services.chat.ask(a_chat_request()))
-        await ward.model.wait_for_requests(asked + 1)
-        life.dies_at = life.requests
+        await harness.model.wait_for_requests(requests_before + 1)
+        countdown.dies_at = countdown.requests
         with pytest.raises(ProcessDied):
             await turn
-    assert ward.redis.count_leases() == len(ward.session_cache)
-    await ward.resend_and_check("s", earlier_turns)
+    assert harness.redis.count_leases() == len(harness.session_cache)
+    await harness.resend_and_check("s", earlier_turns)
 
 
-async def test_two_sends_that_both_die_leave_one_turn_f22(ward: Ward) -> None:
-    """Two processes die with the same turn in the air; the third send finds or makes the one turn."""
+async def test_two_killed_sends_leave_one_turn_f22(harness: Harness) -> None:
+    """Two processes die during the same turn; the third send finds or creates the one turn."""
     for dies_at in range(3, 9):
-        lives = [Countdown(dies_at, applied=True), Countdown(dies_at - 1, applied=True)]
-        await asyncio.gather(*(ward.dies(f"s{dies_at}", life) for life in lives))
-        await ward.resend_and_check(f"s{dies_at}", 0)
+        countdowns = [Countdown(dies_at, applied=True), Countdown(dies_at - 1, applied=True)]
+        await asyncio.gather(
+            *(harness.dies_during_turn(f"s{dies_at}", countdown) for countdown in countdowns)
+        )
+        await harness.resend_and_check(f"s{dies_at}", 0)

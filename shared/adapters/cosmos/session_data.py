@@ -56,8 +56,8 @@ class CosmosSessionData:
         }
         async with self.containers.call(MEMORY) as container:
             found = container.query_items(
-                sql.to_one_line(sql.LIST_DATA),
-                parameters=sql.named(parameters),
+                sql.on_one_line(sql.LIST_DATA),
+                parameters=sql.to_parameters(parameters),
                 partition_key=user.value,
             )
             return [_entry_of(item) async for item in found]

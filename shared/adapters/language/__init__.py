@@ -1,1 +1,1 @@
-"""What depends on a language or an encoding."""
+"""Tokenisation."""

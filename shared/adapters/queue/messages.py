@@ -1,4 +1,4 @@
-"""Jobs as messages of a queue, and back."""
+"""Conversion of jobs from and to queue messages."""
 
 import json
 
@@ -10,24 +10,24 @@ FIELDS = {"user_id", "session_id"}
 
 
 class InvalidJob(ValueError):
-    """A message of the queue is no job; it goes where poison goes."""
+    """A queue message is not a job; after five deliveries it is moved to the poison queue."""
 
 
 def write_job(job: ConsolidationJob) -> str:
-    """The message of a job."""
+    """Write a job as a message."""
     return json.dumps({"user_id": job.user.value, "session_id": job.session.value})
 
 
 def read_job(message: bytes | str) -> ConsolidationJob:
-    """The job of a message.
+    """Read a job from a message.
 
     Raises:
-        InvalidJob: it is not one that write_job wrote.
+        InvalidJob: the message is not one that `write_job` wrote.
     """
     try:
         fields = json.loads(message)
         if not isinstance(fields, dict) or fields.keys() != FIELDS:
-            raise InvalidJob("A message has other fields than a job")
+            raise InvalidJob("The queue message does not have the fields of a job; delete it")
         return ConsolidationJob(UserId(fields["user_id"]), SessionId(fields["session_id"]))
-    except (ValueError, TypeError, AttributeError, RecursionError, InvalidId) as unfit:
-        raise InvalidJob("A message is no job") from unfit
+    except (ValueError, TypeError, AttributeError, RecursionError, InvalidId) as invalid:
+        raise InvalidJob("The queue message is not a job; delete it") from invalid

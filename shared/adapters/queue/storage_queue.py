@@ -1,4 +1,4 @@
-"""The queue of sessions to consolidate: Azure Queue Storage, or Azurite on a laptop."""
+"""The job queue in Azure Queue Storage, or in Azurite on a laptop."""
 
 import asyncio
 import base64
@@ -15,16 +15,16 @@ from shared.adapters.queue.messages import write_job
 from shared.ports.jobs import ConsolidationJob, QueueUnavailable
 
 QUEUE = "consolidate-session"  # as in infra/queues.json
-POISON = f"{QUEUE}-poison"  # where the host puts what failed five times
-MESSAGE_SECONDS = 86_400  # a session that is still due is queued anew long before that
-REQUEUED_AT_A_TIME = 32  # the most that one request takes out of a queue
+POISON = f"{QUEUE}-poison"  # the host moves messages here after five failed deliveries
+MESSAGE_SECONDS = 86_400  # a session that is still due is queued again long before that
+BATCH_SIZE = 32  # the maximum that one request can receive
 
 
 @dataclass(frozen=True, slots=True)
 class QueueAccount:
-    """The queue service of a storage account, and a key or an identity to open it with.
+    """The queue service of a storage account, and the key or identity to access it with.
 
-    `seconds` bounds one call with its retry.
+    `seconds` bounds one call including its retry.
     """
 
     endpoint: str
@@ -33,38 +33,43 @@ class QueueAccount:
 
 
 class StorageQueue:
-    """Sends jobs; the Functions host receives them. Also the dependency `queue` of readiness."""
+    """Sends jobs, which the Functions host receives; also the readiness check `queue`."""
 
     name = "queue"
 
     def __init__(self, account: QueueAccount) -> None:
-        """Make the clients; they connect with their first call."""
+        """Create the clients; they connect on the first call."""
         self._seconds = account.seconds
         self._queue = _client(account, QUEUE)
         self._poison = _client(account, POISON)
 
     async def put(self, job: ConsolidationJob) -> None:
-        """Send one message, which lives for a day, in the encoding that the host expects."""
+        """Send one message in base64, as the host expects; it expires after a day.
+
+        Idempotent in effect: the second job finds nothing to do.
+        """
         encoded = base64.b64encode(write_job(job).encode()).decode()
         async with self._call():
             await self._queue.send_message(encoded, time_to_live=MESSAGE_SECONDS)
 
     async def length(self) -> int:
-        """About how many messages wait or are worked on."""
+        """The approximate number of messages that are waiting or being processed."""
         return await self._count(self._queue)
 
     async def count_poison(self) -> int:
-        """About how many messages the host has put aside."""
+        """The approximate number of messages on the poison queue."""
         return await self._count(self._poison)
 
     async def requeue(self) -> int:
-        """Send every poison message once more as it is, then delete it there."""
+        """Move every poison message back, unchanged; returns how many.
+
+        Idempotent in effect: a message that was sent but not deleted becomes a duplicate job.
+        """
         requeued = 0
         while True:
             async with self._call():
                 found = [
-                    one
-                    async for one in self._poison.receive_messages(max_messages=REQUEUED_AT_A_TIME)
+                    one async for one in self._poison.receive_messages(max_messages=BATCH_SIZE)
                 ]
             if not found:
                 return requeued
@@ -75,11 +80,11 @@ class StorageQueue:
             requeued += len(found)
 
     async def ping(self) -> None:
-        """Ask for the queue's properties: it needs the queue and the right to see it."""
+        """Read the queue's properties: this tests that the queue exists and is accessible."""
         await self.length()
 
     async def close(self) -> None:
-        """Close the clients. Twice is harmless."""
+        """Close the clients. Idempotent."""
         await asyncio.gather(self._queue.close(), self._poison.close())
 
     async def _count(self, queue: QueueClient) -> int:

@@ -1,4 +1,4 @@
-"""The Redis client of a worker: bounded, impatient, with managed identity where there is TLS."""
+"""The Redis client of a worker, with short timeouts."""
 
 import base64
 import json
@@ -15,14 +15,12 @@ from redis.credentials import CredentialProvider
 from redis.exceptions import AuthenticationError, BusyLoadingError, ReadOnlyError
 
 REDIS_SCOPE = "https://redis.azure.com/.default"
-MAX_CONNECTIONS = (
-    64  # of one worker; a request that finds none free waits half a second, then goes without Redis
-)
+MAX_CONNECTIONS = 64  # per worker; a request waits half a second for one, then skips Redis
 
 
 @dataclass(frozen=True, slots=True)
 class RedisServer:
-    """Where Redis is: a host and port, or a local socket; with an identity to sign in with, or without."""
+    """The address of Redis, a host and port or a Unix socket, and the identity to sign in with."""
 
     host: str | None
     port: int
@@ -32,7 +30,7 @@ class RedisServer:
 
 
 def connect(server: RedisServer) -> Redis:
-    """A client for this server; it connects with its first command."""
+    """Create a client; it connects on the first command."""
     where: dict[str, Any] = {"host": server.host, "port": server.port}
     kind: type[Connection | SSLConnection | UnixDomainSocketConnection] = Connection
     if server.socket:
@@ -48,40 +46,40 @@ def connect(server: RedisServer) -> Redis:
         socket_connect_timeout=0.5,
         socket_timeout=0.5,
         health_check_interval=30,
-        retry=Retry(
-            NoBackoff(), 2
-        ),  # every script is harmless to repeat (F3); a third failure means: go without
+        retry=Retry(NoBackoff(), 2),  # every script is idempotent (F3)
         retry_on_error=[AuthenticationError, BusyLoadingError, ReadOnlyError],
         **where,
     )
     return Redis.from_pool(pool)
 
 
+@dataclass(frozen=True, slots=True)
 class EntraCredentials(CredentialProvider):
-    """User name and password of a connection out of an Entra ID token; azure-identity keeps and renews it.
+    """User name and password of a connection, from an Entra ID token.
 
-    A server closes a connection whose token ran out; the retry opens the next with a fresh one (F7).
+    azure-identity caches and renews the token. Redis closes a connection whose token has expired;
+    the retry opens another one with a new token (F7).
     """
 
-    def __init__(self, identity: AsyncTokenCredential) -> None:
-        """Use the app's identity."""
-        self._identity = identity
+    identity: AsyncTokenCredential
 
     async def get_credentials_async(self) -> tuple[str, str]:
-        """The identity's object id, and its token.
+        """The identity's object id and its token.
 
         Raises:
-            AuthenticationError: there is no token now; to a turn that is a Redis that is away.
+            AuthenticationError: no token can be had; a turn then treats Redis as unavailable.
         """
         try:
-            token = (await self._identity.get_token(REDIS_SCOPE)).token
+            token = (await self.identity.get_token(REDIS_SCOPE)).token
         except AzureError as refused:
-            raise AuthenticationError("no token for Redis") from refused
+            raise AuthenticationError(
+                "No Entra ID token for Redis; check the identity"
+            ) from refused
         return object_id(token), token
 
 
 def object_id(token: str) -> str:
-    """The `oid` claim: the name Redis knows the identity by. The token is ours, so nothing is verified here."""
+    """The `oid` claim, which is the user name in Redis; our own token needs no verification."""
     claims = token.split(".")[1]
     oid: str = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["oid"]
     return oid

@@ -1,4 +1,4 @@
-"""The running session in Redis: one hash per session, one idempotent Lua script per operation."""
+"""The session cache: one hash per session, one idempotent Lua script per operation."""
 
 import asyncio
 import time
@@ -33,15 +33,15 @@ _turns = TypeAdapter(Turn)
 
 
 class RedisSessionCache:
-    """Windows and leases of running sessions; all of it may be lost at any moment."""
+    """Windows and leases of running sessions; nothing breaks if Redis loses them."""
 
     name = "redis"
 
     def __init__(self, client: Redis, idle_ttl_seconds: int, deadlines: Deadlines) -> None:
-        """Use a client that returns bytes; a session is kept for so long after its last turn."""
+        """Use a client that returns bytes; a session expires `idle_ttl_seconds` after last use."""
         self._client = client
-        where = client.connection_pool.connection_kwargs
-        self._server: str = where.get("path") or where["host"]
+        address = client.connection_pool.connection_kwargs
+        self._server: str = address.get("path") or address["host"]
         self._idle_ttl = idle_ttl_seconds
         self._deadlines = deadlines
         self._open = self._script("open_turn")
@@ -52,7 +52,10 @@ class RedisSessionCache:
     async def open_turn(
         self, user: UserId, session: SessionId, request: LeaseRequest
     ) -> LeaseOutcome:
-        """Take the turn's lease and read the window, in one round trip."""
+        """Take the turn's lease and read the window, in one round trip.
+
+        Idempotent: a repeat finds the same owner's lease.
+        """
         arguments: list[Any] = [
             request.turn_id.value,
             request.owner,
@@ -66,12 +69,15 @@ class RedisSessionCache:
             return LeaseHeld(int(answer[1]) / 1000)
         if answer[0] == b"conflict":
             return LeaseConflict()
-        return _content(dict(zip(answer[1::2], answer[2::2], strict=True)))
+        return _read(dict(zip(answer[1::2], answer[2::2], strict=True)))
 
     async def close_turn(
         self, user: UserId, turn: Turn, owner: str, window: Sequence[Turn] | None
     ) -> None:
-        """Append the committed turn, or replace the window; drop the lease."""
+        """Append the committed turn or replace the window, and delete the lease.
+
+        Idempotent: content that is already there, or newer, stays.
+        """
         arguments: list[Any] = [
             turn.gen.value,
             turn.seq,
@@ -87,19 +93,18 @@ class RedisSessionCache:
             await self._close(keys=[_key(user, turn.session_id)], args=arguments)
 
     async def release(self, user: UserId, session: SessionId, turn_id: TurnId, owner: str) -> None:
-        """End the lease."""
-        async with self._call(
-            "EVALSHA", "release", even_paused=True
-        ):  # a lease left behind would be waited for
+        """End the owner's lease. Idempotent: another owner's lease is not touched."""
+        # Even during a pause: another request would wait for a lease that is left behind.
+        async with self._call("EVALSHA", "release", even_paused=True):
             await self._release(keys=[_key(user, session)], args=[turn_id.value, owner])
 
     async def delete(self, user: UserId, session: SessionId) -> None:
-        """Delete the session's hash."""
+        """Delete the session's hash. Idempotent: it is gone."""
         async with self._call("DEL"):
             await self._client.delete(_key(user, session))
 
     async def ping(self) -> None:
-        """Ask whether Redis is available."""
+        """Ping Redis."""
         await self._client.ping()
 
     async def close(self) -> None:
@@ -121,9 +126,7 @@ class RedisSessionCache:
             with store_call(self.name, command, self._server, procedure=script):
                 async with asyncio.timeout(self._deadlines.redis_call):
                     yield
-        except (
-            ResponseError
-        ) as refused:  # one hash is not as the scripts know it, or the server takes no writes now
+        except ResponseError as refused:  # an unexpected hash, or a server that accepts no writes
             count_redis_unavailable()
             raise CacheUnavailable from refused
         except (RedisError, OSError, TimeoutError) as failed:
@@ -133,17 +136,17 @@ class RedisSessionCache:
 
 
 def _key(user: UserId, session: SessionId) -> str:
-    """Digests only; the braces keep one user's sessions in one slot of a cluster."""
+    """The session's key, of digests; the braces put a user's sessions into one cluster slot."""
     return f"session:{{{digest_of(user.value)}}}:{digest_of(session.value)}"
 
 
 def _dump(turn: Turn) -> bytes:
-    """The id on its own line, so that the script finds a turn without parsing it."""
+    """Write a turn with its id on the first line, so that scripts need not parse the rest."""
     return turn.turn_id.value.encode() + b"\n" + _turns.dump_json(turn)
 
 
-def _content(fields: Mapping[bytes, bytes]) -> CachedSession:
-    """What the hash holds; anything but turns of one gen counts as nothing."""
+def _read(fields: Mapping[bytes, bytes]) -> CachedSession:
+    """Read a session from its hash; an incomplete or invalid one counts as empty."""
     try:
         gen, count = Gen(fields[b"gen"].decode()), int(fields[b"n"])
         turns = [

@@ -1,1 +1,1 @@
-"""Finding what was said before, without any I/O."""
+"""Recall of earlier turns, without any I/O."""

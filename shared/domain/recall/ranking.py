@@ -1,4 +1,4 @@
-"""Ranking: turns found in several ways, put in one order. Pure; the weights are measured (docs/benchmarks.md)."""
+"""Rank fusion: the results of keyword search and of vector search in one order."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -6,23 +6,22 @@ from datetime import datetime
 
 from shared.domain.ids import Gen, SessionId, TurnId
 
-RRF_CONSTANT = (
-    2  # the usual 60 makes all ranks alike: then the weaker list counts as much as the better one
-)
-WORDS_WEIGHT, MEANING_WEIGHT = 2.0, 1.0
-NEARBY_WEIGHT = 0.5  # of a turn's score, for those right before and after it
-MIN_SIMILARITY = 0.25  # below it texts have nothing to do with each other
-MAX_BY_CHANCE = 1  # found by words when nothing means the like: a number or a name, or chance
-MAX_FOUND = 40  # of each list
+# The weights are measured (docs/benchmarks.md).
+RRF_CONSTANT = 2  # the usual 60 flattens the ranks: the weaker list would count as much
+KEYWORD_WEIGHT, MEANING_WEIGHT = 2.0, 1.0
+NEIGHBOUR_WEIGHT = 0.5  # the share of a turn's score that its neighbours get
+MIN_SIMILARITY = 0.25  # texts below it are unrelated
+MAX_CHANCE_HITS = 1  # keyword hits to keep when nothing is similar: a number, a name, or chance
+MAX_FOUND = 40  # results per list
 
 Place = tuple[Gen, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundTurn:
-    """A turn as it is found: where it stands, and the text it is found by, cut to what is told of it.
+    """A turn as search returns it, its text truncated to what a prompt may include.
 
-    `embedding_model` made its vector, if it has one; `similarity` is there where that was compared.
+    `embedding_model` is None without a vector; `similarity` is None unless it was compared.
     """
 
     session_id: SessionId
@@ -38,78 +37,82 @@ class FoundTurn:
 
     @property
     def place(self) -> Place:
-        """Where it stands."""
+        """Its generation and seq, which identify the turn and its neighbours."""
         return self.gen, self.seq
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A turn with its ranks, from 1, in the lists it is on; `nearby` is what the turns next to it count together.
+    """A turn with its rank, from 1, in each list that contains it, and its neighbours' scores.
 
-    Scores are good for an order, not for comparing two searches.
+    Scores order the results of one search; they are not comparable between searches.
     """
 
     turn: FoundTurn
-    words_rank: int | None = None
+    keyword_rank: int | None = None
     meaning_rank: int | None = None
-    nearby: float = 0.0
+    neighbour_score: float = 0.0
 
     @property
     def is_hit(self) -> bool:
-        """Whether it was found, and does not only stand beside one that was."""
-        return self.words_rank is not None or self.meaning_rank is not None
+        """Whether search found the turn itself; otherwise it is only the neighbour of a hit."""
+        return self.keyword_rank is not None or self.meaning_rank is not None
 
     @property
-    def own(self) -> float:
-        """Reciprocal ranks, weighed and added up."""
-        score = WORDS_WEIGHT / (RRF_CONSTANT + self.words_rank) if self.words_rank else 0.0
+    def own_score(self) -> float:
+        """The weighted sum of its reciprocal ranks."""
+        score = KEYWORD_WEIGHT / (RRF_CONSTANT + self.keyword_rank) if self.keyword_rank else 0.0
         return score + (
             MEANING_WEIGHT / (RRF_CONSTANT + self.meaning_rank) if self.meaning_rank else 0.0
         )
 
     @property
     def score(self) -> float:
-        """Its own, and a share of its neighbours'."""
-        return self.own + NEARBY_WEIGHT * self.nearby
+        """Its own score plus a share of its neighbours'."""
+        return self.own_score + NEIGHBOUR_WEIGHT * self.neighbour_score
 
     @property
     def why(self) -> str:
-        """How it was found, for people."""
-        ways = {"words": self.words_rank, "meaning": self.meaning_rank}
+        """How it was found, in words for people."""
+        ways = {"keywords": self.keyword_rank, "meaning": self.meaning_rank}
         return "found by " + ", ".join(f"{way} (rank {rank})" for way, rank in ways.items() if rank)
 
 
-def rank(by_words: Sequence[FoundTurn], by_meaning: Sequence[FoundTurn]) -> tuple[Ranked, ...]:
-    """What two searches found, best first. Each list comes in its own order.
+def rank(by_keywords: Sequence[FoundTurn], by_meaning: Sequence[FoundTurn]) -> tuple[Ranked, ...]:
+    """Merge two result lists, each in its own order, into one, best first.
 
-    What only seems to mean the same is left out. Where meaning was searched for and nothing comes near, the words of
-    turns that it was compared with are the same by chance: of them only the best stays.
+    Drops vector results below MIN_SIMILARITY. If none is left, keyword matches in turns that were
+    compared by meaning are probably chance, and only the best one of them stays.
     """
-    alike = [turn for turn in by_meaning if (turn.similarity or 0.0) >= MIN_SIMILARITY]
-    named = (
-        by_words
-        if alike
-        else _leave_out_chance(by_words, {turn.embedding_model for turn in by_meaning})
+    similar = [turn for turn in by_meaning if (turn.similarity or 0.0) >= MIN_SIMILARITY]
+    matching = (
+        by_keywords
+        if similar
+        else _drop_chance_hits(by_keywords, {turn.embedding_model for turn in by_meaning})
     )
-    ranked = {turn.place: Ranked(turn, words_rank=number) for number, turn in enumerate(named, 1)}
-    for number, turn in enumerate(alike, 1):
+    ranked = {
+        turn.place: Ranked(turn, keyword_rank=number) for number, turn in enumerate(matching, 1)
+    }
+    for number, turn in enumerate(similar, 1):
         known = ranked.get(turn.place, Ranked(turn))
         ranked[turn.place] = replace(known, turn=turn, meaning_rank=number)
     return best_first(ranked.values())
 
 
 def best_first(ranked: Iterable[Ranked]) -> tuple[Ranked, ...]:
-    """By score; of equal ones what was found comes before what stands beside it, and the newer before the older."""
+    """Sort by score, then hits before neighbours, then newest first."""
     return tuple(
         sorted(ranked, key=lambda one: (one.score, one.is_hit, one.turn.created_at), reverse=True)
     )
 
 
-def _leave_out_chance(by_words: Sequence[FoundTurn], compared: set[str | None]) -> list[FoundTurn]:
+def _drop_chance_hits(
+    by_keywords: Sequence[FoundTurn], compared: set[str | None]
+) -> list[FoundTurn]:
     return [
         turn
-        for number, turn in enumerate(by_words)
-        if number < MAX_BY_CHANCE
+        for number, turn in enumerate(by_keywords)
+        if number < MAX_CHANCE_HITS
         or turn.embedding_model is None
         or turn.embedding_model not in compared
     ]

@@ -14,9 +14,7 @@ from shared.http.schemas.data import DataBody, DataEntryView, DataPage, DataView
 from shared.http.schemas.fields import ID_SCHEMA, SessionIdText
 from shared.http.strict_json import StrictRoute
 
-router = APIRouter(
-    tags=["sessions"], route_class=StrictRoute, prefix="/sessions/{session_id}/data"
-)
+router = APIRouter(tags=["sessions"], route_class=StrictRoute, prefix="/sessions/{session_id}/data")
 Ttl = Annotated[
     int | None,
     Query(ge=1, le=315_360_000, description="Seconds to keep it; by default as long as turns"),

@@ -101,7 +101,7 @@ class ChatBody(Closed):
         session = self.session_id
         return ChatRequest(
             user=user,
-            session=SessionId.begun_by(turn_id) if session is None else SessionId(session),
+            session=SessionId.started_by(turn_id) if session is None else SessionId(session),
             turn_id=turn_id,
             message=self.message,
             results=[ToolResult(result.tool_call_id, result.content) for result in self.messages],

@@ -6,20 +6,20 @@ from pydantic import BaseModel
 
 
 class HealthView(BaseModel):
-    """Alive."""
+    """The worker is running."""
 
     status: Literal["ok"] = "ok"
 
 
 class CheckView(BaseModel):
-    """One dependency."""
+    """The state of one dependency; `ms` is how long its answer took."""
 
     status: Literal["ok", "unavailable"]
     ms: float
 
 
 class ReadinessView(BaseModel):
-    """Every dependency, asked at most five seconds ago."""
+    """The state of every dependency, at most five seconds old."""
 
     status: Literal["ok", "unavailable"]
     checks: dict[str, CheckView]

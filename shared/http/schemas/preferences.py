@@ -12,7 +12,7 @@ EXAMPLE: dict[str, JsonValue] = {"preferences": {"answers": "one short sentence"
 
 
 class PreferencesView(BaseModel):
-    """A user's preferences; a user who has set none has `{}`."""
+    """A user's preferences; `{}` if none are set."""
 
     preferences: dict[str, JsonValue]
     memory_enabled: bool
@@ -20,7 +20,7 @@ class PreferencesView(BaseModel):
 
     @classmethod
     def of(cls, stored: Preferences) -> Self:
-        """Render the preferences."""
+        """Render preferences."""
         return cls(
             preferences=dict(stored.preferences),
             memory_enabled=stored.memory_enabled,
@@ -29,7 +29,7 @@ class PreferencesView(BaseModel):
 
 
 class PreferencesBody(Closed):
-    """The whole object; what is left out goes back to its default."""
+    """The whole object; a field that is left out gets its default."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
@@ -38,7 +38,7 @@ class PreferencesBody(Closed):
 
 
 class PreferencesPatchBody(MergePatch):
-    """A JSON merge patch (RFC 7396) of the object: null removes a key."""
+    """A JSON merge patch (RFC 7396): null removes a key."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 

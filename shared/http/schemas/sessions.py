@@ -12,7 +12,7 @@ from shared.http.schemas.fields import MergePatch, Name, Whole
 
 
 class SummaryView(BaseModel):
-    """Text that stands for turns `from_seq` to `to_seq`."""
+    """A text that represents the turns from `from_seq` to `to_seq`."""
 
     text: str
     from_seq: int
@@ -21,7 +21,7 @@ class SummaryView(BaseModel):
 
     @classmethod
     def of(cls, summary: Summary) -> Self:
-        """Render the summary."""
+        """Render a summary."""
         return cls(**summary.model_dump(include=set(cls.model_fields)))
 
 
@@ -40,7 +40,7 @@ class SessionView(BaseModel):
 
     @classmethod
     def of(cls, header: Header) -> Self:
-        """Render the header."""
+        """Render a header."""
         return cls(
             session_id=header.session_id.value,
             title=header.shown_title,
@@ -55,7 +55,10 @@ class SessionView(BaseModel):
 
 
 class SessionPatchBody(MergePatch):
-    """A merge patch: fields left out stay, null clears. No turn lives longer than `RETENTION_DAYS`."""
+    """A JSON merge patch (RFC 7396): null clears a field.
+
+    No turn lives longer than `RETENTION_DAYS`.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"title": "Words"}]})
 
@@ -64,7 +67,7 @@ class SessionPatchBody(MergePatch):
 
 
 class SessionPage(BaseModel):
-    """Sessions, newest first; `next_link` while there may be more."""
+    """Sessions, newest first; `next_link` is set while there may be more."""
 
     value: Sequence[SessionView]
     next_link: str | None = None

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from shared.domain.deadlines import Deadlines
 from shared.domain.errors import Busy, StoreUnavailable
 from shared.domain.ids import UserId
-from shared.domain.recall.excerpts import MAX_SURROUNDED, surround
+from shared.domain.recall.excerpts import MAX_EXPANDED_HITS, add_neighbours
 from shared.domain.recall.keywords import count_words, extract_keywords
 from shared.domain.recall.ranking import FoundTurn, Place, Ranked, rank
 from shared.domain.sessions import Header
@@ -102,7 +102,7 @@ class Search:
             task.cancel()
 
     async def _search(self, header: Header, known: set[Place]) -> RecallResult:
-        by_words, by_meaning = self._start(self._find_by_words()), None
+        by_words, by_meaning = self._start(self._find_by_keywords()), None
         if self._recall.embedder and count_words(self._words) >= MIN_WORDS:
             self._embedding = self._start(self._recall.embedder.embed(self._texts))
             by_meaning = self._start(self._find_by_meaning(self._embedding))
@@ -115,10 +115,12 @@ class Search:
         ]
         try:
             async with asyncio.timeout_at(self._ends_at):
-                return RecallResult(await self._surround(usable, header, known), tuple(degraded))
+                return RecallResult(
+                    await self._add_neighbours(usable, header, known), tuple(degraded)
+                )
         except Exception as failed:  # noqa: BLE001 - memory must not get in the way of the turn
             degraded |= {_flag(failed): None}
-            return RecallResult(surround(usable, ()), tuple(degraded))
+            return RecallResult(add_neighbours(usable, ()), tuple(degraded))
 
     def _start(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         task = asyncio.create_task(work)
@@ -126,9 +128,9 @@ class Search:
         self._running.append(task)
         return task
 
-    async def _find_by_words(self) -> Sequence[FoundTurn]:
+    async def _find_by_keywords(self) -> Sequence[FoundTurn]:
         async with asyncio.timeout_at(self._ends_at), self._recall.slots:
-            return await self._recall.index.find_by_words(self._user, self._words)
+            return await self._recall.index.find_by_keywords(self._user, self._words)
 
     async def _find_by_meaning(
         self, embedding: asyncio.Task[Sequence[Vector]]
@@ -141,15 +143,15 @@ class Search:
         async with asyncio.timeout_at(self._ends_at), self._recall.slots:
             return await self._recall.index.find_by_meaning(self._user, vectors[0])
 
-    async def _surround(
+    async def _add_neighbours(
         self, hits: Sequence[Ranked], header: Header, known: set[Place]
     ) -> Sequence[Ranked]:
         if not hits:
             return ()
-        places = [hit.turn.place for hit in hits[:MAX_SURROUNDED]]
+        places = [hit.turn.place for hit in hits[:MAX_EXPANDED_HITS]]
         around = await self._recall.index.read_around(self._user, places)
         usable = [t for t in around if t.place not in known and self._is_usable(t, header)]
-        return surround(hits, usable)
+        return add_neighbours(hits, usable)
 
     def _is_usable(self, turn: FoundTurn, header: Header) -> bool:
         return turn.epoch == header.epoch and turn.expires_at > self._recall.clock.now()

@@ -142,7 +142,7 @@ class Chat:
             await stream.send(failed)
 
     def _start(self, work: Coroutine[None, None, Result]) -> asyncio.Task[Result]:
-        """Run it to its end, whoever waits for it; a task that nobody holds may vanish."""
+        """Run a task to its end even if its caller leaves, and keep a reference to it."""
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)

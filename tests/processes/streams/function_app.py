@@ -1,4 +1,4 @@
-"""An app whose answers are streams of every temper, run through the bridge in the real worker."""
+"""A test app whose responses are streams of several kinds, served through the bridge."""
 
 import asyncio
 import json
@@ -17,18 +17,18 @@ PART = b"x" * 65_536
 
 
 class Streams:
-    """An ASGI application that counts what it has begun and what was cancelled."""
+    """An ASGI application that records which requests have started and which were cancelled."""
 
     def __init__(self) -> None:
-        """Begin at nothing."""
-        self.begun: list[str] = []
+        """Start with no requests."""
+        self.started: list[str] = []
         self.cancelled: list[str] = []
         self.released: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Send) -> None:  # noqa: ARG002 - ASGI
-        """Answer as the path says."""
+        """Respond as the path says."""
         _, kind, name = scope["path"].split("/")
-        self.begun.append(name)
+        self.started.append(name)
         try:
             await getattr(self, kind)(send, name)
         except asyncio.CancelledError:
@@ -36,7 +36,7 @@ class Streams:
             raise
 
     async def paused(self, send: Send, name: str) -> None:
-        """One part, and when it is released another."""
+        """Send one part, and another when released."""
         await start(send)
         await part(send, b"first ")
         await self.released[name].wait()
@@ -44,56 +44,56 @@ class Streams:
         await part(send, b"", more=False)
 
     async def endless(self, send: Send, _: str) -> None:
-        """Parts for ever."""
+        """Send parts forever."""
         await start(send)
         while True:
             await part(send, PART)
 
     async def late(self, send: Send, name: str) -> None:
-        """Nothing until it is released, then parts for ever."""
+        """Send nothing until released, then parts forever."""
         await self.released[name].wait()
         await self.endless(send, name)
 
     async def broken_first(self, send: Send, _: str) -> None:  # noqa: ARG002 - it sends nothing
-        """Fails before it has said anything."""
+        """Fail before sending anything."""
         raise RuntimeError("broken_first")
 
     async def broken_headed(self, send: Send, _: str) -> None:
-        """Fails between the status and the first byte."""
+        """Fail between the status and the first byte."""
         await start(send)
         raise RuntimeError("broken_headed")
 
     async def broken_midway(self, send: Send, _: str) -> None:
-        """Fails after the first part."""
+        """Fail after the first part."""
         await start(send)
         await part(send, b"first ")
         raise RuntimeError("broken_midway")
 
     async def silent(self, send: Send, _: str) -> None:
-        """Ends without an answer."""
+        """End without a response."""
 
     async def unfinished(self, send: Send, _: str) -> None:
-        """Ends without the last part."""
+        """End without the last part."""
         await start(send)
         await part(send, b"first ")
 
     async def release(self, send: Send, name: str) -> None:
-        """Let another request go on."""
+        """Let another request continue."""
         self.released[name].set()
         await self.state(send, name)
 
     async def state(self, send: Send, _: str) -> None:
-        """What was begun and what was cancelled."""
+        """Send which requests have started and which were cancelled."""
         await start(send)
         await part(
             send,
-            json.dumps({"begun": self.begun, "cancelled": self.cancelled}).encode(),
+            json.dumps({"started": self.started, "cancelled": self.cancelled}).encode(),
             more=False,
         )
 
 
 async def start(send: Send) -> None:
-    """Say that it is 200."""
+    """Start a response with status 200."""
     await send({"type": "http.response.start", "status": 200, "headers": []})
 
 
@@ -108,11 +108,11 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 @app.route(route="{*path}", methods=["GET"])
 async def answer(req: Request, context: func.Context) -> Response:
-    """Answer as the path says."""
+    """Respond as the path says."""
     return await dispatch(streams, req, context.invocation_id)
 
 
 @app.route(route="state/literal", methods=["GET"])
-async def literal(req: Request) -> Response:  # noqa: ARG001 - the binding wants it
-    """Prove that a literal route wins over the rest of a path, in whatever order they are declared."""
+async def literal(req: Request) -> Response:  # noqa: ARG001 - required by the binding
+    """Prove that a literal route precedes a catch-all one, in whatever order they are declared."""
     return Response("literal")

@@ -1,8 +1,11 @@
--- KEYS[1] session hash; ARGV: gen, seq, turn_id, turn, owner, idle_ttl_s, max_turns, max_bytes, has_window ("1" or "0"),
--- then seq, turn pairs of the window.
--- Running it twice is harmless: what is there already, or ahead, is left alone.
-local key, gen, seq, turn_id, turn, owner = KEYS[1], ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
-if redis.call('EXISTS', key) == 0 then return 'absent' end -- never back to life after a delete, an erase, an eviction
+-- Appends a committed turn to the cached window, or replaces the window, and deletes the lease.
+-- KEYS[1] session hash; ARGV: gen, seq, turn_id, turn, owner, idle_ttl_s, max_turns, max_bytes,
+-- has_window ("1" or "0"), then pairs of seq and turn for the window.
+-- Idempotent: content that is already there, or newer, stays.
+local key, gen, seq, turn_id = KEYS[1], ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local turn, owner = ARGV[4], ARGV[5]
+-- A session that was deleted, erased or evicted does not come back.
+if redis.call('EXISTS', key) == 0 then return 'absent' end
 
 local turns, leases = {}, {}
 local names = redis.call('HKEYS', key)
@@ -12,7 +15,7 @@ for _, name in ipairs(names) do
   if kind == 'o:' then leases[#leases + 1] = name end
 end
 
-local function unfill()
+local function clear()
   redis.call('HDEL', key, 'gen', 'n')
   for _, number in ipairs(turns) do redis.call('HDEL', key, 't:' .. number) end
   turns = {}
@@ -24,29 +27,31 @@ local function put(number, value)
 end
 
 local head = redis.call('HMGET', key, 'gen', 'n')
-local filled_gen, count = head[1], tonumber(head[2] or -1) or -1
+local cached_gen, count = head[1], tonumber(head[2] or -1) or -1
 local lease = redis.call('HGET', key, 'o:' .. turn_id)
 local mine = lease and string.match(lease, '^%S+') == owner
 
-if filled_gen == gen and count >= seq then
-  -- somebody was ahead, or this is a repeat
-elseif ARGV[9] == '1' and mine then -- a cold turn repairs, with its own lease still there: not after a delete
-  unfill()
+if cached_gen == gen and count >= seq then
+  -- a repeat, or a newer turn is cached already
+elseif ARGV[9] == '1' and mine then
+  -- a cold turn fills the cache; its lease shows that the session was not deleted since
+  clear()
   for i = 10, #ARGV, 2 do put(ARGV[i], ARGV[i + 1]) end
   put(seq, turn)
   redis.call('HSET', key, 'gen', gen, 'n', seq)
-elseif filled_gen == gen and count == seq - 1 then
+elseif cached_gen == gen and count == seq - 1 then
   put(seq, turn)
   redis.call('HSET', key, 'n', seq)
 else
-  unfill() -- the next turn reads Cosmos DB
+  clear() -- the next turn reads Cosmos DB
 end
 
 local time = redis.call('TIME')
-local long_past = time[1] * 1000 + math.floor(time[2] / 1000) - 60000
+local a_minute_ago = time[1] * 1000 + math.floor(time[2] / 1000) - 60000
 for _, name in ipairs(leases) do
   local held = redis.call('HGET', key, name)
-  if (mine and name == 'o:' .. turn_id) or tonumber(string.match(held, '%d+$')) < long_past then
+  local expired = tonumber(string.match(held, '%d+$')) < a_minute_ago
+  if (mine and name == 'o:' .. turn_id) or expired then
     redis.call('HDEL', key, name)
   end
 end

@@ -1,6 +1,8 @@
+-- Takes the lease of a turn and reads the session.
 -- KEYS[1] session hash; ARGV: turn_id, owner, body_hash, lease_ms, idle_ttl_s
--- Answers {"content", name, value, ...} with a lease taken, {"busy", ms left} or {"conflict"}.
--- Running it twice with one owner is harmless: the lease is the same.
+-- Returns {"content", name, value, ...} and takes the lease unless the turn is cached already,
+-- {"busy", remaining_ms} if another owner holds it, or {"conflict"} if that has another body.
+-- Idempotent: a repeat by the same owner takes the same lease.
 local key, turn_id, owner, body_hash = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local mark = turn_id .. '\n'
 local answer, lease, finished = {'content'}, nil, false
@@ -12,7 +14,9 @@ for i = 1, #fields, 2 do
   elseif string.sub(name, 1, 2) ~= 'o:' then
     answer[#answer + 1] = name
     answer[#answer + 1] = value
-    if string.sub(name, 1, 2) == 't:' and string.sub(value, 1, #mark) == mark then finished = true end
+    if string.sub(name, 1, 2) == 't:' and string.sub(value, 1, #mark) == mark then
+      finished = true
+    end
   end
 end
 if not finished then
@@ -25,7 +29,8 @@ if not finished then
       return {'busy', tonumber(deadline) - now}
     end
   end
-  redis.call('HSET', key, 'o:' .. turn_id, owner .. ' ' .. body_hash .. ' ' .. string.format('%d', now + ARGV[4]))
+  local expires_at = string.format('%d', now + ARGV[4])
+  redis.call('HSET', key, 'o:' .. turn_id, owner .. ' ' .. body_hash .. ' ' .. expires_at)
 end
 redis.call('EXPIRE', key, ARGV[5])
 return answer

@@ -1,5 +1,6 @@
--- KEYS[1] session hash; ARGV: turn_id, owner. Ends the owner's lease at once, keeping its place.
--- Running it twice is harmless, and so is running it late: another owner's lease is not touched.
+-- Ends the owner's lease at once: its deadline is set to 0, and the field stays.
+-- KEYS[1] session hash; ARGV: turn_id, owner
+-- Idempotent, also when late: another owner's lease is not touched.
 local lease = redis.call('HGET', KEYS[1], 'o:' .. ARGV[1])
 if not lease then return 'absent' end
 local holder, body_hash = string.match(lease, '^(%S+) (%S+) %d+$')

@@ -1,0 +1,42 @@
+// Existing models, Redis and Cosmos DB in a private network, other names throughout, and callers
+// with the Functions key.
+using '../main.bicep'
+
+param environmentName = 'existing'
+param location = 'swedencentral'
+param principalId = '3f0c6d1a-5f0e-4b7c-9a51-6a0d3c8e2b10'
+param authMode = 'key'
+param settings = { RETENTION_DAYS: '30', IDLE_MINUTES: '15' }
+param alertEmail = 'operators@example.com'
+param openAiMode = 'existing'
+param openAiEndpoint = 'https://mymodels.openai.azure.com/'
+param chatModel = 'chat'
+param embeddingModel = 'embeddings'
+param redisMode = 'existing'
+param redisHost = 'mycache.redis.cache.windows.net'
+param privateNetwork = true
+param networkPrefix = '10.20.0.0/16'
+param appSubnetPrefix = '10.20.4.0/24'
+param endpointSubnetPrefix = '10.20.5.0/24'
+param cosmosConsistency = 'Session'
+param names = {
+  resourceGroup: 'memory-prod'
+  identity: 'memory-identity'
+  logAnalytics: 'memory-logs'
+  appInsights: 'memory-insights'
+  virtualNetwork: 'memory-network'
+  securityGroup: 'memory-security'
+  storage: 'mymemorystorage'
+  cosmos: 'mycosmos'
+  redis: 'memory-redis'
+  openAi: 'memory-models'
+  search: 'memory-search'
+  keyVault: 'memory-vault'
+  receiptKey: 'memory-receipts'
+  digestSecret: 'memory-digests'
+  plan: 'memory-plan'
+  functionApp: 'memory-app'
+  bot: 'memory-bot'
+  alerts: 'memory'
+  budget: 'memory-budget'
+}
