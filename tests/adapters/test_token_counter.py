@@ -52,5 +52,5 @@ def test_exact_counts_are_used_near_the_budget_only() -> None:
 
     turns = [a_turn(seq, "x" * 40) for seq in range(1, 5)]
     assert (len(select_history(turns, 8000, count).turns), counted) == (4, [])
-    assert len(select_history(turns, 100, count).turns) == 2
+    assert len(select_history(turns, 100, count).turns) == 1
     assert counted

@@ -176,9 +176,7 @@ async def test_a_gap_of_expired_turns_leaves_the_session_usable(
     assert (answer["seq"], "2 earlier messages" in answer["reply"]) == (4, True)
 
 
-@pytest.mark.parametrize(
-    "patch", [{"title": "One"}, {"strategy": "summary"}, {"ttl_seconds": 3600}], ids=str
-)
+@pytest.mark.parametrize("patch", [{"title": "One"}, {"ttl_seconds": 3600}], ids=str)
 async def test_an_outdated_etag_of_a_session_is_refused(
     keepsake: Keepsake, patch: dict[str, Any]
 ) -> None:
@@ -508,7 +506,8 @@ async def test_an_invalid_recorded_name_does_not_break_later_turns(
     ]
     async with keepsake.client() as client:
         await client.put("/sessions/s/turns/t", json={"messages": messages})
-    await keepsake.chat("Hello")
+    tool = {"type": "function", "function": {"name": "find_order"}}
+    await keepsake.chat("Hello", tools=[tool])
     _, user, assistant, *_ = model.requests[-1]["messages"]
     assert (user["name"], assistant["tool_calls"][0]["function"]["name"]) == (
         "Ada_Lovelace__x_",

@@ -312,7 +312,7 @@ async def test_tool_calls_and_results_stay_paired(keepsake: Keepsake, model: Mod
         result = {"tool_call_id": "c1", "content": "shipped"}
         body = {"session_id": "s", "messages": [result], "tools": [tool], "turn_id": "r"}
         answers = [(await client.post("/chat", json=body)).json() for _ in range(2)]
-    await keepsake.chat("Thanks")
+    await keepsake.chat("Thanks", tools=[tool])
     assert (call_turn["tool_calls"][0]["function"]["name"], call_turn["finish_reason"]) == (
         "find_order",
         "tool_calls",

@@ -17,7 +17,7 @@ from shared.http.strict_json import MAX_DEPTH, parse
         (b"[-Infinity]", "Infinity"),
         (b"[1e999]", "too large"),
         (b"[9007199254740993]", "2\\^53"),
-        (b"[" + b"1" * 5000 + b"]", "2\\^53"),
+        (b"[" + b"1" * 5000 + b"]", "too large"),
         (b"[" * 33 + b"]" * 33, "deeper"),
         (b"[" * 100_000, "deeper"),
         (b'{"a":' * 50_000, "deeper"),

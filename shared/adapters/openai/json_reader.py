@@ -45,3 +45,8 @@ def content_of(message: Any) -> str:
         return content
     parts = content if isinstance(content, list) else [content]
     return "".join(part if isinstance(part, str) else text_in(part, "text") for part in parts)
+
+
+def text_size(text: str) -> int:
+    """The size of a text in bytes; half a character of a chunk counts one."""
+    return len(text.encode(errors="replace"))

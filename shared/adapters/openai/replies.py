@@ -1,13 +1,12 @@
 """Replies of a chat model, whole or streamed, read tolerantly and checked as untrusted input."""
 
-from typing import Any
-
 from shared.adapters.openai.json_reader import (
     content_of,
     count_in,
     object_in,
     objects_in,
     text_in,
+    text_size,
 )
 from shared.adapters.openai.thinking import ThinkingFilter
 from shared.adapters.openai.tool_calls import ToolCallCollector
@@ -72,9 +71,9 @@ class StreamedReply:
         reasoning = text_in(delta, "reasoning_content") or text_in(delta, "reasoning")
         self._reasoning.append(reasoning)
         self._refusal.append(text_in(delta, "refusal"))
-        self._calls.add(objects_in(delta, "tool_calls"))
+        self._bytes += self._calls.add(objects_in(delta, "tool_calls"))
         content = content_of(delta)
-        self._bytes += _size(content) + _size(reasoning) + _size(self._refusal[-1])
+        self._bytes += sum(map(text_size, (content, reasoning, self._refusal[-1])))
         if self._bytes > MAX_REPLY_BYTES:
             raise unavailable("The model's reply exceeds the size of a turn")
         return self._keep(self._thinking.add(self._join(content)))
@@ -155,10 +154,6 @@ def _usage_of(chunk: object) -> TokenUsage | None:
         completion_tokens=count_in(usage, "completion_tokens"),
         cached_tokens=count_in(object_in(usage, "prompt_tokens_details"), "cached_tokens"),
     )
-
-
-def _size(text: Any) -> int:
-    return len(text.encode(errors="replace"))
 
 
 def _bounded(text: str) -> str | None:

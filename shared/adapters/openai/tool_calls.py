@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from pydantic import JsonValue
 
-from shared.adapters.openai.json_reader import object_in, text_in
+from shared.adapters.openai.json_reader import object_in, text_in, text_size
 from shared.domain.messages import FunctionCall, ToolCall
 from shared.domain.text import storable
 
@@ -41,16 +41,19 @@ class ToolCallCollector:
         """Whether there is any call."""
         return bool(self._calls)
 
-    def add(self, deltas: Iterable[Mapping[str, Any]]) -> None:
-        """Add calls, or pieces of calls."""
+    def add(self, deltas: Iterable[Mapping[str, Any]]) -> int:
+        """Add calls, or pieces of calls; returns their size in bytes."""
+        size = 0
         for delta in deltas:
             call, function = self._call_of(delta), object_in(delta, "function")
             call.id = call.id or text_in(delta, "id")
-            name = text_in(function, "name")
+            name, arguments = text_in(function, "name"), _arguments_of(function)
             call.name = call.name if call.name == name else call.name + name
-            call.arguments += _arguments_of(function)
+            call.arguments += arguments
+            size += text_size(text_in(delta, "id")) + text_size(name) + text_size(arguments)
             extra = {key: delta[key] for key in delta if key not in KNOWN_FIELDS}
             call.extra |= {key: value for key, value in extra.items() if value is not None}
+        return size
 
     def finish(self) -> tuple[ToolCall, ...]:
         """The calls in order; each id is unique, short and printable."""
