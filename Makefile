@@ -31,6 +31,7 @@ check: .venv/.test
 	@$(BIN)/ruff format -q --check .
 	@$(BIN)/ruff check -q .
 	@$(BIN)/mypy --no-error-summary
+	@cd packages/cosmos-local && ../../$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
 
 format: .venv/.test

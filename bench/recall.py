@@ -18,9 +18,9 @@ from typing import Any
 
 from bench.dialogues import CATEGORIES, OURS, WHERE, Dialogue, Question, Session, read_dialogues
 from bench.lookups import SMALL_TALK, WAYS, Looked, Lookups, Remembering
+from cosmos_local import LocalCosmos
 from local import embedder
 from local.children import child, first_line
-from local.cosmos import LocalCosmos
 from local.models import EMBEDDER
 from shared.adapters.system_clock import SystemClock
 from shared.composition import Services

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cosmos_local import LOCAL_KEY
 from local.children import child, first_line
-from local.cosmos import LOCAL_KEY
 from local.redis import server_arguments, server_binary, socket_folder, until_listening
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,7 +36,9 @@ async def running_stack(model_seconds: float, folder: Path) -> AsyncIterator[Sta
         async with (
             child(*redis, log=folder / "redis.log", speaks=False) as cache,
             program(
-                folder / "cosmos.log", sys.executable, "-m", "local.cosmos", "--http", "--port", "0"
+                folder / "cosmos.log",
+                *(sys.executable, "-m", "cosmos_local", "--http", "--port", "0"),
+                *("--declaration", str(ROOT / "infra" / "containers.json")),
             ) as cosmos,
             program(
                 folder / "model.log", sys.executable, "-m", "bench.slow_model", str(model_seconds)

@@ -25,8 +25,8 @@ from fastapi import FastAPI
 from starlette.types import Message
 
 from bench.instant_model import VECTOR
+from cosmos_local import LocalCosmos
 from local.children import child, first_line
-from local.cosmos import LocalCosmos
 from shared.adapters.cosmos_client import Batch, CosmosContainers
 from shared.adapters.cosmos_items import empty_header, turn_item, write_time
 from shared.adapters.cosmos_preferences import CosmosPreferences

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.cosmos import LocalCosmos
+from cosmos_local import LocalCosmos
 from shared.services import recall
 from tests.support.app import Keepsake, running
 from tests.support.model_server import ModelServer

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import local.__main__ as laptop
-from local.cosmos import Fault, LocalCosmos
+from cosmos_local import Fault, LocalCosmos
 from local.tasks import beside
 from shared.adapters.cosmos_items import empty_header, write_time
 from shared.domain.errors import KeepsakeError

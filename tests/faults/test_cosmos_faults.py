@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from local.cosmos import Fault, LocalCosmos
-from local.cosmos.wire import WireRequest
+from cosmos_local import Fault, LocalCosmos
+from cosmos_local.wire import WireRequest
 from shared.adapters import cosmos_client
 from shared.services import commits
 from tests.conftest import ROOT, Rows

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.cosmos import LocalCosmos
+from cosmos_local import LocalCosmos
 from shared.services.session_data import MAX_VALUE_BYTES
 from tests.conftest import Rows
 from tests.support.app import BEN, Keepsake

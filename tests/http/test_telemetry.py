@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags, use_span
 
-from local.cosmos import Fault, LocalCosmos
+from cosmos_local import Fault, LocalCosmos
 from local.model import Behaviour
 from shared.http.edge import MAX_BODY_BYTES
 from shared.telemetry import digest, names

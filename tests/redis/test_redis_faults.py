@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from local.cosmos import LocalCosmos
+from cosmos_local import LocalCosmos
 from shared.adapters import redis_sessions
 from shared.domain.ids import SessionId, TurnId
 from shared.domain.turns import body_hash

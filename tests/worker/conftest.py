@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from local.cosmos import LOCAL_KEY
+from cosmos_local import LOCAL_KEY
 from local.functions import FUNCTION_KEY
 from tests.support.azurite import Azurite, can_run
 from tests.support.model_server import ModelServer
@@ -21,7 +21,8 @@ NO_QUEUE = {
 @pytest.fixture(scope="session")
 def cosmos_address() -> Iterator[str]:
     """A local Cosmos DB server, empty."""
-    with server("-m", "local.cosmos", "--http", "--port", "0", "--control") as line:
+    declared = ("--declaration", "infra/containers.json")
+    with server("-m", "cosmos_local", "--http", "--port", "0", "--control", *declared) as line:
         yield line.split()[0]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.cosmos import LocalCosmos
+from cosmos_local import LocalCosmos
 from operate import parked
 from shared.adapters.cosmos_items import empty_header
 from shared.domain.ids import Gen, SessionId, UserId

@@ -1,0 +1,90 @@
+"""Serve an Azure Cosmos DB for NoSQL account on this machine, for any program and any SDK."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import signal
+from pathlib import Path
+
+from cosmos_local.authority import LOCAL_KEY
+from cosmos_local.certificate import server_context
+from cosmos_local.database import LocalCosmos
+from cosmos_local.headers import CONSISTENCY
+from cosmos_local.server import serve
+from cosmos_local.storage import DatabaseInUseError
+
+CERTIFICATES = Path(".cosmos-local")
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    options = _options()
+    try:
+        cosmos = LocalCosmos.open(
+            options.data,
+            options.declaration,
+            consistency=options.consistency,
+            allow_create=options.allow_create or options.declaration is None,
+        )
+    except DatabaseInUseError as error:
+        raise SystemExit(str(error)) from error
+    cosmos.gateway.authority.entra = not options.refuse_entra
+    try:
+        asyncio.run(_serve(cosmos, options))
+    except OSError as error:
+        raise SystemExit(f"cannot listen on port {options.port}: {error}") from error
+    finally:
+        cosmos.close()
+
+
+async def _serve(cosmos: LocalCosmos, options: argparse.Namespace) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows interrupts asyncio.run instead
+            loop.add_signal_handler(number, stop.set)
+    tls = None if options.http else server_context(options.certificates)
+    async with serve(cosmos, options.port, tls=tls, control=options.control) as address:
+        print(f"{address}  key {LOCAL_KEY}", flush=True)
+        await stop.wait()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="cosmos-local", description=__doc__)
+    parser.add_argument(
+        "--port", type=int, default=8081, help="0 picks a free one (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--http",
+        action="store_true",
+        help="plain http instead of https with a self-signed certificate",
+    )
+    parser.add_argument(
+        "--data", type=Path, help="the database file; without it, everything is in memory"
+    )
+    parser.add_argument(
+        "--declaration", type=Path, help="JSON file with the database and containers to start with"
+    )
+    parser.add_argument(
+        "--certificates",
+        type=Path,
+        default=CERTIFICATES,
+        help="folder of the self-signed certificate (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--allow-create",
+        action="store_true",
+        help="let clients create databases and containers; implied without --declaration",
+    )
+    parser.add_argument("--refuse-entra", action="store_true", help="answer 401 to Entra tokens")
+    parser.add_argument(
+        "--control", action="store_true", help="serve the control API for faults and the clock"
+    )
+    parser.add_argument("--consistency", choices=CONSISTENCY, default="Strong")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""The door all transports share: faults first, then the gateway."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from cosmos_local.faults import Fault, Faults
+from cosmos_local.gateway import Gateway, Quirk, refuse
+from cosmos_local.wire import WireRequest, WireResponse
+
+
+@dataclass(frozen=True)
+class Broken:
+    """The connection breaks; nobody will answer."""
+
+
+@dataclass(frozen=True)
+class Silent:
+    """The connection stays open; nobody will answer."""
+
+
+BROKEN: Final = Broken()
+SILENT: Final = Silent()
+
+
+class Front:
+    """Takes a request from a transport and says what becomes of it."""
+
+    def __init__(self, gateway: Gateway, faults: Faults) -> None:
+        """Put faults before a gateway."""
+        self._gateway = gateway
+        self._faults = faults
+
+    def take(self, request: WireRequest) -> Fault | None:
+        """Return the fault that hits the request; the transport waits its delay, then goes on."""
+        return self._faults.take(request)
+
+    def finish(self, request: WireRequest, fault: Fault | None) -> WireResponse | Broken | Silent:
+        """Answer the request, or say how the answer is lost."""
+        if fault is None:
+            return self._gateway.respond(request)
+        if fault.only_changes_answer:
+            return self._gateway.respond(request, Quirk(fault.short_pages, fault.stale))
+        if fault.applied:
+            self._gateway.respond(request)
+        if fault.hang:
+            return SILENT
+        return BROKEN if fault.status is None else refuse(fault.refusal())
