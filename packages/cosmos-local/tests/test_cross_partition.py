@@ -9,7 +9,7 @@ from azure.cosmos import exceptions
 from azure.cosmos.aio import ContainerProxy
 
 from cosmos_local import Fault, LocalCosmos, WireRequest
-from cosmos_local.ranges import RANGES
+from cosmos_local.database import DEFAULT_RANGES
 
 pytestmark = pytest.mark.anyio
 
@@ -87,7 +87,7 @@ async def test_the_sdk_merges_what_the_ranges_answer(
     watch = Watch(cosmos)
     assert await select(crowd, query) == wanted
     assert watch.count("query_plan") == 1
-    assert watch.count("query") == 1 + len(RANGES)
+    assert watch.count("query") == 1 + DEFAULT_RANGES
 
 
 @pytest.mark.parametrize(
@@ -199,4 +199,4 @@ async def test_the_feed_from_now_on(crowd: ContainerProxy) -> None:
 
 async def test_there_are_several_ranges(crowd: ContainerProxy) -> None:
     """A merge over one range would prove nothing."""
-    assert len([feed_range async for feed_range in crowd.read_feed_ranges()]) == len(RANGES)
+    assert len([feed_range async for feed_range in crowd.read_feed_ranges()]) == DEFAULT_RANGES

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cosmos_local.authority import LOCAL_KEY
 from cosmos_local.certificate import server_context
-from cosmos_local.database import LocalCosmos
+from cosmos_local.database import DEFAULT_RANGES, LocalCosmos
 from cosmos_local.headers import CONSISTENCY
 from cosmos_local.server import serve
 from cosmos_local.storage import DatabaseInUseError
@@ -27,6 +27,7 @@ def main() -> None:
             options.declaration,
             consistency=options.consistency,
             allow_create=options.allow_create or options.declaration is None,
+            ranges=options.ranges,
         )
     except DatabaseInUseError as error:
         raise SystemExit(str(error)) from error
@@ -81,6 +82,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--refuse-entra", action="store_true", help="answer 401 to Entra tokens")
     parser.add_argument(
         "--control", action="store_true", help="serve the control API for faults and the clock"
+    )
+    parser.add_argument(
+        "--ranges",
+        type=int,
+        choices=range(1, 17),
+        default=DEFAULT_RANGES,
+        metavar="N",
+        help="partition key ranges of each container, 1 to 16 (default: %(default)s)",
     )
     parser.add_argument("--consistency", choices=CONSISTENCY, default="Strong")
     return parser.parse_args()

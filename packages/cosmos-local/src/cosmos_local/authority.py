@@ -1,4 +1,4 @@
-"""Who may ask: the account key, or an Entra token that is not refused."""
+"""Authorization: by the account key, or by an Entra token that is not refused."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ class Authority:
             or not self._is_signed(request, fields)
         ):
             raise _unauthorized(
-                "The wrong key is being used or the expected payload is not built as per the protocol."
+                "The wrong key is being used or the expected payload is not built as per the "
+                "protocol."
             )
 
     def _check_token(self, request: WireRequest, token: str) -> None:
@@ -52,7 +53,7 @@ class Authority:
             raise _unauthorized("The Entra token is not accepted.")
         segments = request.segments
         administers = request.method in ("POST", "PUT", "DELETE") and request.kind == "metadata"
-        reads = request.flag("x-ms-documentdb-isquery") or segments[-1:] == ["partitionkeydelete"]
+        reads = request.is_query or segments[-1:] == ["partitionkeydelete"]
         if administers and not reads:
             name = f"{request.method} /{'/'.join(segments)}"
             raise Refusal(
@@ -64,14 +65,13 @@ class Authority:
     def _is_signed(self, request: WireRequest, fields: dict[str, str]) -> bool:
         date = request.headers.get("x-ms-date", "").lower()
         http_date = request.headers.get("date", "").lower() if not date else ""
-        resource_types, link = _resource(request.segments)
         try:
             given = base64.b64decode(fields.get("sig", ""), validate=True)
         except (binascii.Error, ValueError):
             return False
         texts = [
             f"{request.method.lower()}\n{kind}\n{link}\n{date}\n{http_date}\n"
-            for kind in resource_types
+            for kind, link in _resources(request.segments)
         ]
         return bool(date or http_date) and any(
             hmac.compare_digest(_digest(self.key, text), given) for text in texts
@@ -81,8 +81,8 @@ class Authority:
 def sign(method: str, path: str, key: str) -> dict[str, str]:
     """Return the headers that authorize a request, for callers without an SDK."""
     date = formatdate(usegmt=True)
-    resource_types, link = _resource(WireRequest(method, path, {}, b"").segments)
-    text = f"{method.lower()}\n{resource_types[0]}\n{link}\n{date.lower()}\n\n"
+    kind, link = _resources(WireRequest(method, path, {}, b"").segments)[0]
+    text = f"{method.lower()}\n{kind}\n{link}\n{date.lower()}\n\n"
     signature = base64.b64encode(_digest(key, text)).decode()
     return {
         "x-ms-date": date,
@@ -94,16 +94,23 @@ def _digest(key: str, text: str) -> bytes:
     return hmac.new(base64.b64decode(key), text.encode(), hashlib.sha256).digest()
 
 
-def _resource(segments: list[str]) -> tuple[tuple[str, ...], str]:
-    """Return the resource type and link that were signed; SDKs disagree about the type of a partition's deletion."""
+def _resources(segments: list[str]) -> list[tuple[str, str]]:
+    """Return the resource types and links that may have been signed for a path.
+
+    A link by resource id is signed as that id alone, in lower case. SDKs disagree about the type
+    of a partition's deletion.
+    """
     if segments[-2:] == ["operations", "partitionkeydelete"]:
-        return ("partitionkey", "colls"), "/".join(segments[:-2])
-    if len(segments) % 2:
-        return (segments[-1].lower(),), "/".join(segments[:-1])
-    if not segments:
-        return ("",), ""
-    link = segments[1].lower() if segments[0] == "offers" else "/".join(segments)
-    return (segments[-2].lower(),), link
+        owner = segments[:-2]
+        kinds = ["partitionkey", "colls"]
+    elif len(segments) % 2:
+        owner = segments[:-1]
+        kinds = [segments[-1].lower()]
+    else:
+        owner = segments
+        kinds = [segments[-2].lower()] if segments else [""]
+    by_id = owner[-1].lower() if owner else ""
+    return [(kind, link) for link in ("/".join(owner), by_id) for kind in kinds]
 
 
 def _unauthorized(reason: str) -> Refusal:

@@ -150,6 +150,12 @@ class _Expressions(Transformer[Token, Query]):
     def unary(self, operator: Token, operand: Expression) -> Expression:
         return syntax.Unary(operator.upper(), operand)
 
+    def either(self, *parts: Expression | Token) -> Expression:
+        return _chain("OR", [part for part in parts if not isinstance(part, Token)])
+
+    def both(self, *parts: Expression | Token) -> Expression:
+        return _chain("AND", [part for part in parts if not isinstance(part, Token)])
+
     def binary(self, left: Expression, operator: Token, right: Expression) -> Expression:
         symbol = operator.upper()
         return syntax.Binary("!=" if symbol == "<>" else symbol, left, right)
@@ -258,6 +264,14 @@ def _alias(token: Token) -> str:
 def _place(token: Token) -> Place:
     start = token.start_pos or 0
     return Place(start, start + len(token))
+
+
+def _chain(operator: str, parts: list[Expression]) -> Expression:
+    """Join a chain as a balanced tree: long ones would be too deep to walk otherwise."""
+    if len(parts) == 1:
+        return parts[0]
+    middle = len(parts) // 2
+    return syntax.Binary(operator, _chain(operator, parts[:middle]), _chain(operator, parts[middle:]))
 
 
 def _split(rest: tuple[Expression | Token, ...]) -> tuple[bool, tuple[Expression, ...]]:

@@ -1,52 +1,53 @@
-"""The databases and containers there are."""
+"""The databases and containers of an account."""
 
 from __future__ import annotations
 
-import base64
 import json
-import struct
 
 from cosmos_local.clock import Clock
-from cosmos_local.containers import DEFAULT_INDEXING, Definition, define
+from cosmos_local.containers import Definition, define
 from cosmos_local.errors import bad_request, conflict, owner_not_found
+from cosmos_local.index_policy import fill_in
 from cosmos_local.items import check_id, new_etag
+from cosmos_local.offers import Offers
+from cosmos_local.rids import container_rid, database_rid
 from cosmos_local.storage import Area, Storage
 from cosmos_local.values import Document, dump
 
-DEFAULT_THROUGHPUT = 400
+DEFAULT_CONTENT: Document = {"offerThroughput": 400}
 
 
 class Catalogue:
     """Creates, finds, replaces and deletes databases and containers."""
 
-    def __init__(self, storage: Storage, clock: Clock) -> None:
+    def __init__(self, storage: Storage, clock: Clock, range_count: int) -> None:
         """Read from the storage; definitions are parsed once."""
+        self.offers = Offers(storage)
         self._storage = storage
         self._clock = clock
+        self._range_count = range_count
         self._parsed: dict[tuple[str, str], Definition] = {}
 
     def declare(self, declaration: Document) -> None:
-        """Make the declared database and containers exist exactly as declared."""
+        """Make the declared database and containers exist exactly as declared; idempotent."""
         database = str(declaration["database"])
         containers = declaration["containers"]
         if not isinstance(containers, list):
             raise TypeError("the declaration's containers must be a list")
         with self._storage.transaction():
             if not any(existing["id"] == database for existing in self.databases()):
-                self.create_database({"id": database})
+                self.create_database({"id": database}, None)
             known = {str(existing["id"]) for existing in self.containers(database)}
             for properties in containers:
                 if properties["id"] in known:
                     self._update(database, properties["id"], properties)
                 else:
-                    self.create_container(database, dict(properties), DEFAULT_THROUGHPUT)
+                    self.create_container(database, dict(properties), None)
 
     def databases(self) -> list[Document]:
         """Return all databases."""
-        return [
-            json.loads(row[0])
-            for row in self._storage.connection.execute("SELECT body FROM databases")
-        ]
+        rows = self._storage.connection.execute("SELECT body FROM databases ORDER BY number")
+        return [json.loads(row[0]) for row in rows]
 
     def database(self, name: str) -> Document:
         """Return a database, or answer 404."""
@@ -57,32 +58,35 @@ class Catalogue:
         found: Document = json.loads(row[0])
         return found
 
-    def create_database(self, body: Document) -> Document:
-        """Create a database."""
+    def create_database(self, body: Document, content: Document | None) -> Document:
+        """Create a database, with throughput of its own if asked for."""
         name = check_id(body)
         if any(existing["id"] == name for existing in self.databases()):
             raise conflict("Resource with specified id or name already exists.")
         number = self._storage.next_number("database")
-        created = {"id": name} | self._system(_rid(number), f"dbs/{_rid(number)}/")
+        rid = database_rid(number)
+        created = {"id": name} | self._system(rid, f"dbs/{rid}/")
         created |= {"_colls": "colls/", "_users": "users/"}
         self._storage.connection.execute(
             "INSERT INTO databases VALUES (?, ?, ?)", [number, name, dump(created)]
         )
+        if content is not None:
+            self.offers.create(created, content)
         return created
 
     def delete_database(self, name: str) -> None:
         """Delete a database with everything in it."""
-        self.database(name)
+        rid = str(self.database(name)["_rid"])
         for container in self.containers(name):
             self.delete_container(name, str(container["id"]))
+        self.offers.delete(rid)
         self._storage.connection.execute("DELETE FROM databases WHERE id = ?", [name])
 
     def containers(self, database: str) -> list[Document]:
         """Return the properties of a database's containers."""
-        statement = "SELECT body FROM containers WHERE database = ?"
-        return [
-            json.loads(row[0]) for row in self._storage.connection.execute(statement, [database])
-        ]
+        statement = "SELECT body FROM containers WHERE database = ? ORDER BY number"
+        rows = self._storage.connection.execute(statement, [database])
+        return [json.loads(row[0]) for row in rows]
 
     def container(self, database: str, name: str) -> Definition:
         """Return a container's definition, or answer 404."""
@@ -92,91 +96,100 @@ class Catalogue:
             if row is None:
                 raise owner_not_found(name)
             properties: Document = json.loads(row[1])
-            self._parsed[database, name] = define(row[0], str(properties["_rid"]), properties)
+            self._parsed[database, name] = self._define(row[0], properties)
         return self._parsed[database, name]
 
-    def create_container(self, database: str, body: Document, throughput: int) -> Document:
-        """Create a container."""
-        self.database(database)
+    def create_container(
+        self, database: str, body: Document, content: Document | None
+    ) -> Document:
+        """Create a container; without throughput of its own or its database's, it has the least."""
+        owner = self.database(database)
         name = check_id(body)
         if any(existing["id"] == name for existing in self.containers(database)):
             raise conflict("Resource with specified id or name already exists.")
         number = self._storage.next_number("container")
-        rid = _rid(1, number)
-        created = (
-            {"indexingPolicy": DEFAULT_INDEXING}
-            | body
-            | self._system(rid, f"dbs/{_rid(1)}/colls/{rid}/")
-        )
-        created["_docs"] = "docs/"
-        define(number, rid, created)
+        rid = container_rid(str(owner["_rid"]), number)
+        created = _filled(body) | self._system(rid, f"dbs/{owner['_rid']}/colls/{rid}/")
+        created |= {"_docs": "docs/", "_sprocs": "sprocs/", "_triggers": "triggers/"}
+        created |= {"_udfs": "udfs/", "_conflicts": "conflicts/"}
+        definition = self._define(number, created)
+        shared = content is None and self.offers.has(str(owner["_rid"]))
+        if shared and definition.vectors:
+            raise bad_request("Vector search is not supported with shared database throughput.")
         self._storage.connection.execute(
-            "INSERT INTO containers VALUES (?, ?, ?, ?, ?)",
-            [number, database, name, dump(created), throughput],
+            "INSERT INTO containers (number, database, id, body) VALUES (?, ?, ?, ?)",
+            [number, database, name, dump(created)],
         )
+        if not shared:
+            self.offers.create(created, content or DEFAULT_CONTENT)
         return created
 
     def replace_container(self, database: str, name: str, body: Document) -> Document:
-        """Change a container's mutable properties; keys and vector policies are for ever."""
+        """Change a container's mutable properties; keys and vector policies are immutable."""
         old = self.container(database, name).properties
         if body.get("id") != name:
             raise bad_request("The id of a container cannot be changed.")
-        for fixed in ("partitionKey", "uniqueKeyPolicy"):
-            if body.get(fixed, old.get(fixed)) != old.get(fixed):
-                raise bad_request(f"The {fixed} of a container cannot be changed.")
-        return self._update(database, name, {"indexingPolicy": old["indexingPolicy"]} | body)
+        if body.get("uniqueKeyPolicy", old.get("uniqueKeyPolicy")) != old.get("uniqueKeyPolicy"):
+            raise bad_request("The uniqueKeyPolicy of a container cannot be changed.")
+        if "partitionKey" not in body:
+            raise bad_request("The partitionKey of a container cannot be left out.")
+        body = {"indexingPolicy": old["indexingPolicy"]} | body
+        new = self._define(0, _filled(body) | {"_rid": old["_rid"]}).properties
+        if _vector_indexes(old) != _vector_indexes(new):
+            raise bad_request(
+                "Paths in existing vector indexing policy cannot be modified in Collection Replace."
+            )
+        if old.get("vectorEmbeddingPolicy") != new.get("vectorEmbeddingPolicy"):
+            raise bad_request(
+                "Paths in existing embedding policy cannot be modified in Collection Replace."
+            )
+        return self._update(database, name, body)
 
     def delete_container(self, database: str, name: str) -> None:
         """Delete a container with its items."""
-        number = self.container(database, name).number
-        self._storage.delete_area(Area(number))
-        self._storage.connection.execute("DELETE FROM containers WHERE number = ?", [number])
+        definition = self.container(database, name)
+        self._storage.delete_area(Area(definition.number))
+        self._storage.connection.execute(
+            "DELETE FROM containers WHERE number = ?", [definition.number]
+        )
+        self.offers.delete(definition.rid)
         del self._parsed[database, name]
-
-    def set_throughput(self, rid: str, throughput: int) -> None:
-        """Store another throughput, which has no meaning here."""
-        statement = "UPDATE containers SET throughput = ? WHERE json_extract(body, '$._rid') = ?"
-        if self._storage.connection.execute(statement, [throughput, rid]).rowcount == 0:
-            raise owner_not_found(rid)
-
-    def by_rid(self, rid: str) -> tuple[Document, int] | None:
-        """Return the properties and throughput of a container by its resource id."""
-        statement = "SELECT body, throughput FROM containers WHERE json_extract(body, '$._rid') = ?"
-        row = self._storage.connection.execute(statement, [rid]).fetchone()
-        return None if row is None else (json.loads(row[0]), int(row[1]))
 
     def _update(self, database: str, name: str, properties: Document) -> Document:
         old = self.container(database, name)
         kept = {key: value for key, value in old.properties.items() if key.startswith("_")}
-        if _policy_key(old.properties) != _policy_key(
-            {"indexingPolicy": DEFAULT_INDEXING} | properties
-        ):
+        updated = _filled(properties) | kept
+        updated |= {"_etag": new_etag(), "_ts": int(self._clock.now())}
+        new = self._define(old.number, updated)
+        if new.key != old.key:
             raise bad_request(f"The partitionKey of a container cannot be changed ({name}).")
-        before, after = (
-            old.properties.get("vectorEmbeddingPolicy"),
-            properties.get("vectorEmbeddingPolicy"),
-        )
-        if before is not None and after != before:
+        before = old.properties.get("vectorEmbeddingPolicy")
+        if before is not None and properties.get("vectorEmbeddingPolicy") != before:
             raise bad_request(
                 f"The vectorEmbeddingPolicy of a container cannot be changed ({name})."
             )
-        updated = {"indexingPolicy": DEFAULT_INDEXING} | properties | kept
-        updated |= {"_etag": new_etag(), "_ts": int(self._clock.now())}
-        define(old.number, old.rid, updated)
         statement = "UPDATE containers SET body = ? WHERE number = ?"
         self._storage.connection.execute(statement, [dump(updated), old.number])
         del self._parsed[database, name]
         return updated
 
+    def _define(self, number: int, properties: Document) -> Definition:
+        return define(number, str(properties["_rid"]), properties, self._range_count)
+
     def _system(self, rid: str, link: str) -> Document:
         return {"_rid": rid, "_self": link, "_etag": new_etag(), "_ts": int(self._clock.now())}
 
 
-def _policy_key(properties: Document) -> object:
-    key = properties.get("partitionKey")
-    return key.get("paths") if isinstance(key, dict) else None
+def _filled(properties: Document) -> Document:
+    """Return properties without null members, and with a complete indexing policy."""
+    given = {key: value for key, value in properties.items() if not key.startswith("_")}
+    present = {key: value for key, value in given.items() if value is not None}
+    policy = present.get("indexingPolicy", {})
+    if not isinstance(policy, dict):
+        raise bad_request("The indexingPolicy must be an object.")
+    return present | {"indexingPolicy": fill_in(policy)}
 
 
-def _rid(*numbers: int) -> str:
-    packed = b"".join(struct.pack(">I", number) for number in numbers)
-    return base64.b64encode(packed).decode().replace("/", "-")
+def _vector_indexes(properties: Document) -> object:
+    policy = properties.get("indexingPolicy")
+    return (policy.get("vectorIndexes") or []) if isinstance(policy, dict) else []

@@ -12,7 +12,7 @@ from cosmos_local.values import Value
 
 SCORES = frozenset({"FULLTEXTSCORE", "RRF"})
 SEARCHES = {"VECTORDISTANCE": (2, 4), "FULLTEXTCONTAINS": (2, 2), "FULLTEXTCONTAINSALL": (2, 11),
-            "FULLTEXTCONTAINSANY": (2, 31), "FULLTEXTSCORE": (2, 31), "RRF": (2, 11),
+            "FULLTEXTCONTAINSANY": (2, 31), "FULLTEXTSCORE": (2, 10_000), "RRF": (2, 11),
             "_FULLTEXTSCORE": (5, 5), "_FULLTEXTWORDCOUNT": (1, 1)}  # fmt: skip
 MOMENTS = frozenset({"GETCURRENTTIMESTAMP", "GETCURRENTDATETIME"})
 
@@ -20,7 +20,8 @@ MOMENTS = frozenset({"GETCURRENTTIMESTAMP", "GETCURRENTDATETIME"})
 def check(query: Query, parameters: Mapping[str, Value], *, internal: bool = False) -> None:
     """Raise a 400 that points at the first thing the service would not accept.
 
-    `internal` queries are parts of a query plan; only they may call the functions whose names start with `_`.
+    `internal` queries are parts of a query plan; only they may call the functions whose names
+    start with `_`.
     """
     _Checker(parameters, internal=internal).query(query, frozenset(), outermost=True)
 
@@ -149,8 +150,8 @@ def _check_groups(query: Query) -> None:
     grouped = bool(query.group_by) or any(syntax.aggregates_in(column) for column in query.columns)
     if not grouped:
         return
-    if query.order_by or query.rank:
-        raise bad_request("ORDER BY cannot be combined with GROUP BY or aggregates.")
+    if query.rank or (query.group_by and query.order_by):
+        raise bad_request("ORDER BY cannot be combined with GROUP BY, or RANK with aggregates.")
     if not query.columns:
         raise bad_request("'SELECT *' cannot be combined with GROUP BY.")
     for column in query.columns:

@@ -17,6 +17,7 @@ from cosmos_local.transport import InProcessTransport, SyncInProcessTransport
 from cosmos_local.values import Document
 
 # Not an address: nothing listens there. It is https so that Entra credentials can be exercised in process.
+DEFAULT_RANGES = 4  # of each container, so that the SDKs have something to merge
 LOCAL_ENDPOINT: Final = "https://cosmos-local.localhost:443"
 
 
@@ -24,13 +25,18 @@ class LocalCosmos:
     """A Cosmos DB account on one SQLite database."""
 
     def __init__(
-        self, storage: Storage, *, consistency: str = "Strong", allow_create: bool = False
+        self,
+        storage: Storage,
+        *,
+        consistency: str = "Strong",
+        allow_create: bool = False,
+        ranges: int = DEFAULT_RANGES,
     ) -> None:
         """Serve a storage; `open` is the usual way in."""
         self.clock = Clock()
         self.faults = Faults()
         self.storage = storage
-        self.catalogue = Catalogue(storage, self.clock)
+        self.catalogue = Catalogue(storage, self.clock, ranges)
         self.gateway = Gateway(
             storage, self.clock, self.catalogue, consistency, allow_create=allow_create
         )
@@ -44,12 +50,15 @@ class LocalCosmos:
         *,
         consistency: str = "Strong",
         allow_create: bool = False,
+        ranges: int = DEFAULT_RANGES,
     ) -> LocalCosmos:
         """Open the database at a path, or one in memory, with the containers that are declared."""
         declared = _read_declaration(declaration)
         storage = Storage(path)
         try:
-            cosmos = cls(storage, consistency=consistency, allow_create=allow_create)
+            cosmos = cls(
+                storage, consistency=consistency, allow_create=allow_create, ranges=ranges
+            )
             if declared is not None:
                 cosmos.catalogue.declare(declared)
         except BaseException:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from cosmos_local import batch, charges
 from cosmos_local.areas import key_of
 from cosmos_local.containers import Definition
-from cosmos_local.errors import bad_request
-from cosmos_local.items import Items, Written
+from cosmos_local.errors import bad_request, too_large
+from cosmos_local.items import MAX_ITEM_BYTES, Items, Written
 from cosmos_local.patch import parse_patch
 from cosmos_local.storage import Area, Item, Storage
-from cosmos_local.values import canonical, dump, load_object
+from cosmos_local.values import canonical, dump, load, load_object
 from cosmos_local.wire import WireRequest, WireResponse
 
 KINDS = frozenset({"create", "upsert", "read", "replace", "patch", "delete", "batch"})
@@ -49,7 +49,6 @@ class Documents:
         area = Area(self._definition.number, canonical(key_of(request, self._definition)))
         with self._storage.transaction():
             self._storage.delete_area(area)
-            self._storage.next_number(f"change:{self._definition.number}")
         return WireResponse(200, headers=charges.header(charges.WRITE))
 
     def _read(self, request: WireRequest) -> WireResponse:
@@ -65,14 +64,17 @@ class Documents:
 
     def _write(self, request: WireRequest) -> Written:
         key, if_match = key_of(request, self._definition), request.headers.get("if-match")
+        if request.kind == "patch":
+            patch = parse_patch(load(request.body))
+            return self._items.patch(key, request.segments[5], patch, if_match)
+        if len(request.body) > MAX_ITEM_BYTES:
+            raise too_large()
         body = load_object(request.body)
         if request.kind == "create":
             return self._items.create(key, body)
         if request.kind == "upsert":
             return self._items.upsert(key, body, if_match)
-        if request.kind == "replace":
-            return self._items.replace(key, request.segments[5], body, if_match)
-        return self._items.patch(key, request.segments[5], parse_patch(body), if_match)
+        return self._items.replace(key, request.segments[5], body, if_match)
 
     def _delete(self, request: WireRequest) -> WireResponse:
         key, if_match = key_of(request, self._definition), request.headers.get("if-match")

@@ -37,11 +37,15 @@ class Refusal(Exception):
     message: str
     substatus: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    details: str | None = None  # for clients that read more than the message
 
     def body(self) -> bytes:
         """Write the error document the SDKs parse."""
         code = CODES.get(self.status, "BadRequest")
-        return json.dumps({"code": code, "message": self.message}).encode()
+        body = {"code": code, "message": self.message}
+        if self.details is not None:
+            body["additionalErrorInfo"] = self.details
+        return json.dumps(body).encode()
 
 
 def bad_request(message: str, substatus: int | None = None) -> Refusal:

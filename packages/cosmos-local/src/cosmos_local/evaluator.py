@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 from cosmos_local import syntax
+from cosmos_local.errors import bad_request
 from cosmos_local.functions import FUNCTIONS
 from cosmos_local.functions.dates import iso, timestamp
 from cosmos_local.functions.numbers import finite
@@ -118,6 +119,8 @@ class Compiler:
         if node.name == "GETCURRENTDATETIME":
             text = iso(datetime.fromtimestamp(self._now, UTC))
             return lambda _: text
+        if node.name not in FUNCTIONS:  # a search, where there is nothing to search in
+            raise bad_request(f"{node.name} is not supported at this place.")
         function = FUNCTIONS[node.name].implementation
         arguments = [self.compile(argument) for argument in node.arguments]
         return lambda scope: function(*[argument(scope) for argument in arguments])

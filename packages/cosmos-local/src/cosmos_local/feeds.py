@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from cosmos_local import charges
-from cosmos_local.areas import area_of, is_everywhere
+from cosmos_local.areas import area_of, is_component, is_everywhere
 from cosmos_local.changes import read_changes
 from cosmos_local.clock import Clock
 from cosmos_local.containers import Definition
-from cosmos_local.errors import bad_request
+from cosmos_local.errors import CROSS_PARTITION_NOT_SERVABLE, Refusal, bad_request
 from cosmos_local.paging import DEFAULT_PAGE, page_size
 from cosmos_local.queries import Answer, Question, answer
 from cosmos_local.queryplan import plan
 from cosmos_local.rules import read_parameters
-from cosmos_local.search import SearchIndexes
+from cosmos_local.search_indexes import SearchIndexes
 from cosmos_local.storage import Storage
-from cosmos_local.values import Value, dump, load_object
+from cosmos_local.values import Document, Value, dump, load_object
 from cosmos_local.wire import WireRequest, WireResponse
 
 KINDS = frozenset({"query", "query_plan", "feed", "change_feed"})
+GROUPS = "GroupBy"
+MEDIA_TYPES = ("application/query+json", "application/json")
 _ALL = "SELECT * FROM c"
 
 
@@ -43,21 +45,28 @@ class Feeds:
     def respond(self, request: WireRequest, cut: int | None) -> WireResponse:
         """Answer a request of one of the KINDS; `cut` shortens a query's page."""
         if request.kind == "query_plan":
-            text, parameters = _query_body(request, "application/json")
-            return WireResponse(
-                200, dump(plan(text, parameters, self._definition, self._clock.now())).encode()
-            )
+            return WireResponse(200, dump(self._plan(request)).encode())
         if request.kind == "change_feed":
             return self._changes(request)
-        found = answer(
-            self._question(request, cut),
-            self._definition,
-            self._storage,
-            self._indexes,
-            self._clock.now(),
-        )
+        try:
+            found = answer(
+                self._question(request, cut),
+                self._definition,
+                self._storage,
+                self._indexes,
+                self._clock.now(),
+            )
+        except Refusal as refusal:
+            if refusal.substatus == CROSS_PARTITION_NOT_SERVABLE:
+                refusal.details = dump(self._plan(request, GROUPS))
+            raise
         body = self._list(found.documents)
         return WireResponse(200, body, self._query_headers(request, found, len(body)))
+
+    def _plan(self, request: WireRequest, features: str = "") -> Document:
+        text, parameters = _query_body(request)
+        offered = features or request.headers.get("x-ms-cosmos-supported-query-features", "")
+        return plan(text, parameters, self._definition, self._clock.now(), offered)
 
     def _changes(self, request: WireRequest) -> WireResponse:
         size = page_size(request.number("x-ms-max-item-count", DEFAULT_PAGE))
@@ -78,12 +87,9 @@ class Feeds:
     def _question(self, request: WireRequest, cut: int | None) -> Question:
         text, parameters = _ALL, dict[str, Value]()
         everywhere = request.kind == "query" and is_everywhere(request)
+        may_cross = request.flag("x-ms-documentdb-query-enablecrosspartition")
         if request.kind == "query":
-            text, parameters = _query_body(request, "application/query+json")
-        if everywhere and not request.flag("x-ms-documentdb-query-enablecrosspartition"):
-            raise bad_request(
-                "Cross partition query is required but disabled; supply x-ms-documentdb-partitionkey."
-            )
+            text, parameters = _query_body(request)
         return Question(
             text=text,
             parameters=parameters,
@@ -92,6 +98,8 @@ class Feeds:
             continuation=request.headers.get("x-ms-continuation"),
             cut=cut,
             everywhere=everywhere,
+            may_cross=may_cross,
+            is_component=is_component(request),
         )
 
     def _query_headers(self, request: WireRequest, found: Answer, size: int) -> dict[str, str]:
@@ -109,9 +117,9 @@ class Feeds:
         return f'{{"_rid":"{self._definition.rid}","Documents":[{listed}],"_count":{len(documents)}}}'.encode()
 
 
-def _query_body(request: WireRequest, content_type: str) -> tuple[str, dict[str, Value]]:
-    if not request.headers.get("content-type", "").startswith(content_type):
-        raise bad_request(f"A query needs the content type {content_type}.")
+def _query_body(request: WireRequest) -> tuple[str, dict[str, Value]]:
+    if not request.headers.get("content-type", "").startswith(MEDIA_TYPES):
+        raise bad_request(f"A query needs the content type {MEDIA_TYPES[0]}.")
     body = load_object(request.body)
     text = body.get("query")
     if not isinstance(text, str) or body.keys() - {"query", "parameters"}:

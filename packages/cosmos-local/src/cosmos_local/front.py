@@ -1,11 +1,13 @@
-"""The door all transports share: faults first, then the gateway."""
+"""The entry all transports share: faults first, then the gateway."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 
 from cosmos_local.faults import Fault, Faults
+from cosmos_local.feeds import KINDS
 from cosmos_local.gateway import Gateway, Quirk, refuse
 from cosmos_local.wire import WireRequest, WireResponse
 
@@ -47,3 +49,12 @@ class Front:
         if fault.hang:
             return SILENT
         return BROKEN if fault.status is None else refuse(fault.refusal())
+
+
+async def finish(
+    front: Front, request: WireRequest, fault: Fault | None
+) -> WireResponse | Broken | Silent:
+    """Finish a request; a query does so in a thread, as it may have an index to build first."""
+    if request.kind in KINDS:
+        return await asyncio.to_thread(front.finish, request, fault)
+    return front.finish(request, fault)

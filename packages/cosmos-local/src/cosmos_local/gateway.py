@@ -14,8 +14,9 @@ from cosmos_local.containers import Definition
 from cosmos_local.errors import Refusal, bad_request
 from cosmos_local.headers import check_headers
 from cosmos_local.items import Items
+from cosmos_local.links import by_name
 from cosmos_local.resources import Resources
-from cosmos_local.search import SearchIndexes
+from cosmos_local.search_indexes import SearchIndexes
 from cosmos_local.storage import Storage
 from cosmos_local.wire import WireRequest, WireResponse
 
@@ -53,49 +54,58 @@ class Gateway:
         self._catalogue = catalogue
         self._consistency = consistency
         self._strong = consistency in ("Strong", "BoundedStaleness")
-        self._resources = Resources(catalogue, consistency, allow_create=allow_create)
+        self._resources = Resources(
+            catalogue, storage, clock, consistency, allow_create=allow_create
+        )
 
     def close(self) -> None:
         """Let go of the search indexes."""
         self._indexes.close()
 
     def respond(self, request: WireRequest, quirk: Quirk = NO_QUIRK) -> WireResponse:
-        """Answer a request; whatever is refused leaves the storage as it was."""
+        """Answer a request; whatever is refused leaves the storage as it was.
+
+        Queries and feeds may take long: they hold the storage only while they read, so that
+        other threads are served in between.
+        """
+        try:
+            self.authority.check(request)
+            check_headers(request, self._consistency)
+            with self._storage.lock:
+                request = by_name(request, self._catalogue, self._storage)
+            if request.kind in feeds.KINDS:
+                answer = self._answer_feed(request, quirk)
+            else:
+                with self._storage.lock:
+                    answer = self._dispatch(request, quirk)
+        except Refusal as refusal:
+            answer = refuse(refusal)
+        except RecursionError:
+            answer = refuse(bad_request("The request is nested too deeply."))
         with self._storage.lock:
-            try:
-                self.authority.check(request)
-                check_headers(request, self._consistency)
-                answer = self._dispatch(request, quirk)
-            except Refusal as refusal:
-                answer = refuse(refusal)
-            except RecursionError:
-                answer = refuse(bad_request("The request is nested too deeply."))
             return self._stamp(request, answer)
 
     def _dispatch(self, request: WireRequest, quirk: Quirk) -> WireResponse:
         match request.segments:
             case ["dbs", database, "colls", name, "docs", *rest] if len(rest) <= 1:
-                return self._answer_documents(
-                    request, self._definition(request, database, name), quirk
-                )
+                if request.kind not in documents.KINDS:
+                    raise Refusal(405, f"{request.method} is not allowed on documents.")
+                definition = self._definition(request, database, name)
+                return self._documents(definition, quirk).respond(request)
             case ["dbs", database, "colls", name, "operations", "partitionkeydelete"]:
-                return self._documents(
-                    self._definition(request, database, name), NO_QUIRK
-                ).delete_partition(request)
+                definition = self._definition(request, database, name)
+                return self._documents(definition, NO_QUIRK).delete_partition(request)
             case _:
                 return self._resources.respond(request)
 
-    def _answer_documents(
-        self, request: WireRequest, definition: Definition, quirk: Quirk
-    ) -> WireResponse:
-        if request.kind in documents.KINDS:
-            return self._documents(definition, quirk).respond(request)
-        if request.kind in feeds.KINDS:
-            found = feeds.Feeds(
-                definition, self._storage, self._indexes, self._clock, strong=self._strong
-            )
-            return found.respond(request, quirk.cut)
-        raise Refusal(405, f"{request.method} is not allowed on documents.")
+    def _answer_feed(self, request: WireRequest, quirk: Quirk) -> WireResponse:
+        with self._storage.lock:
+            database, name = request.segments[1], request.segments[3]
+            definition = self._definition(request, database, name)
+        found = feeds.Feeds(
+            definition, self._storage, self._indexes, self._clock, strong=self._strong
+        )
+        return found.respond(request, quirk.cut)
 
     def _documents(self, definition: Definition, quirk: Quirk) -> documents.Documents:
         items = Items(definition, self._storage, self._clock)
@@ -104,7 +114,7 @@ class Gateway:
         )
 
     def _definition(self, request: WireRequest, database: str, name: str) -> Definition:
-        """Find the container; a client that still thinks of an older one of the same name is told so."""
+        """Find the container; a client that means an older one of the same name is refused."""
         definition = self._catalogue.container(database, name)
         intended = request.headers.get("x-ms-cosmos-intended-collection-rid")
         if intended is not None and intended != definition.rid:
@@ -140,6 +150,9 @@ class Gateway:
         change = self._storage.last_change(definition.number)
         return {
             "x-ms-session-token": ",".join(f"{number}:-1#{change}" for number in ranges),
+            "lsn": str(change),
+            "x-ms-cosmos-llsn": str(change),
+            "x-ms-global-committed-lsn": str(change),
             "x-ms-documentdb-partitionkeyrangeid": str(ranges[0]),
             "x-ms-alt-content-path": "/".join(request.segments[:4]),
         }

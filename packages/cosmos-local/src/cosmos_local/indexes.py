@@ -1,83 +1,117 @@
-"""Search indexes of single partitions, built when first asked and then kept up with the changes."""
+"""Search indexes of single partitions: built when first used, then kept up with the changes.
+
+An index takes in a few hundred items at a time, so that other requests are served in between.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import heapq
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from cosmos_local.containers import Path
 from cosmos_local.storage import Area, Item, Storage
-from cosmos_local.values import Value, dig
+
+_CHUNK = 500
 
 
 class SearchIndex(Protocol):
     """What an index of one property must be able to do."""
 
-    def put(self, row: int, value: Value) -> None:
-        """Take in the newest value of a row's property, whatever it is."""
+    def put(self, item: Item) -> None:
+        """Take in the newest version of an item."""
 
     def remove(self, rows: set[int]) -> None:
         """Forget rows."""
 
-    def rows(self) -> set[int]:
-        """Return the rows that are known."""
+    def close(self) -> None:
+        """Let go of what is held open."""
 
 
 Index = TypeVar("Index", bound=SearchIndex)
+Key = tuple[int, str, object]  # container, partition, and which index of the partition
+
+
+@dataclass
+class Kept(Generic[Index]):
+    """An index, and how far it has come."""
+
+    index: Index
+    seen: int = 0
+    saved: int = -1
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    _expiry: dict[int, float] = field(default_factory=dict)
+    _soonest: list[tuple[float, int]] = field(default_factory=list)
+
+    def catch_up(self, storage: Storage, area: Area, now: float) -> None:
+        """Take in what changed since the last time, and drop what is deleted or expired."""
+        since, newest = self.seen, storage.last_change(area.container)
+        if newest != since:
+            while chunk := storage.changed(area, self.seen, _CHUNK):
+                for item in chunk:
+                    self.expire(item.row, item.expires_at)
+                    self.index.put(item)
+                self.seen = chunk[-1].change
+            # read last, for what was removed meanwhile; a row's number is never used again
+            self.index.remove(storage.removed(area, since))
+            self.seen = max(self.seen, newest)
+        while self._soonest and self._soonest[0][0] <= now:
+            moment, row = heapq.heappop(self._soonest)
+            if self._expiry.get(row) == moment:
+                self.index.remove({row})
+
+    def expire(self, row: int, moment: float | None) -> None:
+        """Note when a row expires, if it does."""
+        self._expiry.pop(row, None)
+        if moment is not None:
+            self._expiry[row] = moment
+            heapq.heappush(self._soonest, (moment, row))
 
 
 class Indexes(Generic[Index]):
-    """All indexes of one kind, by container, partition and path."""
+    """All indexes of one kind, by container, partition and what they index."""
 
-    def __init__(self, storage: Storage, make: type[Index]) -> None:
+    def __init__(self, storage: Storage) -> None:
         """Build indexes from the storage."""
         self._storage = storage
-        self._make = make
-        self._kept: dict[tuple[int, str, Path], _Kept[Index]] = {}
+        self._kept: dict[Key, Kept[Index]] = {}
+        self._lock = threading.Lock()
 
-    def all(self) -> list[Index]:
+    def kept(self) -> dict[Key, Kept[Index]]:
         """Return the indexes built so far."""
-        return [kept.index for kept in self._kept.values()]
+        return dict(self._kept)
 
-    def of(self, area: Area, path: Path, now: float) -> Iterator[Index]:
-        """Yield the up-to-date index of each partition in the area."""
-        partitions = (
-            [area.partition] if area.partition is not None else self._storage.partitions(area)
-        )
+    def of(
+        self, area: Area, which: object, now: float, make: Callable[[str], Kept[Index]]
+    ) -> Iterator[Index]:
+        """Yield the up-to-date index of each partition in the area, one by one, to read from."""
+        named = area.partition
+        partitions = [named] if named is not None else self._storage.partitions(area)
         for partition in partitions:
-            key = (area.container, partition, path)
+            with self._up_to_date(area.container, partition, which, now, make) as index:
+                yield index
+
+    @contextmanager
+    def _up_to_date(
+        self,
+        container: int,
+        partition: str,
+        which: object,
+        now: float,
+        make: Callable[[str], Kept[Index]],
+    ) -> Iterator[Index]:
+        with self._lock:
+            key = (container, partition, which)
             if key not in self._kept:
-                self._kept[key] = _Kept(self._make())
+                self._kept[key] = make(partition)
             kept = self._kept[key]
-            kept.refresh(self._storage, Area(area.container, partition), path, now)
+        with kept.lock:
+            kept.catch_up(self._storage, Area(container, partition), now)
             yield kept.index
 
-
-class _Kept(Generic[Index]):
-    def __init__(self, index: Index) -> None:
-        self.index = index
-        self._seen_change = 0
-        self._seen_removals = 0
-        self._expiry: dict[int, float] = {}
-
-    def refresh(self, storage: Storage, area: Area, path: Path, now: float) -> None:
-        """Take in what changed since the last time, and drop what is deleted or expired."""
-        newest, removals = storage.last_change(area.container), storage.removals
-        if removals != self._seen_removals:
-            self.index.remove(self.index.rows() - storage.rows_of(area))
-        if newest != self._seen_change:
-            for item in storage.changed(area, self._seen_change):
-                self._put(item, path)
-        self._seen_change, self._seen_removals = newest, removals
-        expired = {row for row, moment in self._expiry.items() if moment <= now}
-        if expired:
-            self.index.remove(expired)
-            self._expiry = {
-                row: moment for row, moment in self._expiry.items() if row not in expired
-            }
-
-    def _put(self, item: Item, path: Path) -> None:
-        self._expiry.pop(item.row, None)
-        if item.expires_at is not None:
-            self._expiry[item.row] = item.expires_at
-        self.index.put(item.row, dig(item.document(), path))
+    def close(self) -> None:
+        """Close every index."""
+        for kept in self._kept.values():
+            kept.index.close()

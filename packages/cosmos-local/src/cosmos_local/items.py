@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 
 from cosmos_local.clock import Clock
-from cosmos_local.containers import Definition, check_key, effective_key, key_mismatch
+from cosmos_local.containers import Definition
 from cosmos_local.errors import (
     bad_request,
     conflict,
@@ -14,7 +14,9 @@ from cosmos_local.errors import (
     precondition_failed,
     too_large,
 )
+from cosmos_local.keys import key_mismatch
 from cosmos_local.patch import Patch
+from cosmos_local.rids import document_rid
 from cosmos_local.storage import Area, Item, Storage, split_vectors
 from cosmos_local.values import Document, Undefined, Value, canonical, dig, equal, is_number
 
@@ -65,7 +67,7 @@ class Items:
         return self._write(key, item_id, document, None)
 
     def upsert(self, key: list[Value], document: Document, if_match: str | None = None) -> Written:
-        """Store an item, new or not; an ETag for an item that is not there is refused as a mistake."""
+        """Store an item, new or not; an ETag for an item that is gone is refused as a mistake."""
         item_id = self._check(key, document)
         old = self._live(key, item_id)
         if old is None and if_match is not None:
@@ -79,19 +81,19 @@ class Items:
     def replace(
         self, key: list[Value], item_id: str, document: Document, if_match: str | None = None
     ) -> Written:
-        """Store a new version of an item that exists."""
-        if self._check(key, document) != item_id:
-            raise bad_request("The id of an item cannot be changed by a replace.")
+        """Store a new version of an item that exists; it may have another id, if that is free."""
+        new_id = self._check(key, document)
         old = self.read(key, item_id)
         check_etag(old, if_match)
-        return self._write(key, item_id, document, old)
+        if new_id != item_id:
+            self._make_room(key, new_id)
+        return self._write(key, new_id, document, old)
 
     def delete(self, key: list[Value], item_id: str, if_match: str | None = None) -> Item:
         """Remove an item and return what it was."""
         old = self.read(key, item_id)
         check_etag(old, if_match)
         self._storage.delete(self._definition.number, old)
-        self._storage.next_number(f"change:{self._definition.number}")
         return old
 
     def patch(
@@ -100,7 +102,7 @@ class Items:
         """Apply a patch if its condition holds."""
         old = self.read(key, item_id)
         check_etag(old, if_match)
-        document = patch.apply(old.document(), self._definition.key_paths, self._clock.now())
+        document = patch.apply(old.document(), self._definition.key.paths, self._clock.now())
         self._check(key, document)
         return self._write(key, item_id, document, old)
 
@@ -110,12 +112,12 @@ class Items:
 
     def _check(self, key: list[Value], document: Document) -> str:
         item_id = check_id(document)
-        check_key(key)
-        if not equal(self._definition.key_of(document), key):
+        if not equal(self._definition.key.of(document), key):
             raise key_mismatch()
         _check_depth(document)
         self._check_ttl(document)
-        self._check_vectors(document)
+        for policy in self._definition.vectors:
+            policy.check(document)
         return item_id
 
     def _check_ttl(self, document: Document) -> None:
@@ -125,19 +127,6 @@ class Items:
                 "The input ttl is invalid. Ensure to provide a nonzero positive integer or -1."
             )
 
-    def _check_vectors(self, document: Document) -> None:
-        for policy in self._definition.vectors:
-            vector = dig(document, policy.path)
-            if isinstance(vector, Undefined) or vector is None:
-                continue
-            if not isinstance(vector, list) or not all(map(is_number, vector)):
-                raise bad_request(
-                    f"The vector at '/{'/'.join(policy.path)}' must be an array of numbers."
-                )
-            if len(vector) != policy.dimensions:
-                wanted = f"has {len(vector)} dimensions where the policy wants {policy.dimensions}"
-                raise bad_request(f"The vector at '/{'/'.join(policy.path)}' {wanted}.")
-
     def _write(
         self, key: list[Value], item_id: str, document: Document, old: Item | None
     ) -> Written:
@@ -146,7 +135,7 @@ class Items:
         self._check_unique(partition, item_id, document, now)
         change = self._storage.next_number(f"change:{self._definition.number}")
         row = self._storage.next_number("row") if old is None else old.row
-        rid = f"{self._definition.rid}{row:08x}"
+        rid = document_rid(self._definition.rid, row)
         stamped = {name: value for name, value in document.items() if name not in SYSTEM}
         etag = new_etag()
         link = f"{self._definition.properties['_self']}docs/{rid}/"
@@ -157,7 +146,7 @@ class Items:
             "_attachments": "attachments/",
             "_ts": int(now),
         }
-        body, vectors = split_vectors(stamped, self._definition.loose_vectors)
+        body, vectors = split_vectors(stamped, self._definition.packed_vectors)
         item = Item(
             row, partition, item_id, change, self._expiry(document, now), etag, body, vectors
         )
@@ -166,11 +155,17 @@ class Items:
         if old is not None:
             self._storage.update(self._definition.number, item, old)
             return Written(200, item)
-        dead = self._storage.find(self._definition.number, partition, item_id)
+        self._make_room(key, item_id)
+        self._storage.insert(self._definition.number, self._definition.key.hash(key), item)
+        return Written(201, item)
+
+    def _make_room(self, key: list[Value], item_id: str) -> None:
+        """Remove an expired item that has the id, or answer 409 for one that is alive."""
+        if self._live(key, item_id) is not None:
+            raise conflict()
+        dead = self._storage.find(self._definition.number, canonical(key), item_id)
         if dead is not None:
             self._storage.delete(self._definition.number, dead)
-        self._storage.insert(self._definition.number, effective_key(self._definition, key), item)
-        return Written(201, item)
 
     def _expiry(self, document: Document, now: float) -> float | None:
         if self._definition.default_ttl is None:

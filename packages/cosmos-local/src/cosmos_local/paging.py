@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from cosmos_local.errors import bad_request
-from cosmos_local.values import Undefined, Value, dump, sort_key
+from cosmos_local.values import UNDEFINED, Undefined, Value, dump, sort_key
 
 DEFAULT_PAGE = 100
 MAX_PAGE = 1000
@@ -99,16 +99,16 @@ def wrap(value: Value) -> list[object]:
     return [] if isinstance(value, Undefined) else [value]
 
 
+def unwrap(value: Value) -> Value:
+    """Read an ORDER BY value of a token."""
+    return value[0] if isinstance(value, list) and value else UNDEFINED
+
+
 def is_after(values: list[object], token: list[object], directions: list[bool]) -> bool:
     """Tell whether a result's order values and row come after those of a token."""
     for value, mark, descending in zip(values[:-1], token[:-1], directions, strict=True):
-        here, there = _unwrapped_key(value), _unwrapped_key(mark)
+        here, there = sort_key(unwrap(value)), sort_key(unwrap(mark))
         if here != there:
             return (here < there) if descending else (here > there)
     return int(str(values[-1])) > int(str(token[-1]))
 
-
-def _unwrapped_key(value: Value) -> tuple[int, float | str]:
-    if isinstance(value, list) and value:
-        return sort_key(value[0])
-    return 0, 0

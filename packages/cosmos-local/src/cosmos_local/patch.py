@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from cosmos_local.checker import check
-from cosmos_local.containers import Path
+from cosmos_local.keys import Path
 from cosmos_local.errors import PREDICATE_FALSE, Refusal, bad_request, precondition_failed
 from cosmos_local.evaluator import Compiler
 from cosmos_local.parser import parse_predicate
@@ -59,8 +59,12 @@ class Patch:
         return bool(Select(self.condition, Compiler({}, now)).values(root_scope(document, 0)))
 
 
-def parse_patch(body: Document) -> Patch:
-    """Read the body of a PATCH request or of a batch's patch operation."""
+def parse_patch(body: Value) -> Patch:
+    """Read the body of a PATCH request or of a batch's patch operation; it may be a bare list."""
+    if isinstance(body, list):
+        body = {"operations": body}
+    if not isinstance(body, dict):
+        raise bad_request("The patch must be an object or a list of operations.")
     if unknown := body.keys() - {"operations", "condition"}:
         raise bad_request(f"The patch has unknown properties: {', '.join(sorted(unknown))}.")
     operations = body.get("operations")

@@ -17,6 +17,8 @@ from cosmos_local.values import Value, is_number
 Narrowing: TypeAlias = tuple[str, list[object]]
 EVERYTHING: Narrowing = ("1", [])
 MAX_VALUES = 500  # longer IN lists are left to the evaluator
+MAX_DEPTH = 30  # of nested AND and OR: SQLite's parser gives up at a hundred
+MAX_BOUND = 10_000  # values bound to one statement: SQLite takes three times as many
 _SLACK = 1e-9  # SQLite and Python may read the last digits of a decimal differently
 
 
@@ -26,16 +28,20 @@ class _Planner:
     parameters: Mapping[str, Value]
     apart: tuple[str, ...]
 
-    def narrow(self, node: Expression) -> Narrowing | None:  # noqa: PLR0911 - a dispatch, one line per kind of node
+    def narrow(self, node: Expression, depth: int = 0) -> Narrowing | None:
         """Return a condition that holds wherever the expression is true, or None."""
+        if depth > MAX_DEPTH:
+            return None
+        if isinstance(node, syntax.Binary) and node.operator in ("AND", "OR"):
+            parts = [self.narrow(side, depth + 1) for side in (node.left, node.right)]
+            known = [part for part in parts if part]
+            if node.operator == "OR" and len(known) < len(parts):
+                return None
+            return _join(f" {node.operator} ", known)
+        return self._narrow_test(node)
+
+    def _narrow_test(self, node: Expression) -> Narrowing | None:
         match node:
-            case syntax.Binary("AND", left, right):
-                return _join(
-                    " AND ", [part for part in (self.narrow(left), self.narrow(right)) if part]
-                )
-            case syntax.Binary("OR", left, right):
-                a, b = self.narrow(left), self.narrow(right)
-                return _join(" OR ", [a, b]) if a and b else None
             case syntax.Binary(operator, left, right) if operator in _MIRRORED:
                 return self._comparison(operator, left, right) or self._comparison(
                     _MIRRORED[operator], right, left
@@ -93,7 +99,8 @@ def narrow(query: Query, parameters: Mapping[str, Value], apart: tuple[str, ...]
     source = query.sources[0]
     if source.iterates or not isinstance(source.expression, syntax.Name):
         return EVERYTHING
-    return _Planner(source.alias, parameters, apart).narrow(query.where) or EVERYTHING
+    found = _Planner(source.alias, parameters, apart).narrow(query.where)
+    return EVERYTHING if found is None or len(found[1]) > MAX_BOUND else found
 
 
 def _join(operator: str, parts: list[Narrowing]) -> Narrowing | None:

@@ -1,4 +1,4 @@
-"""The query plan: how a client must take a query apart, ask every range, and put the answers together."""
+"""The query plan: what a client must ask every range, and how it combines the answers."""
 
 from __future__ import annotations
 
@@ -8,29 +8,46 @@ from dataclasses import replace
 from cosmos_local import rules, syntax
 from cosmos_local.checker import check
 from cosmos_local.containers import Definition
+from cosmos_local.distances import function_of
 from cosmos_local.errors import bad_request
 from cosmos_local.evaluator import Compiler
+from cosmos_local.groups import AGGREGATES, group_info, rewrite_groups, wrap_aggregate
 from cosmos_local.parser import parse_query
 from cosmos_local.render import render, render_from, render_query
 from cosmos_local.search import rrf_parts
 from cosmos_local.select import amount
-from cosmos_local.syntax import Binary, Call, Column, Expression, Literal, ObjectOf, Place, Query
+from cosmos_local.syntax import (
+    NOWHERE,
+    Binary,
+    Call,
+    Column,
+    Expression,
+    Literal,
+    ObjectOf,
+    Query,
+    bind_keys,
+)
 from cosmos_local.values import Document, Value
 
-_NOWHERE = Place(0, 0)
-_AGGREGATES = {"COUNT": "Count", "SUM": "Sum", "AVG": "Average", "MIN": "Min", "MAX": "Max"}
 _NO_SCORE = Literal(-999999)  # what the SDKs take for a component without a score
 
 
 def plan(
-    text: str, parameters: Mapping[str, Value], definition: Definition, now: float
+    text: str,
+    parameters: Mapping[str, Value],
+    definition: Definition,
+    now: float,
+    features: str = "",
 ) -> Document:
-    """Return the plan of a query that a gateway does not answer across partitions."""
-    query = parse_query(text)
+    """Return the plan of a query that a gateway does not answer across partitions.
+
+    `features` is what the client says it can put together.
+    """
+    query = bind_keys(parse_query(text), parameters)
     check(query, parameters)
     rules.check_limits(query)
     rules.check_indexes(query, definition)
-    if query.group_by:
+    if query.group_by and "groupby" not in features.lower():
         raise bad_request(
             "Query contains 1 or more unsupported features. It needs a client that does: GroupBy"
         )
@@ -51,20 +68,25 @@ def _query_info(query: Query, compiler: Compiler, definition: Definition) -> Doc
         amount(compiler, part, "TOP") for part in (query.top, query.offset, query.limit)
     )
     aggregates = [call for column in query.columns for call in syntax.aggregates_in(column)]
+    if aggregates:
+        query = replace(query, order_by=())  # one result needs no order
     rewritten = replace(query, top=_take(top, offset, limit), offset=None, limit=None)
     vector = rules.is_vector_order(query)
-    if aggregates:
+    if query.group_by:
+        rewritten = rewrite_groups(rewritten)
+    elif aggregates:
         rewritten = _rewrite_aggregate(rewritten, aggregates)
     elif query.order_by:
         rewritten = _rewrite_order(rewritten, [key.expression for key in query.order_by])
     return {
         "distinctType": _distinct_type(query),
         "top": top, "offset": offset, "limit": limit,
-        "orderBy": [_direction(key.descending or (vector and _is_similarity(key.expression, definition)))
-                    for key in query.order_by],
+        "orderBy": [_direction(
+            key.descending or (vector and _is_similarity(key.expression, definition, compiler))
+        ) for key in query.order_by],
         "orderByExpressions": [render(key.expression) for key in query.order_by],
-        "groupByExpressions": [], "groupByAliases": [], "groupByAliasToAggregateType": {},
-        "aggregates": [_AGGREGATES[call.name] for call in aggregates],
+        **group_info(query),
+        "aggregates": [] if query.group_by else [AGGREGATES[call.name] for call in aggregates],
         "rewrittenQuery": render_query(rewritten) if rewritten != query else "",
         "hasSelectValue": query.value,
         "hasNonStreamingOrderBy": vector,
@@ -93,12 +115,7 @@ def _rewrite_aggregate(query: Query, aggregates: list[Call]) -> Query:
         raise bad_request(
             "Cross partition query only supports 'VALUE <AggregateFunc>' for aggregates."
         )
-    call = aggregates[0]
-    item: Expression = call
-    if call.name == "AVG":
-        parts = (("sum", replace(call, name="SUM")), ("count", replace(call, name="COUNT")))
-        item = ObjectOf(parts)
-    wrapped = syntax.ArrayOf((ObjectOf((("item", item),)),))
+    wrapped = syntax.ArrayOf((wrap_aggregate(aggregates[0]),))
     return replace(query, columns=(Column(wrapped, None),), value=True, top=None)
 
 
@@ -107,7 +124,7 @@ def _rewrite_order(query: Query, keys: list[Expression]) -> Query:
     items = syntax.ArrayOf(tuple(ObjectOf((("item", key),)) for key in keys))
     where = query.where
     if query.value:
-        defined = Call("IS_DEFINED", (payload,), _NOWHERE)
+        defined = Call("IS_DEFINED", (payload,), NOWHERE)
         where = defined if where is None else Binary("AND", where, defined)
     columns = (
         Column(_rid(query), "_rid"),
@@ -119,7 +136,7 @@ def _rewrite_order(query: Query, keys: list[Expression]) -> Query:
 
 def _payload(query: Query) -> Expression:
     if not query.columns:
-        return syntax.Name(query.sources[0].alias, _NOWHERE)
+        return syntax.Name(query.sources[0].alias, NOWHERE)
     if query.value:
         return query.columns[0].expression
     members, unnamed = [], 0
@@ -133,16 +150,15 @@ def _payload(query: Query) -> Expression:
 
 
 def _rid(query: Query) -> Expression:
-    return syntax.Member(syntax.Name(query.sources[0].alias, _NOWHERE), Literal("_rid"))
+    return syntax.Member(syntax.Name(query.sources[0].alias, NOWHERE), Literal("_rid"))
 
 
-def _is_similarity(call: Expression, definition: Definition) -> bool:
+def _is_similarity(call: Expression, definition: Definition, compiler: Compiler) -> bool:
     """Tell whether more is closer, as for every function but the euclidean distance."""
-    path = syntax.path_of(call.arguments[0]) if isinstance(call, Call) else None
-    return not any(
-        path is not None and policy.path == path[1:] and policy.function == "euclidean"
-        for policy in definition.vectors
-    )
+    if not isinstance(call, Call) or call.name != "VECTORDISTANCE":
+        return True
+    path = (syntax.path_of(call.arguments[0]) or ())[1:]
+    return function_of(call, definition, path, compiler) != "euclidean"
 
 
 def _hybrid(query: Query, compiler: Compiler, definition: Definition) -> Document:
@@ -154,11 +170,14 @@ def _hybrid(query: Query, compiler: Compiler, definition: Definition) -> Documen
     scores = [_score(component, number) for number, component in enumerate(components)]
     texts = [component for component in components if component.name == "FULLTEXTSCORE"]
     size = skip + (take or 0)
-    similar = [_is_similarity(component, definition) for component in components]
+    similar = [_is_similarity(component, definition, compiler) for component in components]
     return {
         "globalStatisticsQuery": _statistics(query, texts),
         "componentQueryInfos": [
-            _component(query, components, scores, number, size, _direction(similar[number] == (weights[number] >= 0)))
+            _component(
+                query, components, scores, number, size,
+                _direction(similar[number] == (weights[number] >= 0)),
+            )
             for number in range(len(components))
         ],
         "componentWithoutPayloadQueryInfos": [],
@@ -180,7 +199,8 @@ def _score(component: Call, number: int) -> str:
     if component.name != "FULLTEXTSCORE":
         return render(component)
     prefix = "{documentdb-formattablehybridsearchquery-"
-    statistics = f"{prefix}totaldocumentcount}}, {prefix}totalwordcount-{number}}}, {prefix}hitcountsarray-{number}}}"
+    places = ("totaldocumentcount", f"totalwordcount-{number}", f"hitcountsarray-{number}")
+    statistics = ", ".join(f"{prefix}{place}}}" for place in places)
     terms = ", ".join(map(render, component.arguments[1:]))
     return f"_FULLTEXTSCORE({render(component.arguments[0])}, [{terms}], {statistics})"
 
@@ -193,11 +213,12 @@ def _component(
     where = "" if query.where is None else f" WHERE {render(query.where)}"
     score = scores[number]
     rank = "RANK " if components[number].name == "FULLTEXTSCORE" else ""
-    head = f'SELECT TOP {size} {render(_rid(query))} AS _rid, [{{"item": {score}}}] AS orderByItems, {payload} AS payload'
+    items = f'[{{"item": {score}}}] AS orderByItems'
+    head = f"SELECT TOP {size} {render(_rid(query))} AS _rid, {items}, {payload} AS payload"
     return {
         "distinctType": "None", "top": size, "offset": None, "limit": None,
         "orderBy": [direction], "orderByExpressions": [score], "aggregates": [],
-        "groupByExpressions": [], "groupByAliases": [], "groupByAliasToAggregateType": {},
+        **group_info(query),
         "rewrittenQuery": f"{head} {render_from(query)}{where} ORDER BY {rank}{score}",
         "hasSelectValue": False, "hasNonStreamingOrderBy": True,
     }  # fmt: skip
@@ -214,4 +235,5 @@ def _statistics(query: Query, texts: list[Call]) -> str:
         parts.append(
             f'{{"totalWordCount": SUM(_FULLTEXTWORDCOUNT({path})), "hitCounts": [{hits}]}}'
         )
-    return f"SELECT COUNT(1) AS documentCount, [{', '.join(parts)}] AS fullTextStatistics {render_from(query)}"
+    columns = f"COUNT(1) AS documentCount, [{', '.join(parts)}] AS fullTextStatistics"
+    return f"SELECT {columns} {render_from(query)}"

@@ -1,26 +1,47 @@
-"""The routes beside documents: account, databases, containers, ranges, throughput."""
+"""The routes for everything but documents: account, databases, containers, ranges, offers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from cosmos_local.catalogue import DEFAULT_THROUGHPUT, Catalogue
-from cosmos_local.errors import Refusal, bad_request
-from cosmos_local.ranges import ETAG, list_ranges
-from cosmos_local.values import Document, Value, dump, load_object
+from cosmos_local.catalogue import Catalogue
+from cosmos_local.clock import Clock
+from cosmos_local.errors import Refusal, bad_request, owner_not_found
+from cosmos_local.keys import ETAG
+from cosmos_local.metadata import feed, is_list
+from cosmos_local.offers import content_of
+from cosmos_local.storage import Storage
+from cosmos_local.values import Document, dump, load_object
 from cosmos_local.wire import WireRequest, WireResponse
 
 _NOT_HERE = (
-    "Databases and containers come from the declaration; start with --allow-create to make others."
+    "Databases and containers come from the declaration; start with --allow-create to create more."
 )
+
+
+EMPTY_FEEDS = {
+    "users": "Users",
+    "conflicts": "Conflicts",
+    "sprocs": "StoredProcedures",
+    "triggers": "Triggers",
+    "udfs": "UserDefinedFunctions",
+}
 
 
 class Resources:
     """Answers requests about anything but documents."""
 
-    def __init__(self, catalogue: Catalogue, consistency: str, *, allow_create: bool) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        storage: Storage,
+        clock: Clock,
+        consistency: str,
+        *,
+        allow_create: bool,
+    ) -> None:
         """Serve a catalogue; only `allow_create` lets requests change it."""
         self._catalogue = catalogue
+        self._storage = storage
+        self._clock = clock
         self._consistency = consistency
         self._allow_create = allow_create
 
@@ -39,7 +60,11 @@ class Resources:
                 return self._container(request, database, name)
             case ["dbs", database, "colls", name, "pkranges"]:
                 return self._ranges(request, database, name)
-            case ["offers", *rest]:
+            case ["dbs", database, "users" as kind]:
+                return self._empty(request, database, kind)
+            case ["dbs", database, "colls", name, kind] if kind in EMPTY_FEEDS:
+                return self._empty(request, database, name, kind)
+            case ["offers", *rest] if len(rest) <= 1:
                 return self._offers(request, rest)
             case _:
                 raise Refusal(404, f"There is no resource at /{'/'.join(request.segments)} here.")
@@ -59,10 +84,11 @@ class Resources:
         }  # fmt: skip
 
     def _databases(self, request: WireRequest) -> WireResponse:
-        if _is_list(request):
-            return _feed("Databases", self._catalogue.databases(), request)
+        if is_list(request):
+            return self._feed("Databases", self._catalogue.databases(), request)
         self._check_may_change(request, "POST")
-        return _json(201, self._catalogue.create_database(load_object(request.body)))
+        body = load_object(request.body)
+        return _json(201, self._catalogue.create_database(body, content_of(request)))
 
     def _database(self, request: WireRequest, name: str) -> WireResponse:
         if request.method == "GET":
@@ -74,25 +100,50 @@ class Resources:
 
     def _containers(self, request: WireRequest, database: str) -> WireResponse:
         self._catalogue.database(database)
-        if _is_list(request):
-            return _feed("DocumentCollections", self._catalogue.containers(database), request)
+        if is_list(request):
+            containers = self._catalogue.containers(database)
+            return self._feed("DocumentCollections", containers, request)
         self._check_may_change(request, "POST")
-        throughput = request.number("x-ms-offer-throughput", DEFAULT_THROUGHPUT)
+        body = load_object(request.body)
         return _json(
-            201, self._catalogue.create_container(database, load_object(request.body), throughput)
+            201, self._catalogue.create_container(database, body, content_of(request))
         )
 
     def _container(self, request: WireRequest, database: str, name: str) -> WireResponse:
         properties = self._catalogue.container(database, name).properties
         if request.method == "GET":
-            return _json(200, properties)
+            return _json(200, properties, self._quota(request, database, name))
         self._check_may_change(request, "PUT", "DELETE")
         if request.method == "PUT":
-            return _json(
-                200, self._catalogue.replace_container(database, name, load_object(request.body))
-            )
+            body = load_object(request.body)
+            return _json(200, self._catalogue.replace_container(database, name, body))
         self._catalogue.delete_container(database, name)
         return WireResponse(204)
+
+    def _quota(self, request: WireRequest, database: str, name: str) -> dict[str, str]:
+        """Count a container's documents, for clients that ask for its quota."""
+        if not request.flag("x-ms-documentdb-populatequotainfo"):
+            return {}
+        number = self._catalogue.container(database, name).number
+        count, size = self._storage.usage(number)
+        used = f"documentSize={size // 2**20};documentsSize={size // 2**10};documentsCount={count};"
+        return {
+            "x-ms-resource-usage": f"{used}collectionSize={size // 2**10}",
+            "x-ms-resource-quota": "documentSize=10240;documentsSize=20971520;documentsCount=-1;",
+        }
+
+    def _empty(self, request: WireRequest, database: str, *path: str) -> WireResponse:
+        """Answer feeds of what cannot be created here: they are empty."""
+        self._catalogue.database(database)
+        if len(path) > 1:
+            self._catalogue.container(database, path[0])
+        name = path[-1]
+        if not is_list(request):
+            raise bad_request(f"There are no {name} here; they cannot be created.")
+        return self._feed(EMPTY_FEEDS[name], [], request)
+
+    def _feed(self, name: str, resources: list[Document], request: WireRequest) -> WireResponse:
+        return feed(name, resources, request, self._clock.now())
 
     def _ranges(self, request: WireRequest, database: str, name: str) -> WireResponse:
         definition = self._catalogue.container(database, name)
@@ -100,7 +151,7 @@ class Resources:
             raise bad_request("Partition key ranges can only be read.")
         if request.headers.get("if-none-match") == ETAG:
             return WireResponse(304, headers={"etag": ETAG})
-        ranges = list_ranges(definition.rid)
+        ranges = definition.key.list_ranges(definition.rid)
         body: Document = {
             "_rid": definition.rid,
             "PartitionKeyRanges": ranges,
@@ -109,21 +160,16 @@ class Resources:
         return WireResponse(200, dump(body).encode(), {"etag": ETAG})
 
     def _offers(self, request: WireRequest, rest: list[str]) -> WireResponse:
-        if request.method == "POST" and not rest and request.flag("x-ms-documentdb-isquery"):
-            links = [entry["value"] for entry in _parameters(request)]
-            found = [self._catalogue.by_rid(str(link).rstrip("/").split("/")[-1]) for link in links]
-            offers = [
-                _offer(properties, throughput) for properties, throughput in filter(None, found)
-            ]
-            return _json(200, {"_rid": "", "Offers": offers, "_count": len(offers)})
+        offers = self._catalogue.offers
+        if not rest and is_list(request):
+            return self._feed("Offers", offers.all(), request)
+        if request.method == "GET":
+            found = [offer for offer in offers.all() if offer["id"] == rest[0]]
+            if not found:
+                raise owner_not_found(rest[0])
+            return _json(200, found[0])
         self._check_may_change(request, "PUT")
-        body = load_object(request.body)
-        content = body.get("content")
-        throughput = content.get("offerThroughput") if isinstance(content, dict) else None
-        if not rest or not isinstance(throughput, int):
-            raise bad_request("An offer needs content.offerThroughput.")
-        self._catalogue.set_throughput(str(body.get("offerResourceId")), throughput)
-        return _json(200, body)
+        return _json(200, offers.replace(load_object(request.body)))
 
     def _check_may_change(self, request: WireRequest, *methods: str) -> None:
         if request.method not in methods:
@@ -132,51 +178,6 @@ class Resources:
             raise Refusal(403, _NOT_HERE)
 
 
-def _is_list(request: WireRequest) -> bool:
-    return request.method == "GET" or (
-        request.method == "POST" and request.flag("x-ms-documentdb-isquery")
-    )
-
-
-def _feed(name: str, resources: list[Document], request: WireRequest) -> WireResponse:
-    if request.method == "POST":
-        resources = _with_id(resources, request)
-    return _json(200, {"_rid": "", name: resources, "_count": len(resources)})
-
-
-def _with_id(resources: list[Document], request: WireRequest) -> list[Document]:
-    """Answer the two queries over metadata there are: all, and by id."""
-    text = " ".join(str(load_object(request.body).get("query", "")).split()).lower()
-    parameters = _parameters(request)
-    if text.startswith("select * from ") and " where " not in text and not parameters:
-        return resources
-    if " where " in text and text.partition(" where ")[2].replace(" ", "").partition(".id=")[
-        2
-    ].startswith("@"):
-        return [resource for resource in resources if resource["id"] == parameters[0]["value"]]
-    raise bad_request(
-        "A query over databases or containers can only be SELECT * FROM x [WHERE x.id = @id] here."
-    )
-
-
-def _parameters(request: WireRequest) -> list[Mapping[str, Value]]:
-    parameters = load_object(request.body).get("parameters") or []
-    if not isinstance(parameters, list) or not all(
-        isinstance(p, dict) and "value" in p for p in parameters
-    ):
-        raise bad_request("The query parameters must be an array of names and values.")
-    return parameters
-
-
-def _offer(properties: Document, throughput: int) -> Document:
-    rid = str(properties["_rid"])
-    return {
-        "id": f"o{rid}", "_rid": f"o{rid}", "_self": f"offers/o{rid}/", "_etag": '"offer"', "_ts": 0,
-        "offerVersion": "V2", "offerType": "Invalid", "resource": properties["_self"], "offerResourceId": rid,
-        "content": {"offerThroughput": throughput, "offerIsRUPerMinuteThroughputEnabled": False},
-    }  # fmt: skip
-
-
-def _json(status: int, body: Document) -> WireResponse:
-    headers = {"etag": str(body["_etag"])} if "_etag" in body else {}
-    return WireResponse(status, dump(body).encode(), headers)
+def _json(status: int, body: Document, headers: dict[str, str] | None = None) -> WireResponse:
+    etag = {"etag": str(body["_etag"])} if "_etag" in body else {}
+    return WireResponse(status, dump(body).encode(), etag | (headers or {}))

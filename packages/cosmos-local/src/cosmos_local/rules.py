@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from cosmos_local import syntax
-from cosmos_local.containers import Definition, Path
+from cosmos_local.containers import Definition
 from cosmos_local.errors import CROSS_PARTITION_NOT_SERVABLE, Refusal, bad_request
+from cosmos_local.keys import Path
 from cosmos_local.syntax import Query
 from cosmos_local.values import Value, is_number
 
@@ -20,13 +21,12 @@ def check_indexes(query: Query, definition: Definition) -> None:
         return
     paths = [(_document_path(query, key.expression), key.descending) for key in keys]
     if len(paths) == 1:
-        if not definition.is_indexed(paths[0][0]):
+        if not definition.indexing.covers(paths[0][0]):
             raise bad_request(
                 "The order-by item requires a range index to be defined on the corresponding index path."
             )
         return
-    reverse = [(path, not descending) for path, descending in paths]
-    if not any(list(index) in (paths, reverse) for index in definition.composites):
+    if not definition.indexing.orders(tuple(paths)):
         raise bad_request(_NO_COMPOSITE)
 
 
@@ -54,6 +54,15 @@ def check_servable(query: Query, definition: Definition) -> None:
     if used:
         message = "The provided cross partition query can not be directly served by the gateway. It uses: "
         raise Refusal(400, message + ", ".join(used), CROSS_PARTITION_NOT_SERVABLE)
+
+
+def cross_partition_refused() -> Refusal:
+    """Refuse a query over all partitions that does not say it means them."""
+    return bad_request(
+        "Cross partition query is required but disabled. Please set "
+        "x-ms-documentdb-query-enablecrosspartition to true, specify "
+        "x-ms-documentdb-partitionkey, or revise your query to avoid this exception."
+    )
 
 
 def check_limits(query: Query) -> None:
@@ -91,17 +100,6 @@ def read_parameters(parameters: Value) -> dict[str, Value]:
     return found
 
 
-def check_vector(vector: Value, dimensions: int) -> list[float]:
-    """Refuse a query vector of the wrong length."""
-    if not isinstance(vector, list) or not all(map(is_number, vector)):
-        raise bad_request("VectorDistance needs an array of numbers to compare with.")
-    if len(vector) != dimensions:
-        raise bad_request(
-            f"VectorDistance got a vector of {len(vector)} dimensions where the policy has {dimensions}."
-        )
-    return vector
-
-
 def _document_path(query: Query, expression: syntax.Expression) -> Path:
     path = syntax.path_of(expression)
     if (
@@ -127,4 +125,4 @@ def _groups_by_key(query: Query, definition: Definition) -> bool:
     if len(query.sources) != 1:
         return False
     paths = {syntax.path_of(expression) for expression in query.group_by}
-    return all((query.sources[0].alias, *key) in paths for key in definition.key_paths)
+    return all((query.sources[0].alias, *key) in paths for key in definition.key.paths)

@@ -7,38 +7,26 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from cosmos_local import syntax
-from cosmos_local.containers import Definition, Path
+from cosmos_local.containers import Definition
+from cosmos_local.distances import Measure, distance_of, read_measure
 from cosmos_local.errors import bad_request
 from cosmos_local.evaluator import ROW, Compiler, Evaluate, Scope
-from cosmos_local.indexes import Indexes
-from cosmos_local.ranking import fuse
-from cosmos_local.rules import check_vector
-from cosmos_local.storage import Area, Storage
+from cosmos_local.keys import Path
+from cosmos_local.rankings import Ranking, Scored, fuse, together
+from cosmos_local.search_indexes import SearchIndexes
+from cosmos_local.storage import Area
 from cosmos_local.syntax import Call, Query
-from cosmos_local.texts import TextIndex, word_count
+from cosmos_local.texts import MAX_TERMS, word_count
 from cosmos_local.values import UNDEFINED, Undefined, Value, is_number
-from cosmos_local.vectors import VectorIndex
 
+Rank = Callable[[], Ranking]
 _CONTAINS: dict[str, Callable[[Iterable[bool]], bool]] = {
     "FULLTEXTCONTAINS": all,
     "FULLTEXTCONTAINSALL": all,
     "FULLTEXTCONTAINSANY": any,
 }
-_BRUTE_FORCE, _OPTIONS = 2, 3  # the optional arguments of VectorDistance
-
-
-class SearchIndexes:
-    """The vector and text indexes of an account."""
-
-    def __init__(self, storage: Storage) -> None:
-        """Build nothing yet."""
-        self.vectors = Indexes(storage, VectorIndex)
-        self.texts = Indexes(storage, TextIndex)
-
-    def close(self) -> None:
-        """Close what the indexes hold open."""
-        for index in self.texts.all():
-            index.close()
+_SCORES = ("FULLTEXTSCORE", "_FULLTEXTSCORE")
+_RANKED = ("RRF", "VECTORDISTANCE", *_SCORES)
 
 
 @dataclass(frozen=True)
@@ -51,97 +39,74 @@ class Search:
     now: float
     indexes: SearchIndexes
     compiler: Compiler
-    given: dict[int, Evaluate] = field(default_factory=dict)
+    _ranked: dict[int, Rank] = field(default_factory=dict)
 
     def prepare(self) -> Compiler:
         """Check the search calls and return a compiler that can compute them."""
-        calls = [part for part in _everything(self.query) if isinstance(part, Call)]
-        for call in calls:
+        given: dict[int, Evaluate] = {}
+        for call in _search_calls(self.query):
             if call.name == "VECTORDISTANCE":
-                self.given[id(call)] = self._distance(call)
+                given[id(call)] = self._distance(call)
             elif call.name in _CONTAINS:
-                self.given[id(call)] = self._contains(call)
-            elif call.name in ("FULLTEXTSCORE", "_FULLTEXTSCORE"):
-                self.given[id(call)] = _by_row(self._text_scores(call))
+                given[id(call)] = self._contains(call)
+            elif call.name in _SCORES:
+                given[id(call)] = _by_row(self._rank(call))
             elif call.name == "_FULLTEXTWORDCOUNT":
-                self.given[id(call)] = self._words(call)
-        return self.compiler.with_given(self.given)
+                given[id(call)] = self._words(call)
+        return self.compiler.with_given(given)
 
-    def order(self) -> dict[int, float] | None:
-        """Return the score of each row that ORDER BY RANK or VectorDistance ranks; None for any other order."""
-        if self.query.rank is not None:
-            return self._ranked(self.query.rank)
-        keys = [key.expression for key in self.query.order_by]
-        if not any(isinstance(key, Call) and key.name == "VECTORDISTANCE" for key in keys):
+    def order(self) -> Ranking | None:
+        """Return the ranking of ORDER BY RANK or VectorDistance; None for any other order."""
+        rank = self.query.rank
+        if rank is not None:
+            if not isinstance(rank, Call) or rank.name not in _RANKED:
+                raise bad_request("ORDER BY RANK needs FullTextScore, VectorDistance or RRF.")
+            if rank.name != "RRF":
+                return self._rank(rank)()
+            components, weights = rrf_parts(rank, self.compiler)
+            return fuse([self._rank(component)() for component in components], weights)
+        keys = self.query.order_by
+        call = keys[0].expression if keys else None
+        names = [getattr(key.expression, "name", "") for key in keys]
+        if "VECTORDISTANCE" not in names:
             return None
-        call = keys[0]
-        if len(keys) > 1 or self.query.order_by[0].descending or not isinstance(call, Call):
+        if len(keys) > 1 or keys[0].descending or not isinstance(call, Call):
             raise bad_request(
-                "ORDER BY VectorDistance stands alone and has no direction: the most similar come first."
+                "ORDER BY VectorDistance stands alone and has no direction: "
+                "the most similar come first."
             )
-        return self._component(call)
+        return self._rank(call)()
 
-    def _ranked(self, rank: syntax.Expression) -> dict[int, float]:
-        if not isinstance(rank, Call) or rank.name not in (
-            "RRF",
-            "FULLTEXTSCORE",
-            "_FULLTEXTSCORE",
-            "VECTORDISTANCE",
-        ):
-            raise bad_request("ORDER BY RANK needs FullTextScore, VectorDistance or RRF.")
-        if rank.name != "RRF":
-            return self._component(rank)
-        components, weights = rrf_parts(rank, self.compiler)
-        return fuse([self._component(component) for component in components], weights)
+    def _rank(self, call: Call) -> Rank:
+        """Return what ranks the rows by a call; it is computed once, when first needed."""
+        if id(call) not in self._ranked:
+            rank = self._rank_vectors if call.name == "VECTORDISTANCE" else self._rank_texts
+            self._ranked[id(call)] = cache(rank(call))
+        return self._ranked[id(call)]
 
-    def _component(self, call: Call) -> dict[int, float]:
-        if call.name != "VECTORDISTANCE":
-            return self._text_scores(call)()
-        sign = -1 if self._function(call) == "euclidean" else 1
-        return {row: sign * score for row, score in self._vector_scores(call)().items()}
+    def _rank_vectors(self, call: Call) -> Rank:
+        path = self._path(call)
+        if path is None:
+            raise bad_request("ORDER BY VectorDistance needs a path of the document.")
+        measure = read_measure(call, path, self.definition, self.compiler)
+
+        def rank() -> Ranking:
+            found = self.indexes.vectors(
+                self.definition, self.area, path, len(measure.vector), self.now
+            )
+            parts = [index.distances(measure.vector, measure.function) for index in found]
+            return together(parts)
+
+        return rank
 
     def _distance(self, call: Call) -> Evaluate:
-        if len(call.arguments) > _BRUTE_FORCE and not isinstance(
-            self.compiler.constant(call.arguments[_BRUTE_FORCE]), bool
-        ):
-            raise bad_request("The third argument of VectorDistance must be a boolean.")
-        return _by_row(self._vector_scores(call))
-
-    def _vector_scores(self, call: Call) -> Callable[[], dict[int, float]]:
+        """Return what computes a distance: from the index where one can be used."""
         path = self._path(call)
-        policy = next((policy for policy in self.definition.vectors if policy.path == path), None)
-        if policy is None:
-            raise bad_request(
-                f"VectorDistance needs a vector embedding policy for '/{'/'.join(path)}'."
-            )
-        vector = check_vector(self.compiler.constant(call.arguments[1]), policy.dimensions)
-        function = self._function(call)
-
-        @cache
-        def scores() -> dict[int, float]:
-            found: dict[int, float] = {}
-            for index in self.indexes.vectors.of(self.area, path, self.now):
-                found |= index.distances(vector, function)
-            return found
-
-        return scores
-
-    def _function(self, call: Call) -> str:
-        options = (
-            self.compiler.constant(call.arguments[_OPTIONS])
-            if len(call.arguments) > _OPTIONS
-            else {}
-        )
-        if not isinstance(options, dict) or options.keys() - {"distanceFunction", "dataType"}:
-            raise bad_request("The options of VectorDistance can be distanceFunction and dataType.")
-        path = self._path(call)
-        stated = next(
-            (policy.function for policy in self.definition.vectors if policy.path == path), "cosine"
-        )
-        function = str(options.get("distanceFunction", stated)).lower()
-        if function not in ("cosine", "dotproduct", "euclidean"):
-            raise bad_request(f"VectorDistance does not know the distance function '{function}'.")
-        return function
+        if path is not None:
+            return _by_row(self._rank(call))
+        left, right = (self.compiler.compile(argument) for argument in call.arguments[:2])
+        function = Measure.options(call, self.compiler).get("distanceFunction", "cosine")
+        return lambda scope: distance_of(left(scope), right(scope), str(function).lower())
 
     def _contains(self, call: Call) -> Evaluate:
         path, phrases = self._text_path(call), self._phrases(call.arguments[1:])
@@ -149,55 +114,51 @@ class Search:
 
         @cache
         def matches() -> list[set[int]]:
-            indexes = list(self.indexes.texts.of(self.area, path, self.now))
-            return [
-                set().union(*(index.containing(phrase) for index in indexes)) for phrase in phrases
-            ]
+            found: list[set[int]] = [set() for _ in phrases]
+            for index in self.indexes.texts(self.area, path, self.now):
+                for rows, phrase in zip(found, phrases, strict=True):
+                    rows |= index.containing(phrase)
+            return found
 
         return lambda scope: combine(_row(scope) in rows for rows in matches())
 
-    def _text_scores(self, call: Call) -> Callable[[], dict[int, float]]:
+    def _rank_texts(self, call: Call) -> Rank:
         path = self._text_path(call)
         if call.name == "_FULLTEXTSCORE":
-            return self._scores_among(call, path)
+            return self._rank_among(call, path)
         phrases = self._phrases(call.arguments[1:])
+        if len(phrases) > MAX_TERMS:
+            raise bad_request(
+                f"One of the input values is invalid: FullTextScore takes {MAX_TERMS} terms."
+            )
 
-        @cache
-        def scores() -> dict[int, float]:
-            found: dict[int, float] = {}
-            for index in self.indexes.texts.of(self.area, path, self.now):
-                found |= index.scores(phrases)
-            return found
+        def rank() -> Ranking:
+            found = self.indexes.texts(self.area, path, self.now)
+            parts = [Scored(index.scores(phrases), frozenset(index.known)) for index in found]
+            return together(list[Ranking](parts))
 
-        return scores
+        return rank
 
-    def _scores_among(self, call: Call, path: Path) -> Callable[[], dict[int, float]]:
+    def _rank_among(self, call: Call, path: Path) -> Rank:
         """Score with the container's statistics, as the query plan's component queries ask."""
-        terms, documents, words, hits = (
-            self.compiler.constant(argument) for argument in call.arguments[1:]
-        )
-        numbers = hits if isinstance(hits, list) else []
-        if (
-            not isinstance(terms, list)
-            or not is_number(documents)
-            or not is_number(words)
-            or len(numbers) != len(terms)
-        ):
+        terms, documents, words, hits = map(self.compiler.constant, call.arguments[1:])
+        numbers = [hit for hit in hits if is_number(hit)] if isinstance(hits, list) else []
+        phrases = [term for term in terms if isinstance(term, str)] if isinstance(terms, list) else []
+        if not is_number(documents) or not is_number(words) or len(numbers) != len(phrases):
             raise bad_request(
                 "_FullTextScore needs terms, a document count, a word count and hit counts."
             )
-        total, length, phrases = int(documents), int(words), [str(term) for term in terms]
+        statistics = (int(documents), int(words), list(map(int, numbers)))
 
-        @cache
-        def scores() -> dict[int, float]:
-            found: dict[int, float] = {}
-            for index in self.indexes.texts.of(self.area, path, self.now):
-                found |= index.scores_among(
-                    phrases, total, length, [int(number) for number in numbers]
-                )
-            return found
+        def rank() -> Ranking:
+            found = self.indexes.texts(self.area, path, self.now)
+            parts = [
+                Scored(index.scores_among(phrases, *statistics), frozenset(index.known))
+                for index in found
+            ]
+            return together(list[Ranking](parts))
 
-        return scores
+        return rank
 
     def _words(self, call: Call) -> Evaluate:
         text = self.compiler.compile(call.arguments[0])
@@ -206,27 +167,23 @@ class Search:
     def _phrases(self, arguments: tuple[syntax.Expression, ...]) -> list[str]:
         phrases = [self.compiler.constant(argument) for argument in arguments]
         if not all(isinstance(phrase, str) for phrase in phrases):
-            raise bad_request("Full-text functions search for strings.")
+            raise bad_request("Full-text functions search for strings, each its own argument.")
         return [str(phrase) for phrase in phrases]
 
     def _text_path(self, call: Call) -> Path:
         path = self._path(call)
-        if path not in self.definition.texts or path not in self.definition.text_indexes:
-            raise bad_request(
-                f"{call.name} needs a full-text policy and index for '/{'/'.join(path)}'."
-            )
+        if path is None:
+            raise bad_request(f"The first argument of {call.name} must be a path of the document.")
         return path
 
-    def _path(self, call: Call) -> Path:
+    def _path(self, call: Call) -> Path | None:
+        """Return the path of a call's first argument, if it starts at the document."""
         path = syntax.path_of(call.arguments[0])
-        sources = self.query.sources
-        simple = (
-            len(sources) >= 1
-            and isinstance(sources[0].expression, syntax.Name)
-            and not sources[0].iterates
-        )
-        if path is None or len(path) < 2 or not simple or path[0] != sources[0].alias:  # noqa: PLR2004 - alias.x
-            raise bad_request(f"The first argument of {call.name} must be a path of the document.")
+        source = self.query.sources[0] if self.query.sources else None
+        if source is None or not isinstance(source.expression, syntax.Name) or source.iterates:
+            return None
+        if path is None or len(path) < 2 or path[0] != source.alias:  # noqa: PLR2004 - alias.x
+            return None
         return path[1:]
 
 
@@ -247,30 +204,27 @@ def rrf_parts(rank: Call, compiler: Compiler) -> tuple[list[Call], list[float]]:
         )
     if isinstance(weights, Undefined):
         return components, [1.0] * len(components)
-    numbers = (
-        [weight for weight in weights if is_number(weight)] if isinstance(weights, list) else []
-    )
+    numbers = [weight for weight in weights if is_number(weight)] if isinstance(weights, list) else []
     if len(numbers) != len(components):
         raise bad_request("RRF needs as many weights, all of them numbers, as it has scores.")
     return components, [float(number) for number in numbers]
 
 
-def _everything(node: object) -> Iterator[object]:
-    """Yield all nodes, those of subqueries and sources too."""
-    yield node
-    inner: Iterable[object] = ()
+def _search_calls(node: object) -> Iterator[Call]:
+    """Yield the calls of a query, those of subqueries and sources too."""
+    if isinstance(node, Call):
+        yield node
+    inner: Iterable[object] = syntax.children(node)
     if isinstance(node, Query):
         inner = syntax.clauses(node)
     elif isinstance(node, syntax.Subquery):
         inner = (node.query,)
-    else:
-        inner = syntax.children(node)
     for part in inner:
-        yield from _everything(part)
+        yield from _search_calls(part)
 
 
-def _by_row(scores: Callable[[], dict[int, float]]) -> Evaluate:
-    return lambda scope: scores().get(_row(scope), UNDEFINED)
+def _by_row(rank: Rank) -> Evaluate:
+    return lambda scope: rank().get(_row(scope))
 
 
 def _row(scope: Scope) -> int:

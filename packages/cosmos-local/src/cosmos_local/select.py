@@ -83,7 +83,7 @@ class Select:
 
     def ordered(self, scopes: Iterator[Scope]) -> Iterator[Scope]:
         """Sort by ORDER BY; ties keep the order of storage in both directions."""
-        if not self._order:
+        if not self._order or self.is_grouped:
             return scopes
         rows = list(scopes)
         for evaluate, descending in reversed(self._order):

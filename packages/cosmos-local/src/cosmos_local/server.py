@@ -11,7 +11,7 @@ from aiohttp import web
 
 from cosmos_local.control import PREFIX, Control
 from cosmos_local.database import LocalCosmos
-from cosmos_local.front import Broken, Silent
+from cosmos_local.front import Broken, Silent, finish
 from cosmos_local.wire import WireRequest, WireResponse
 
 MAX_BODY_BYTES = (
@@ -54,7 +54,7 @@ class _Door:
         fault = self._front.take(wire)
         if fault is not None and fault.delay:
             await asyncio.sleep(fault.delay)
-        outcome = self._front.finish(wire, fault)
+        outcome = await finish(self._front, wire, fault)
         if isinstance(outcome, WireResponse):
             return _response(outcome)
         if isinstance(outcome, Silent):

@@ -5,34 +5,20 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cosmos_local import packing, schema
+from cosmos_local.lists import SortedLists
 from cosmos_local.values import Document, dump
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS databases (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, body TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS containers (
-    number INTEGER PRIMARY KEY, database TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL,
-    throughput INTEGER NOT NULL, UNIQUE (database, id)
-);
-CREATE TABLE IF NOT EXISTS items (
-    row INTEGER PRIMARY KEY, container INTEGER NOT NULL, partition TEXT NOT NULL, id TEXT NOT NULL,
-    epk TEXT NOT NULL, change INTEGER NOT NULL, expires_at REAL, etag TEXT NOT NULL,
-    body TEXT NOT NULL, vectors BLOB, UNIQUE (container, partition, id)
-);
-CREATE INDEX IF NOT EXISTS items_by_change ON items (container, change);
-CREATE INDEX IF NOT EXISTS items_by_partition ON items (container, partition, row, expires_at);
-CREATE INDEX IF NOT EXISTS items_by_news ON items (container, partition, change);
-CREATE INDEX IF NOT EXISTS items_by_epk ON items (container, epk);
-"""
 _COLUMNS = "row, partition, id, change, expires_at, etag, body, vectors"
+_ALIVE = "(expires_at IS NULL OR expires_at > ?)"
 _VERSIONS_KEPT = 200
 _BUSY_SECONDS = 1.0  # a process that is just ending gets this long to let go of the file
+_CHUNK = 200  # rows read between two releases of the lock
 
 
 class DatabaseInUseError(RuntimeError):
@@ -41,7 +27,7 @@ class DatabaseInUseError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A stored document; the vectors are kept apart so that queries need not parse them."""
+    """A stored document; its vectors are kept apart so that queries need not parse them."""
 
     row: int
     partition: str
@@ -54,11 +40,9 @@ class Item:
 
     def text(self) -> str:
         """Return the whole document as JSON, joined without parsing."""
-        return (
-            self.body
-            if self.vectors is None
-            else f"{self.body[:-1]},{zlib.decompress(self.vectors).decode()[1:]}"
-        )
+        if self.vectors is None:
+            return self.body
+        return f"{self.body[:-1]},{packing.unpack_text(self.vectors)}}}"
 
     def document(self, *, whole: bool = True) -> Document:
         """Return the document, with its vectors if `whole`."""
@@ -76,7 +60,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """Which rows a scan may touch: one partition, or a range of hashes, or the whole container."""
+    """Which rows a scan may touch: one partition, a range of hashes, or the whole container."""
 
     container: int
     partition: str | None = None
@@ -89,11 +73,8 @@ class Area:
             return "container = ? AND partition = ?", [self.container, self.partition]
         if (self.epk_from, self.epk_to) == ("", "FF"):
             return "container = ?", [self.container]
-        return "container = ? AND epk >= ? AND epk < ?", [
-            self.container,
-            self.epk_from,
-            self.epk_to,
-        ]
+        bounds: list[object] = [self.container, self.epk_from, self.epk_to]
+        return "container = ? AND epk >= ? AND epk < ?", bounds
 
 
 class Storage:
@@ -102,9 +83,9 @@ class Storage:
     def __init__(self, path: Path | None) -> None:
         """Open or create the file, or a database in memory."""
         self.lock = threading.RLock()
+        self.path = path
         self.rows_read = 0
         self.rows_indexed = 0
-        self.removals = 0
         self._before: dict[tuple[int, str, str], Item | None] = {}
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,17 +96,14 @@ class Storage:
             check_same_thread=False,
         )
         try:
-            self._prepare()
+            schema.prepare(self.connection)
         except sqlite3.OperationalError as error:
             self.connection.close()
             raise DatabaseInUseError(f"{path} is in use by another process ({error})") from error
-
-    def _prepare(self) -> None:
-        for statement in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = NORMAL"):
-            self.connection.execute(f"PRAGMA {statement}")
-        self.connection.execute("BEGIN EXCLUSIVE")
-        self.connection.execute("COMMIT")
-        self.connection.executescript(_SCHEMA)
+        except BaseException:
+            self.connection.close()
+            raise
+        self.lists = SortedLists(self.connection, self.lock)
 
     def close(self) -> None:
         """Close the file; what was committed is there for the next process."""
@@ -146,50 +124,72 @@ class Storage:
 
     def next_number(self, counter: str) -> int:
         """Return the next number of a counter that never goes back, restarts included."""
-        statement = "INSERT INTO counters VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value"
+        statement = (
+            "INSERT INTO counters VALUES (?, 1) "
+            "ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value"
+        )
         return int(self.connection.execute(statement, [counter]).fetchall()[0][0])
 
     def last_change(self, container: int) -> int:
         """Return the number of the container's newest change."""
-        row = self.connection.execute(
-            "SELECT value FROM counters WHERE name = ?", [f"change:{container}"]
-        ).fetchone()
+        with self.lock:
+            row = self.connection.execute(
+                "SELECT value FROM counters WHERE name = ?", [f"change:{container}"]
+            ).fetchone()
         return 0 if row is None else int(row[0])
 
     def find(self, container: int, partition: str, item_id: str) -> Item | None:
         """Return an item by its key, expired or not."""
-        statement = f"SELECT {_COLUMNS} FROM items WHERE container = ? AND partition = ? AND id = ?"  # noqa: S608 - constants
-        row = self.connection.execute(statement, [container, partition, item_id]).fetchone()
-        return None if row is None else Item(*row)
+        condition = "container = ? AND partition = ? AND id = ?"
+        found = self._items(condition, [container, partition, item_id])
+        return found[0] if found else None
+
+    def at(self, row: int) -> Item | None:
+        """Return the item in a row, expired or not."""
+        found = self._items("row = ?", [row])
+        return found[0] if found else None
+
+    def usage(self, container: int) -> tuple[int, int]:
+        """Return how many documents a container holds, and their bytes."""
+        statement = "SELECT COUNT(*), TOTAL(LENGTH(body)) FROM items WHERE container = ?"
+        with self.lock:
+            count, size = self.connection.execute(statement, [container]).fetchone()
+        return int(count), int(size)
 
     def version_before(
         self, container: int, partition: str, item_id: str, newest: Item | None
     ) -> Item | None:
-        """Return what a lagging replica would still have; what was never changed since the start is the newest."""
+        """Return what a lagging replica would have; an item not changed since the start is new."""
         return self._before.get((container, partition, item_id), newest)
 
     def insert(self, container: int, epk: str, item: Item) -> None:
         """Store a new item; the row number is given by the caller."""
         self._remember(container, item, None)
-        self.connection.execute(
-            "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [item.row, container, item.partition, item.id, epk, item.change, item.expires_at, item.etag, item.body,
-             item.vectors],
-        )  # fmt: skip
+        values = [item.row, container, item.partition, item.id, epk, item.change, item.expires_at]
+        values += [item.etag, item.body, item.vectors]
+        self.connection.execute("INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        self.lists.put(container, item)
 
     def update(self, container: int, item: Item, old: Item) -> None:
-        """Store a new version in the item's row."""
+        """Store a new version in the item's row; its id may be another."""
         self._remember(container, item, old)
+        self.lists.remove(container, old)
         self.connection.execute(
-            "UPDATE items SET change = ?, expires_at = ?, etag = ?, body = ?, vectors = ? WHERE row = ?",
-            [item.change, item.expires_at, item.etag, item.body, item.vectors, item.row],
+            "UPDATE items SET id = ?, change = ?, expires_at = ?, etag = ?, body = ?, vectors = ? "
+            "WHERE row = ?",
+            [item.id, item.change, item.expires_at, item.etag, item.body, item.vectors, item.row],
         )
+        self.lists.put(container, item)
 
     def delete(self, container: int, item: Item) -> None:
-        """Remove an item."""
+        """Remove an item, and count that as a change."""
         self._remember(container, item, item)
-        self.removals += 1
+        self.lists.remove(container, item)
+        change = self.next_number(f"change:{container}")
         self.connection.execute("DELETE FROM items WHERE row = ?", [item.row])
+        self.connection.execute(
+            "INSERT INTO removed VALUES (?, ?, ?, ?)", [container, item.partition, change, item.row]
+        )
 
     def _remember(self, container: int, item: Item, before: Item | None) -> None:
         """Keep the replaced version of the newest writes, for stale reads."""
@@ -200,10 +200,17 @@ class Storage:
             del self._before[next(iter(self._before))]
 
     def delete_area(self, area: Area) -> int:
-        """Remove every item of an area and return how many there were."""
+        """Remove every item of an area, count that as a change, and return how many there were."""
         condition, values = area.condition()
-        self.removals += 1
-        return self.connection.execute(f"DELETE FROM items WHERE {condition}", values).rowcount  # noqa: S608 - constants
+        change = self.next_number(f"change:{area.container}")
+        self.connection.execute(
+            f"INSERT INTO removed SELECT container, partition, ?, row FROM items WHERE {condition}",  # noqa: S608 - values are bound
+            [change, *values],
+        )
+        self.lists.remove_area(area.container, area.partition)
+        self.connection.execute(f"DELETE FROM snapshots WHERE {condition}", values)  # noqa: S608 - as above
+        statement = f"DELETE FROM items WHERE {condition}"  # noqa: S608 - values are bound
+        return self.connection.execute(statement, values).rowcount
 
     def scan(
         self,
@@ -213,73 +220,117 @@ class Storage:
         narrowed: tuple[str, list[object]] = ("1", []),
         after_row: int = 0,
     ) -> Iterator[Item]:
-        """Yield the area's live items in order of creation; without a time, the expired ones too."""
+        """Yield the area's live items in order of creation; without a time, expired ones too.
+
+        The rows are read as they are asked for, and the lock is free in between.
+        """
         condition, values = area.condition()
-        alive = "1" if now is None else "(expires_at IS NULL OR expires_at > ?)"
-        statement = f"SELECT {_COLUMNS} FROM items WHERE {condition} AND row > ? AND {alive} AND {narrowed[0]} ORDER BY row"  # noqa: S608 - values are bound
-        parameters = [*values, after_row, *([] if now is None else [now]), *narrowed[1]]
-        for row in self.connection.execute(statement, parameters):
-            self.rows_read += 1
-            yield Item(*row)
+        alive = "1" if now is None else _ALIVE
+        condition = f"{condition} AND row > ? AND {alive} AND {narrowed[0]} ORDER BY row LIMIT ?"
+        size = 2
+        while True:
+            bound = [*values, after_row, *([] if now is None else [now]), *narrowed[1], size]
+            chunk = self._items(condition, bound)
+            for item in chunk:
+                self.rows_read += 1
+                yield item
+            if len(chunk) < size:
+                return
+            after_row, size = chunk[-1].row, min(size * 4, _CHUNK)
 
     def partitions(self, area: Area) -> list[str]:
         """Return the partitions of an area."""
         condition, values = area.condition()
         statement = f"SELECT DISTINCT partition FROM items WHERE {condition} ORDER BY partition"  # noqa: S608 - values are bound
-        return [row[0] for row in self.connection.execute(statement, values)]
+        with self.lock:
+            return [row[0] for row in self.connection.execute(statement, values)]
 
-    def rows_of(self, area: Area) -> set[int]:
-        """Return the row numbers of an area, expired ones too."""
+    def removed(self, area: Area, after: int) -> set[int]:
+        """Return the rows of a partition that were removed after a change number."""
+        statement = "SELECT row FROM removed WHERE container = ? AND partition = ? AND change > ?"
+        with self.lock:
+            rows = self.connection.execute(statement, [area.container, area.partition, after])
+            return {int(row[0]) for row in rows}
+
+    def changed(self, area: Area, after: int, limit: int) -> list[Item]:
+        """Return the next items written after a change number, in that order, expired ones too."""
         condition, values = area.condition()
-        return {
-            row[0]
-            for row in self.connection.execute(f"SELECT row FROM items WHERE {condition}", values)  # noqa: S608
-        }
+        found = self._items(f"{condition} AND change > ? ORDER BY change LIMIT ?",
+                            [*values, after, limit])  # fmt: skip
+        self.rows_indexed += len(found)
+        return found
 
-    def changed(self, area: Area, after: int) -> Iterator[Item]:
-        """Yield the items of an area that were written after a change number, expired ones too."""
+    def rows_in(self, area: Area, now: float, narrowed: tuple[str, list[object]]) -> list[int]:
+        """Return the numbers of the area's live rows that SQLite cannot rule out."""
         condition, values = area.condition()
-        statement = f"SELECT {_COLUMNS} FROM items WHERE {condition} AND change > ?"  # noqa: S608 - values are bound
-        for row in self.connection.execute(statement, [*values, after]):
-            self.rows_indexed += 1
-            yield Item(*row)
+        statement = f"SELECT row FROM items WHERE {condition} AND {_ALIVE} AND {narrowed[0]} ORDER BY row"  # noqa: S608, E501 - values are bound
+        with self.lock:
+            rows = self.connection.execute(statement, [*values, now, *narrowed[1]])
+            return [int(row[0]) for row in rows]
 
-    def matching_rows(
-        self, area: Area, now: float, narrowed: tuple[str, list[object]]
-    ) -> list[int]:
-        """Return the row numbers of the area's live items that SQLite cannot rule out."""
+    def expiries(self, area: Area) -> list[tuple[int, float]]:
+        """Return the rows of an area that expire, and when."""
         condition, values = area.condition()
-        statement = (
-            f"SELECT row FROM items WHERE {condition} "  # noqa: S608 - values are bound
-            f"AND (expires_at IS NULL OR expires_at > ?) AND {narrowed[0]} ORDER BY row"
-        )
-        return [row[0] for row in self.connection.execute(statement, [*values, now, *narrowed[1]])]
+        statement = f"SELECT row, expires_at FROM items WHERE {condition}"  # noqa: S608 - values are bound
+        with self.lock:
+            rows = self.connection.execute(f"{statement} AND expires_at IS NOT NULL", values)
+            return [(int(row), float(moment)) for row, moment in rows]
 
-    def fetch(self, rows: Iterable[int]) -> Iterator[Item]:
-        """Yield items by their row numbers, one by one, as far as they are asked for."""
-        statement = f"SELECT {_COLUMNS} FROM items WHERE row = ?"  # noqa: S608 - constants
+    def load_snapshot(self, area: Area, path: str) -> tuple[int, bytes] | None:
+        """Return what was saved of a search index, and the change it had come to."""
+        statement = "SELECT seen, data FROM snapshots WHERE container = ? AND partition = ? AND path = ?"  # noqa: E501 - one statement
+        with self.lock:
+            row = self.connection.execute(
+                statement, [area.container, area.partition, path]
+            ).fetchone()
+        return None if row is None else (int(row[0]), bytes(row[1]))
+
+    def save_snapshot(self, area: Area, path: str, seen: int, data: bytes) -> None:
+        """Save a search index in the file; idempotent."""
+        with self.lock:
+            self.connection.execute(
+                "REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)",
+                [area.container, area.partition, path, seen, data],
+            )
+
+    def count(self, area: Area, now: float) -> int:
+        """Count the live rows of an area from an index."""
+        condition, values = area.condition()
+        statement = f"SELECT COUNT(*) FROM items WHERE {condition} AND {_ALIVE}"  # noqa: S608 - values are bound
+        with self.lock:
+            return int(self.connection.execute(statement, [*values, now]).fetchone()[0])
+
+    def is_large(self, area: Area, rows: int) -> bool:
+        """Tell whether an area has more than so many rows."""
+        condition, values = area.condition()
+        statement = f"SELECT COUNT(*) FROM (SELECT 1 FROM items WHERE {condition} LIMIT ?)"  # noqa: S608 - values are bound
+        with self.lock:
+            return bool(self.connection.execute(statement, [*values, rows + 1]).fetchone()[0] > rows)
+
+    def fetch(self, rows: Iterable[int], area: Area, now: float) -> Iterator[Item]:
+        """Yield the live items of an area by their row numbers, as far as they are asked for."""
+        condition, values = area.condition()
         for row in rows:
             self.rows_read += 1
-            yield Item(*self.connection.execute(statement, [row]).fetchone())
+            found = self._items(f"row = ? AND {condition} AND {_ALIVE}", [row, *values, now])
+            yield from found
 
     def changes(self, area: Area, after: int, until: int, limit: int, now: float) -> list[Item]:
-        """Return the newest version of each item changed after one change number and up to another."""
+        """Return the newest version of each item changed after one change and up to another."""
         condition, values = area.condition()
-        statement = (
-            f"SELECT {_COLUMNS} FROM items WHERE {condition} AND change > ? AND change <= ? "  # noqa: S608 - values are bound
-            "AND (expires_at IS NULL OR expires_at > ?) ORDER BY change LIMIT ?"
-        )
-        return [
-            Item(*row)
-            for row in self.connection.execute(statement, [*values, after, until, now, limit])
-        ]
+        condition = f"{condition} AND change > ? AND change <= ? AND {_ALIVE} ORDER BY change"
+        return self._items(f"{condition} LIMIT ?", [*values, after, until, now, limit])
+
+    def _items(self, condition: str, values: list[object]) -> list[Item]:
+        statement = f"SELECT {_COLUMNS} FROM items WHERE {condition}"  # noqa: S608 - values are bound
+        with self.lock:
+            return [Item(*row) for row in self.connection.execute(statement, values).fetchall()]
 
 
 def split_vectors(document: Document, names: tuple[str, ...]) -> tuple[str, bytes | None]:
-    """Write a document as body and vectors, the latter packed so that both fit one page."""
+    """Write a document as body and vectors."""
     vectors = {name: document[name] for name in names if name in document}
     if not vectors:
         return dump(document), None
-    return dump(
-        {name: value for name, value in document.items() if name not in vectors}
-    ), zlib.compress(dump(vectors).encode(), 1)
+    rest = {name: value for name, value in document.items() if name not in vectors}
+    return dump(rest), packing.pack(vectors)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, TypeAlias
+
+from cosmos_local.values import UNDEFINED
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +15,9 @@ class Place:
 
     start: int
     end: int
+
+
+NOWHERE = Place(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +196,7 @@ class Query:
     limit: Expression | None = None
 
 
+UNKNOWN = UNDEFINED  # the constant of what is no constant
 AGGREGATES = frozenset({"COUNT", "SUM", "AVG", "MIN", "MAX"})
 
 
@@ -208,6 +214,36 @@ def walk(node: object) -> Iterator[object]:
     yield node
     for part in children(node):
         yield from walk(part)
+
+
+def rewrite(node: Any, change: Callable[[object], object | None]) -> Any:
+    """Return the tree with every node replaced that `change` gives another for, top down."""
+    changed = change(node)
+    if changed is not None:
+        return changed
+    if isinstance(node, tuple):
+        return tuple(rewrite(part, change) for part in node)
+    if not is_dataclass(node) or isinstance(node, Place | type):
+        return node
+    members = {item.name: getattr(node, item.name) for item in fields(node)}
+    rewritten = {name: rewrite(part, change) for name, part in members.items()}
+    same = all(rewritten[name] is part for name, part in members.items())
+    return node if same else replace(node, **rewritten)
+
+
+def bind_keys(query: Query, parameters: Mapping[str, object]) -> Query:
+    """Return the query with parameters in brackets, as in c[@name], replaced by their strings."""
+
+    def bound(node: object) -> object | None:
+        if not isinstance(node, Member) or not isinstance(node.key, Parameter):
+            return None
+        name = parameters.get(node.key.name)
+        if not isinstance(name, str):
+            return None
+        return Member(rewrite(node.base, bound), Literal(name))
+
+    rewritten: Query = rewrite(query, bound)
+    return rewritten
 
 
 def aggregates_in(node: object) -> list[Call]:

@@ -24,7 +24,7 @@ from azure.core.pipeline.transport import (
 )
 from multidict import CIMultiDict
 
-from cosmos_local.front import Broken, Front, Silent
+from cosmos_local.front import Broken, Front, Silent, finish
 from cosmos_local.wire import WireRequest, WireResponse
 
 DEFAULT_READ_TIMEOUT = 65.0  # the SDK always sends its own
@@ -46,7 +46,7 @@ class InProcessTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
             await asyncio.sleep(min(fault.delay, patience))
         elif fault is None:
             await asyncio.sleep(0)  # a network call lets other tasks run; so does this one
-        outcome = self._front.finish(wire, fault)
+        outcome = await finish(self._front, wire, fault)
         if isinstance(outcome, Silent):
             await asyncio.sleep(patience)
         if isinstance(outcome, Silent) or (fault is not None and fault.delay > patience):

@@ -28,6 +28,14 @@ class WireRequest:
         """Tell whether a boolean header is set."""
         return self.headers.get(header, "").lower() == "true"
 
+    @property
+    def is_query(self) -> bool:
+        """Tell whether a POST is a query."""
+        media = self.headers.get("content-type", "")
+        return self.method == "POST" and (
+            self.flag("x-ms-documentdb-isquery") or media.startswith("application/query+json")
+        )
+
     def number(self, header: str, default: int) -> int:
         """Read an integer header, or refuse what is none."""
         try:
@@ -37,7 +45,7 @@ class WireRequest:
 
     @cached_property
     def kind(self) -> str:
-        """Name what is asked for: read, create, query, batch, … or metadata for all that is no document."""
+        """Name the request: read, create, query, batch, …; metadata is all but documents."""
         on_documents = len(self.segments) in (5, 6) and self.segments[4] == "docs"
         if not on_documents:
             return "metadata"
@@ -52,7 +60,7 @@ class WireRequest:
     def _kind_of_post(self) -> str:
         if self.flag("x-ms-cosmos-is-query-plan-request"):
             return "query_plan"
-        if self.flag("x-ms-documentdb-isquery"):
+        if self.is_query:
             return "query"
         if self.flag("x-ms-cosmos-is-batch-request"):
             return "batch"
