@@ -11,7 +11,7 @@ SYNC := $(UV) sync -q --locked --inexact --compile-bytecode --no-default-groups
 run: .venv/.run
 	@exec $(BIN)/python -m local $(ARGS)
 
-test: .venv/.test .venv/.azurite
+test: .venv/.test .venv/.azurite .venv/.cosmos-js
 	@$(MAKE) -s check infra
 	@$(BIN)/pytest
 
@@ -60,6 +60,12 @@ clean:
 	@$(SYNC) --group test
 	@$(UV) pip install -q --no-deps --require-hashes --python $(BIN)/python \
 		--python-version 3.13 -r requirements-worker.txt && touch $@
+
+JS := packages/cosmos-local/tests/js
+.venv/.cosmos-js: .venv/.uv $(JS)/package-lock.json # the JavaScript SDKs are tested on the local Cosmos DB
+	@if command -v npm >/dev/null; then npm ci --prefix $(JS) --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; \
+	else echo "SKIPPED: without npm the JavaScript SDKs are not tested on the local Cosmos DB"; fi
+	@touch $@
 
 .venv/.azurite: .venv/.uv tests/azurite/package-lock.json # the real queue function is tested on it; half a minute
 	@mkdir -p .venv/azurite && cp tests/azurite/package*.json .venv/azurite/

@@ -14,7 +14,7 @@ SCORES = frozenset({"FULLTEXTSCORE", "RRF"})
 SEARCHES = {"VECTORDISTANCE": (2, 4), "FULLTEXTCONTAINS": (2, 2), "FULLTEXTCONTAINSALL": (2, 11),
             "FULLTEXTCONTAINSANY": (2, 31), "FULLTEXTSCORE": (2, 10_000), "RRF": (2, 11),
             "_FULLTEXTSCORE": (5, 5), "_FULLTEXTWORDCOUNT": (1, 1)}  # fmt: skip
-MOMENTS = frozenset({"GETCURRENTTIMESTAMP", "GETCURRENTDATETIME"})
+MOMENTS = frozenset({"GETCURRENTTIMESTAMP", "GETCURRENTTICKS", "GETCURRENTDATETIME"})
 
 
 def check(query: Query, parameters: Mapping[str, Value], *, internal: bool = False) -> None:

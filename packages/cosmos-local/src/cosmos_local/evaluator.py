@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import TypeAlias
 
 from cosmos_local import syntax
 from cosmos_local.errors import bad_request
 from cosmos_local.functions import FUNCTIONS
-from cosmos_local.functions.dates import iso, timestamp
+from cosmos_local.functions.dates import iso, ticks, timestamp
 from cosmos_local.functions.numbers import finite
 from cosmos_local.functions.strings import concat, like_pattern
 from cosmos_local.syntax import Expression
@@ -20,6 +19,11 @@ Scope: TypeAlias = dict[str, Value]
 Evaluate: TypeAlias = Callable[[Scope], Value]
 Rows: TypeAlias = Callable[[Scope], list[Value]]
 
+MOMENTS: dict[str, Callable[[float], Value]] = {
+    "GETCURRENTTIMESTAMP": timestamp,
+    "GETCURRENTTICKS": ticks,
+    "GETCURRENTDATETIME": lambda now: iso(ticks(now)),
+}
 COMPARISONS = frozenset({"=", "!=", "<", "<=", ">", ">="})
 ROW = "#row"  # the storage number of the root document; no alias can be called this
 
@@ -113,12 +117,9 @@ class Compiler:
     def _call(self, node: syntax.Call) -> Evaluate:
         if id(node) in self._given:
             return self._given[id(node)]
-        if node.name == "GETCURRENTTIMESTAMP":
-            stamp = timestamp(self._now)
-            return lambda _: stamp
-        if node.name == "GETCURRENTDATETIME":
-            text = iso(datetime.fromtimestamp(self._now, UTC))
-            return lambda _: text
+        if node.name in MOMENTS:
+            moment = MOMENTS[node.name](self._now)
+            return lambda _: moment
         if node.name not in FUNCTIONS:  # a search, where there is nothing to search in
             raise bad_request(f"{node.name} is not supported at this place.")
         function = FUNCTIONS[node.name].implementation

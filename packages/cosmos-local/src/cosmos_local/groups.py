@@ -11,15 +11,21 @@ from cosmos_local.syntax import ArrayOf, Call, Column, Expression, ObjectOf, Que
 from cosmos_local.values import Document
 
 AGGREGATES = {"COUNT": "Count", "SUM": "Sum", "AVG": "Average", "MIN": "Min", "MAX": "Max"}
+EXTREMES = ("MIN", "MAX")
 
 
 def wrap_aggregate(call: Call) -> Expression:
-    """Return what a range computes for an aggregate: an average needs its sum and its count."""
-    item: Expression = call
+    """Return what a range computes for an aggregate: an average needs its sum and its count.
+
+    The JavaScript SDK reads `item2` of a minimum or maximum, the others read `item`.
+    """
+    count = ("count", replace(call, name="COUNT"))
     if call.name == "AVG":
-        parts = (("sum", replace(call, name="SUM")), ("count", replace(call, name="COUNT")))
-        item = ObjectOf(parts)
-    return ObjectOf((("item", item),))
+        return ObjectOf((("item", ObjectOf((("sum", replace(call, name="SUM")), count))),))
+    if call.name in EXTREMES:
+        both = ObjectOf(((call.name.lower(), call), count))
+        return ObjectOf((("item", call), ("item2", both)))
+    return ObjectOf((("item", call),))
 
 
 def group_info(query: Query) -> Document:
@@ -41,15 +47,11 @@ def rewrite_groups(query: Query) -> Query:
         raise bad_request("A GROUP BY over several partitions cannot be a SELECT VALUE here.")
     items = ArrayOf(tuple(ObjectOf((("item", key),)) for key in query.group_by))
     members = tuple(
-        (name, wrap_aggregate(call) if (call := _aggregate(column)) else _wrap(column.expression))
+        (name, wrap_aggregate(call) if (call := _aggregate(column)) else column.expression)
         for name, column in zip(_names(query), query.columns, strict=True)
     )
     columns = (Column(items, "groupByItems"), Column(ObjectOf(members), "payload"))
     return replace(query, columns=columns, top=None)
-
-
-def _wrap(expression: Expression) -> Expression:
-    return ObjectOf((("item", expression),))
 
 
 def _aggregate(column: Column) -> Call | None:

@@ -11,7 +11,7 @@ from cosmos_local.containers import Definition
 from cosmos_local.distances import function_of
 from cosmos_local.errors import bad_request
 from cosmos_local.evaluator import Compiler
-from cosmos_local.groups import AGGREGATES, group_info, rewrite_groups, wrap_aggregate
+from cosmos_local.groups import AGGREGATES, EXTREMES, group_info, rewrite_groups, wrap_aggregate
 from cosmos_local.parser import parse_query
 from cosmos_local.render import render, render_from, render_query
 from cosmos_local.search import rrf_parts
@@ -27,7 +27,7 @@ from cosmos_local.syntax import (
     Query,
     bind_keys,
 )
-from cosmos_local.values import Document, Value
+from cosmos_local.values import UNDEFINED, Document, Value
 
 _NO_SCORE = Literal(-999999)  # what the SDKs take for a component without a score
 
@@ -115,7 +115,11 @@ def _rewrite_aggregate(query: Query, aggregates: list[Call]) -> Query:
         raise bad_request(
             "Cross partition query only supports 'VALUE <AggregateFunc>' for aggregates."
         )
-    wrapped = syntax.ArrayOf((wrap_aggregate(aggregates[0]),))
+    call = aggregates[0]
+    wrapped: Expression = syntax.ArrayOf((wrap_aggregate(call),))
+    if call.name in EXTREMES:  # a range without values must not take part in the comparison
+        some = Binary(">", replace(call, name="COUNT"), Literal(0))
+        wrapped = syntax.Conditional(some, wrapped, Literal(UNDEFINED))
     return replace(query, columns=(Column(wrapped, None),), value=True, top=None)
 
 

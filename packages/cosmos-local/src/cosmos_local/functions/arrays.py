@@ -74,6 +74,21 @@ def _union(left: Value, right: Value) -> Value:
     return list({canonical(item): item for item in reversed(left + right)}.values())[::-1]
 
 
+@define(FUNCTIONS, "SETDIFFERENCE", 2)
+def _difference(left: Value, right: Value) -> Value:
+    if not isinstance(left, list) or not isinstance(right, list):
+        return UNDEFINED
+    dropped = {canonical(item) for item in right}
+    return list({canonical(item): item for item in left if canonical(item) not in dropped}.values())
+
+
+@define(FUNCTIONS, "OBJECTTOARRAY", 1, 3)
+def _object_to_array(value: Value, key: Value = "k", item: Value = "v") -> Value:
+    if not isinstance(value, dict) or not isinstance(key, str) or not isinstance(item, str):
+        return UNDEFINED
+    return [{key: name, item: member} for name, member in value.items()]
+
+
 @define(FUNCTIONS, "SETINTERSECT", 2)
 def _intersect(left: Value, right: Value) -> Value:
     if not isinstance(left, list) or not isinstance(right, list):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from types import NoneType
 
-from cosmos_local.errors import bad_request
+from cosmos_local.errors import Refusal, bad_request
 from cosmos_local.functions.registry import MANY, Function, define
-from cosmos_local.values import UNDEFINED, Undefined, Value, dump, is_number, without_undefined
+from cosmos_local.values import UNDEFINED, Undefined, Value, dump, is_number, load, without_undefined
 
 FUNCTIONS: dict[str, Function] = {}
 MAX_RESULT = 2 * 1024 * 1024  # no string may outgrow an item
@@ -126,6 +127,46 @@ def _string_to_number(value: Value) -> Value:
         number = float(value)
         return int(number) if number.is_integer() and "." not in value else number
     return UNDEFINED
+
+
+def _parse(name: str, expected: type[list[object] | dict[str, object] | bool | None]) -> None:
+    """Define a function that reads JSON of one type from a string."""
+
+    def implementation(text: Value) -> Value:
+        try:
+            value = load(text) if isinstance(text, str) else UNDEFINED
+        except Refusal:
+            return UNDEFINED
+        return value if isinstance(value, expected) else UNDEFINED
+
+    define(FUNCTIONS, name, 1)(implementation)
+
+
+_parse("STRINGTOARRAY", list)
+_parse("STRINGTOOBJECT", dict)
+_parse("STRINGTOBOOLEAN", bool)
+_parse("STRINGTONULL", NoneType)
+
+
+@define(FUNCTIONS, "STRINGSPLIT", 2)
+def _split(text: Value, separator: Value) -> Value:
+    if not isinstance(text, str) or not isinstance(separator, str):
+        return UNDEFINED
+    return text.split(separator) if separator else [text]
+
+
+@define(FUNCTIONS, "STRINGJOIN", 2)
+def _join(parts: Value, separator: Value) -> Value:
+    if not isinstance(parts, list) or not isinstance(separator, str):
+        return UNDEFINED
+    texts = [part for part in parts if isinstance(part, str)]
+    size = sum(map(len, texts)) + len(separator) * len(texts)
+    return separator.join(texts) if len(texts) == len(parts) and size <= MAX_RESULT else UNDEFINED
+
+
+@define(FUNCTIONS, "LASTINDEXOF", 2)
+def _last_index_of(text: Value, part: Value) -> Value:
+    return text.rfind(part) if isinstance(text, str) and isinstance(part, str) else UNDEFINED
 
 
 @define(FUNCTIONS, "REGEXMATCH", 2, 3)

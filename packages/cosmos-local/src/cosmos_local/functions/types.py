@@ -33,6 +33,11 @@ def _is_integer(value: Value) -> Value:
     return is_number(value) and float(value).is_integer() and abs(value) < 2**63
 
 
+@define(FUNCTIONS, "IS_FINITE_NUMBER", 1)
+def _is_finite_number(value: Value) -> Value:
+    return is_number(value)
+
+
 @define(FUNCTIONS, "IS_STRING", 1)
 def _is_string(value: Value) -> Value:
     return isinstance(value, str)
