@@ -14,14 +14,16 @@ from typing import Generic, Protocol, TypeVar
 
 from cosmos_local.storage import Area, Item, Storage
 
-_CHUNK = 500
+_CHUNK = 1000
 
 
 class SearchIndex(Protocol):
     """What an index of one property must be able to do."""
 
-    def put(self, item: Item) -> None:
-        """Take in the newest version of an item."""
+    needs_body: bool
+
+    def put(self, items: list[Item]) -> None:
+        """Take in the newest versions of items."""
 
     def remove(self, rows: set[int]) -> None:
         """Forget rows."""
@@ -49,10 +51,11 @@ class Kept(Generic[Index]):
         """Take in what changed since the last time, and drop what is deleted or expired."""
         since, newest = self.seen, storage.last_change(area.container)
         if newest != since:
-            while chunk := storage.changed(area, self.seen, _CHUNK):
+            body = self.index.needs_body
+            while chunk := storage.changed(area, self.seen, _CHUNK, with_body=body):
+                self.index.put(chunk)
                 for item in chunk:
                     self.expire(item.row, item.expires_at)
-                    self.index.put(item)
                 self.seen = chunk[-1].change
             # read last, for what was removed meanwhile; a row's number is never used again
             self.index.remove(storage.removed(area, since))

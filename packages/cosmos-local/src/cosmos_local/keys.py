@@ -135,7 +135,7 @@ def _hash(kind: str, version: int, key: str) -> str:
     parts = load(key)
     components = [_Undefined() if part == {} else part for part in parts]  # type: ignore[attr-defined]
     hashed = PartitionKey._get_hashed_partition_key_string(components, kind, version)  # noqa: SLF001
-    return str(hashed)
+    return str(hashed).upper()  # of version 1, the SDK writes some in lower case
 
 
 def _bound(key: KeyDefinition, number: int) -> str:
@@ -147,7 +147,7 @@ def _bound(key: KeyDefinition, number: int) -> str:
 def _encode_v1(number: float) -> str:
     from azure.cosmos.partition_key import _to_hex_encoded_binary_string_v1  # noqa: PLC0415
 
-    return str(_to_hex_encoded_binary_string_v1([number]))
+    return str(_to_hex_encoded_binary_string_v1([number])).upper()
 
 
 def _is_part(part: Value) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -38,7 +39,10 @@ class Scored:
 
     def best_first(self) -> Iterator[int]:
         """Yield the rows that scored, then the others."""
-        yield from sorted(self.found, key=lambda row: (-self.found[row], row))
+        heap = [(-score, row) for row, score in self.found.items()]
+        heapq.heapify(heap)  # cheaper than sorting all when only the best few are asked for
+        while heap:
+            yield heapq.heappop(heap)[1]
         yield from sorted(self.rest - self.found.keys())
 
     def get(self, row: int) -> Value:

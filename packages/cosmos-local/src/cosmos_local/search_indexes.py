@@ -30,8 +30,10 @@ class SearchIndexes:
         """Yield the vector index of each partition in the area."""
         is_packed = len(path) == 1 and path[0] in definition.packed_vectors
 
-        def make(_: str) -> Kept[VectorIndex]:
-            return Kept(VectorIndex(path, dimensions, is_packed=is_packed))
+        def make(partition: str) -> Kept[VectorIndex]:
+            rows = self._storage.count(Area(area.container, partition), now)
+            index = VectorIndex(path, dimensions, is_packed=is_packed, expected=rows + 16)
+            return Kept(index)
 
         return self._vectors.of(area, (path, dimensions), now, make)
 
@@ -41,24 +43,26 @@ class SearchIndexes:
         def make(partition: str) -> Kept[TextIndex]:
             return self._load(Area(area.container, partition), path)
 
-        return self._texts.of(area, path, now, make)
+        for index in self._texts.of(area, path, now, make):
+            yield index
+        self.save(WORTH_SAVING)
 
     def _load(self, area: Area, path: Path) -> Kept[TextIndex]:
         saved = self._storage.load_snapshot(area, json.dumps(path))
         if saved is None:
             return Kept(TextIndex(path))
-        kept = Kept(TextIndex(path, saved[1]), saved[0])
+        kept = Kept(TextIndex(path, saved[1]), seen=saved[0], saved=saved[0])
         for row, moment in self._storage.expiries(area):
             kept.expire(row, moment)
         return kept
 
-    def save(self) -> None:
-        """Save large text indexes in the file, for the next start; idempotent."""
+    def save(self, behind: int = 1) -> None:
+        """Save large text indexes that are so many changes ahead of what is saved; idempotent."""
         if self._storage.path is None:
             return
         for (container, partition, path), kept in self._texts.kept().items():
             with kept.lock:
-                if len(kept.index.known) < WORTH_SAVING or kept.saved == kept.seen:
+                if len(kept.index.known) < WORTH_SAVING or kept.seen - kept.saved < behind:
                     continue
                 area, data = Area(container, partition), kept.index.snapshot()
                 self._storage.save_snapshot(area, json.dumps(path), kept.seen, data)

@@ -252,11 +252,15 @@ class Storage:
             rows = self.connection.execute(statement, [area.container, area.partition, after])
             return {int(row[0]) for row in rows}
 
-    def changed(self, area: Area, after: int, limit: int) -> list[Item]:
+    def changed(
+        self, area: Area, after: int, limit: int, *, with_body: bool = True
+    ) -> list[Item]:
         """Return the next items written after a change number, in that order, expired ones too."""
         condition, values = area.condition()
-        found = self._items(f"{condition} AND change > ? ORDER BY change LIMIT ?",
-                            [*values, after, limit])  # fmt: skip
+        columns = _COLUMNS if with_body else _COLUMNS.replace("body", "''")
+        found = self._items(
+            f"{condition} AND change > ? ORDER BY change LIMIT ?", [*values, after, limit], columns
+        )
         self.rows_indexed += len(found)
         return found
 
@@ -321,8 +325,10 @@ class Storage:
         condition = f"{condition} AND change > ? AND change <= ? AND {_ALIVE} ORDER BY change"
         return self._items(f"{condition} LIMIT ?", [*values, after, until, now, limit])
 
-    def _items(self, condition: str, values: list[object]) -> list[Item]:
-        statement = f"SELECT {_COLUMNS} FROM items WHERE {condition}"  # noqa: S608 - values are bound
+    def _items(
+        self, condition: str, values: list[object], columns: str = _COLUMNS
+    ) -> list[Item]:
+        statement = f"SELECT {columns} FROM items WHERE {condition}"  # noqa: S608 - values are bound
         with self.lock:
             return [Item(*row) for row in self.connection.execute(statement, values).fetchall()]
 

@@ -16,10 +16,13 @@ K1, B = 1.2, 0.75  # as FTS5's own bm25()
 MAX_TERMS = 30
 _MARK = "\x01"
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
+_APOSTROPHE = re.compile("['’]")
 
 
 class TextIndex:
     """The texts of one property."""
+
+    needs_body = True
 
     def __init__(self, path: Path, snapshot: bytes | None = None) -> None:
         """Start with what a snapshot holds, or with nothing."""
@@ -41,14 +44,18 @@ class TextIndex:
         """Return everything the index holds, to start from another time."""
         return self._fts.serialize()
 
-    def put(self, item: Item) -> None:
-        """Take in an item's text, or forget the item when it has none."""
-        value = dig(item.document(whole=False), self._path)
-        self.remove({item.row})
-        if isinstance(value, str):
-            values = [item.row, without_stopwords(value)]
-            self._fts.execute("INSERT INTO texts (rowid, text) VALUES (?, ?)", values)
-            self.known.add(item.row)
+    def put(self, items: list[Item]) -> None:
+        """Take in items' texts, and forget items that have none."""
+        found = {item.row: dig(item.document(whole=False), self._path) for item in items}
+        texts = {row: value for row, value in found.items() if isinstance(value, str)}
+        self._fts.execute("BEGIN")
+        self.remove(set(found))
+        self._fts.executemany(
+            "INSERT INTO texts (rowid, text) VALUES (?, ?)",
+            [(row, without_stopwords(value)) for row, value in texts.items()],
+        )
+        self._fts.execute("COMMIT")
+        self.known |= texts.keys()
 
     def remove(self, rows: set[int]) -> None:
         """Forget rows."""
@@ -106,13 +113,12 @@ def word_count(text: Value) -> int:
 
 def without_stopwords(text: str) -> str:
     """Return the words of a text that are searched; the service removes the others as well."""
-    kept = [word for word in _WORD.findall(text) if _plain(word) not in _stopwords()]
-    parts = [part for word in kept for part in re.split("['’]", word)]
-    return " ".join(part for part in parts if part.lower() not in _stopwords())
-
-
-def _plain(word: str) -> str:
-    return word.lower().replace("’", "'")
+    stop = _stopwords()
+    words = _WORD.findall(text)
+    if "'" in text or "’" in text:
+        whole = [word for word in words if word.lower().replace("’", "'") not in stop]
+        words = [part for word in whole for part in _APOSTROPHE.split(word)]
+    return " ".join([word for word in words if word.lower() not in stop])
 
 
 @cache

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cosmos_local import packing
 from cosmos_local.keys import Path
+from cosmos_local.packing import numbers_of
 from cosmos_local.rankings import Distances, Ranking
 from cosmos_local.storage import Item
 from cosmos_local.values import dig, is_number
@@ -21,34 +21,40 @@ _BLOCK = 8192  # rows of a product at a time: its intermediate results stay smal
 class VectorIndex:
     """The vectors of one property, as rows of a matrix."""
 
-    def __init__(self, path: Path, dimensions: int, *, is_packed: bool) -> None:
-        """Start empty; packed vectors are read from where storage keeps them."""
+    needs_body = False
+
+    def __init__(self, path: Path, dimensions: int, *, is_packed: bool, expected: int = 16) -> None:
+        """Start empty, with room for the rows that are expected."""
         import numpy as np  # noqa: PLC0415 - only vector queries pay for it
 
         self._path = path
         self._is_packed = is_packed
-        self._matrix: NDArray[np.float32] = np.empty((16, dimensions), dtype=np.float32)
-        self._rows: NDArray[np.int64] = np.empty(16, dtype=np.int64)
+        self.needs_body = not is_packed
+        self._matrix: NDArray[np.float32] = np.empty((expected, dimensions), dtype=np.float32)
+        self._lengths: NDArray[np.float32] = np.empty(expected, dtype=np.float32)
+        self._rows: NDArray[np.int64] = np.empty(expected, dtype=np.int64)
         self._places: dict[int, int] = {}
 
-    def put(self, item: Item) -> None:
-        """Take in an item's vector, or forget the item when it has none."""
-        vector = self._vector(item)
-        if vector is None or len(vector) != self._matrix.shape[1]:
-            self.remove({item.row})
+    def put(self, items: list[Item]) -> None:
+        """Take in items' vectors, and forget items that have none."""
+        import numpy as np  # noqa: PLC0415 - as above
+
+        found = [(item.row, self._vector(item)) for item in items]
+        width = self._matrix.shape[1]
+        vectors = {row: v for row, v in found if v is not None and len(v) == width}
+        self.remove({row for row, _ in found} - vectors.keys())
+        if not vectors:
             return
-        if item.row not in self._places:
-            place = len(self._places)
-            self._grow_to(place + 1)
-            self._places[item.row] = place
-            self._rows[place] = item.row
-        self._matrix[self._places[item.row]] = vector
+        places = [self._place(row) for row in vectors]
+        block = np.stack(list(vectors.values()))
+        self._matrix[places] = block
+        self._lengths[places] = np.sqrt(np.einsum("ij,ij->i", block, block))
 
     def _vector(self, item: Item) -> NDArray[np.float32] | None:
         import numpy as np  # noqa: PLC0415 - as above
 
-        if self._is_packed and item.vectors is not None:
-            raw = packing.numbers_of(item.vectors, self._path[0])
+        if self._is_packed:
+            raw = None if item.vectors is None else numbers_of(item.vectors, self._path[0])
             if raw is None:
                 return None
             return np.frombuffer(raw[1], dtype=f"<{raw[0]}").astype(np.float32, copy=False)
@@ -57,11 +63,17 @@ class VectorIndex:
             return None
         return np.asarray(value, dtype=np.float32)
 
-    def _grow_to(self, count: int) -> None:
-        if count > len(self._rows):
-            size = int(count * _GROWTH) + 16
-            self._rows.resize(size, refcheck=False)
-            self._matrix.resize((size, self._matrix.shape[1]), refcheck=False)
+    def _place(self, row: int) -> int:
+        if row not in self._places:
+            place = len(self._places)
+            if place >= len(self._rows):
+                size = int(place * _GROWTH) + 16
+                self._rows.resize(size, refcheck=False)
+                self._lengths.resize(size, refcheck=False)
+                self._matrix.resize((size, self._matrix.shape[1]), refcheck=False)
+            self._places[row] = place
+            self._rows[place] = row
+        return self._places[row]
 
     def remove(self, rows: set[int]) -> None:
         """Forget rows; the last row of the matrix takes each freed place."""
@@ -70,6 +82,7 @@ class VectorIndex:
             moved = int(self._rows[last])
             if moved != row:
                 self._matrix[place] = self._matrix[last]
+                self._lengths[place] = self._lengths[last]
                 self._rows[place] = moved
                 self._places[moved] = place
 
@@ -81,8 +94,10 @@ class VectorIndex:
         wanted = np.asarray(vector, dtype=np.float32)
         values = np.empty(count, dtype=np.float32)
         for start in range(0, count, _BLOCK):
-            block = self._matrix[start : min(start + _BLOCK, count)]
-            values[start : start + len(block)] = _compare(block, wanted, function)
+            end = min(start + _BLOCK, count)
+            values[start:end] = _compare(
+                self._matrix[start:end], self._lengths[start:end], wanted, function
+            )
         order = np.argsort(self._rows[:count], kind="stable")
         return Distances(self._rows[:count][order], values[order], function == "euclidean")
 
@@ -95,11 +110,15 @@ def compare(left: list[float], right: list[float], function: str) -> float:
     import numpy as np  # noqa: PLC0415 - as above
 
     block = np.asarray([left], dtype=np.float32)
-    return float(_compare(block, np.asarray(right, dtype=np.float32), function)[0])
+    wanted = np.asarray(right, dtype=np.float32)
+    return float(_compare(block, np.linalg.norm(block, axis=1), wanted, function)[0])
 
 
 def _compare(
-    block: NDArray[np.float32], wanted: NDArray[np.float32], function: str
+    block: NDArray[np.float32],
+    lengths: NDArray[np.float32],
+    wanted: NDArray[np.float32],
+    function: str,
 ) -> NDArray[np.float32]:
     import numpy as np  # noqa: PLC0415 - as above
 
@@ -107,10 +126,11 @@ def _compare(
         differences = block - wanted
         distances: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", differences, differences))
         return distances
-    products: NDArray[np.float32] = block @ wanted
+    # not a product by BLAS, whose threads take all cores from those who share the machine
+    products: NDArray[np.float32] = np.einsum("ij,j->i", block, wanted)
     if function == "dotproduct":
         return products
-    lengths = np.sqrt(np.einsum("ij,ij->i", block, block)) * np.linalg.norm(wanted)
+    scale = lengths * np.linalg.norm(wanted)
     zeros = np.zeros_like(products)
-    similarities: NDArray[np.float32] = np.divide(products, lengths, out=zeros, where=lengths > 0)
+    similarities: NDArray[np.float32] = np.divide(products, scale, out=zeros, where=scale > 0)
     return similarities
