@@ -69,7 +69,9 @@ def main() -> None:
 def fill(path: Path, turns: int) -> None:
     """Store the turns of a heavy user, a thousand of a middling one, and twenty of a light one."""
     cosmos = LocalCosmos.open(path, DECLARATION)
-    items = Items(cosmos.catalogue.container("agent-memory", "memory"), cosmos.storage, cosmos.clock)
+    items = Items(
+        cosmos.catalogue.container("agent-memory", "memory"), cosmos.storage, cosmos.clock
+    )
     for user, count in (("heavy", turns), ("middling", 1000), ("light", 20)):
         for start in range(0, count, 1000):
             with cosmos.storage.transaction():
@@ -198,7 +200,9 @@ async def turn(memory: ContainerProxy, number: int) -> float:
     """Take a turn of the light user: a batch, a read, the newest turns, a recall."""
     start = time.perf_counter()
     item = {"id": f"new:{number}", "user_id": "light", "kind": "turn", "session_id": "s1"}
-    await memory.upsert_item(item | {"seq": number, "text": "barl selm", "embedding": a_vector("n")})
+    await memory.upsert_item(
+        item | {"seq": number, "text": "barl selm", "embedding": a_vector("n")}
+    )
     await memory.read_item(f"new:{number}", "light")
     await once(memory, NEWEST, "light")
     await once(memory, BY_MEANING, "light")

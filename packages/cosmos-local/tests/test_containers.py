@@ -238,11 +238,11 @@ def test_every_version_of_a_key_is_found_by_range(
     values = ["a", "b", "c", 1, 2.5, True, None, "a much longer key " * 8]
     for number, value in enumerate(values):
         container.create_item({"id": str(number), "pk": value})
-    found = [
+    found: list[list[Any]] = [
         list(container.query_items("SELECT VALUE c.id FROM c", feed_range=feed_range))
         for feed_range in container.read_feed_ranges()
     ]
-    assert sorted(item for items in found for item in items) == list("01234567")  # type: ignore[type-var]
+    assert sorted(item for items in found for item in items) == list("01234567")
     assert sum(map(bool, found)) > 1
     changes = container.query_items_change_feed(partition_key="b", start_time="Beginning")
     assert [item["id"] for item in changes] == ["1"]
@@ -353,7 +353,8 @@ def test_every_vector_index_finds_the_nearest(
     for number in range(5):
         container.create_item({"id": str(number), "pk": "a", "v": [1, number, 0]})
     query = "SELECT TOP 1 VALUE c.id FROM c ORDER BY VectorDistance(c.v, [1, 2.1, 0])"
-    assert list(container.query_items(query, partition_key="a")) == ["2"]
+    found: list[Any] = list(container.query_items(query, partition_key="a"))
+    assert found == ["2"]
 
 
 def test_vectors_do_not_go_with_shared_throughput(account: LocalCosmos) -> None:
@@ -392,12 +393,17 @@ def test_what_is_immutable_stays(database: DatabaseProxy, changed: dict[str, obj
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-2, 3) | st.sampled_from(["", "/", "/a", "/*", "x", "/\""]),
-    lambda inner: st.lists(inner, max_size=2)
-    | st.dictionaries(
-        st.sampled_from(["path", "paths", "kind", "version", "type", "dimensions", "language"]),
-        inner,
-        max_size=3,
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 3)
+    | st.sampled_from(["", "/", "/a", "/*", "x", '/"']),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(["path", "paths", "kind", "version", "type", "dimensions", "language"]),
+            inner,
+            max_size=3,
+        )
     ),
     max_leaves=5,
 )
@@ -424,9 +430,7 @@ def test_no_property_makes_the_gateway_fail(name: str, inner: str, value: object
         body = WireRequest("POST", "/dbs/db/colls", {}, b"")
         document = {"id": "c", "partitionKey": KEY} | {name: given_value}
         signed = sign("POST", body.path, LOCAL_KEY)
-        answer = account.gateway.respond(
-            WireRequest("POST", body.path, signed, dumped(document))
-        )
+        answer = account.gateway.respond(WireRequest("POST", body.path, signed, dumped(document)))
         assert answer.status in (201, 400, 409)
     account.close()
 
@@ -447,7 +451,9 @@ def test_the_number_of_ranges_is_chosen() -> None:
         assert len(list(made.read_feed_ranges())) == count
         for number in range(20):
             made.create_item({"id": "x", "pk": f"{number}"})
-        counted = made.query_items("SELECT VALUE COUNT(1) FROM c", enable_cross_partition_query=True)
+        counted = made.query_items(
+            "SELECT VALUE COUNT(1) FROM c", enable_cross_partition_query=True
+        )
         total: list[Any] = list(counted)
         assert total == [20]
         client.close()

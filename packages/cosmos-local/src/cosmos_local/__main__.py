@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 
 from cosmos_local.authority import LOCAL_KEY
+from cosmos_local.catalogue import MAX_RANGES
 from cosmos_local.certificate import server_context
 from cosmos_local.database import DEFAULT_RANGES, LocalCosmos
 from cosmos_local.headers import CONSISTENCY
@@ -85,14 +86,22 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--ranges",
-        type=int,
-        choices=range(1, 17),
+        type=_ranges,
         default=DEFAULT_RANGES,
         metavar="N",
-        help="partition key ranges of each container, 1 to 16 (default: %(default)s)",
+        help="partition key ranges of a new container, 1 to 16, or 'service': one for each "
+        "10,000 RU/s (default: %(default)s)",
     )
     parser.add_argument("--consistency", choices=CONSISTENCY, default="Strong")
     return parser.parse_args()
+
+
+def _ranges(text: str) -> int | None:
+    if text == "service":
+        return None
+    if not text.isdigit() or not 1 <= int(text) <= MAX_RANGES:
+        raise argparse.ArgumentTypeError(f"'{text}' is neither 1 to {MAX_RANGES} nor 'service'")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -116,9 +116,7 @@ def _fixed(found: Conjuncts, definition: Definition) -> tuple[Path, ...]:
     """Return the paths a filter fixes; the partition key is fixed anyway, vectors are not kept."""
     apart = definition.packed_vectors
     paths = sorted(
-        path
-        for path in found.equal
-        if path not in definition.key.paths and path[0] not in apart
+        path for path in found.equal if path not in definition.key.paths and path[0] not in apart
     )
     return tuple(paths[:MAX_EQUALITIES])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cosmos_local.containers import Definition
 from cosmos_local.errors import bad_request
-from cosmos_local.keys import key_mismatch
+from cosmos_local.keys import key_incomplete
 from cosmos_local.storage import Area
 from cosmos_local.values import Value, canonical, load
 from cosmos_local.wire import WireRequest
@@ -21,7 +21,7 @@ def key_of(request: WireRequest, definition: Definition) -> list[Value]:
         raise bad_request("PartitionKey value must be supplied for this operation.")
     key = definition.key.parse(header)
     if len(key) != len(definition.key.paths):
-        raise key_mismatch()
+        raise key_incomplete()
     return key
 
 

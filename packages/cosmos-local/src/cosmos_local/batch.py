@@ -49,7 +49,7 @@ def parse_batch(payload: bytes) -> list[Operation]:
         raise too_large()
     entries = load(payload)
     if not isinstance(entries, list) or not entries:
-        raise bad_request("A batch needs at least one operation.")
+        raise bad_request("Batch request has no operations.")
     if len(entries) > MAX_OPERATIONS:
         raise bad_request("Batch request has more operations than what is supported.")
     return [_operation(entry) for entry in entries]
@@ -59,7 +59,7 @@ def run(operations: list[Operation], key: list[Value], items: Items, storage: St
     """Do all operations in one transaction; the first that fails undoes them all."""
     results: list[Document] = []
     try:
-        with storage.transaction():
+        with storage.commit(items.container):
             for operation in operations:
                 results.append(_DO[operation.kind](items, key, operation))  # noqa: PERF401 - what failed is at len(results)
     except Refusal as refusal:

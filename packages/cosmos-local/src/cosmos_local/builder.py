@@ -271,7 +271,9 @@ def _chain(operator: str, parts: list[Expression]) -> Expression:
     if len(parts) == 1:
         return parts[0]
     middle = len(parts) // 2
-    return syntax.Binary(operator, _chain(operator, parts[:middle]), _chain(operator, parts[middle:]))
+    return syntax.Binary(
+        operator, _chain(operator, parts[:middle]), _chain(operator, parts[middle:])
+    )
 
 
 def _split(rest: tuple[Expression | Token, ...]) -> tuple[bool, tuple[Expression, ...]]:

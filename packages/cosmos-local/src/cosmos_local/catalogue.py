@@ -14,14 +14,16 @@ from cosmos_local.rids import container_rid, database_rid
 from cosmos_local.storage import Area, Storage
 from cosmos_local.values import Document, dump
 
+RANGE_THROUGHPUT = 10_000  # of one physical partition
+MAX_RANGES = 16
 DEFAULT_CONTENT: Document = {"offerThroughput": 400}
 
 
 class Catalogue:
     """Creates, finds, replaces and deletes databases and containers."""
 
-    def __init__(self, storage: Storage, clock: Clock, range_count: int) -> None:
-        """Read from the storage; definitions are parsed once."""
+    def __init__(self, storage: Storage, clock: Clock, range_count: int | None) -> None:
+        """Read from the storage; without a range count, new containers have the service's."""
         self.offers = Offers(storage)
         self._storage = storage
         self._clock = clock
@@ -91,17 +93,15 @@ class Catalogue:
     def container(self, database: str, name: str) -> Definition:
         """Return a container's definition, or answer 404."""
         if (database, name) not in self._parsed:
-            statement = "SELECT number, body FROM containers WHERE database = ? AND id = ?"
+            statement = "SELECT number, body, ranges FROM containers WHERE database = ? AND id = ?"
             row = self._storage.connection.execute(statement, [database, name]).fetchone()
             if row is None:
                 raise owner_not_found(name)
             properties: Document = json.loads(row[1])
-            self._parsed[database, name] = self._define(row[0], properties)
+            self._parsed[database, name] = _define(row[0], properties, row[2])
         return self._parsed[database, name]
 
-    def create_container(
-        self, database: str, body: Document, content: Document | None
-    ) -> Document:
+    def create_container(self, database: str, body: Document, content: Document | None) -> Document:
         """Create a container; without throughput of its own or its database's, it has the least."""
         owner = self.database(database)
         name = check_id(body)
@@ -112,13 +112,14 @@ class Catalogue:
         created = _filled(body) | self._system(rid, f"dbs/{owner['_rid']}/colls/{rid}/")
         created |= {"_docs": "docs/", "_sprocs": "sprocs/", "_triggers": "triggers/"}
         created |= {"_udfs": "udfs/", "_conflicts": "conflicts/"}
-        definition = self._define(number, created)
+        ranges = self._range_count or _ranges_for(content or DEFAULT_CONTENT)
+        definition = _define(number, created, ranges)
         shared = content is None and self.offers.has(str(owner["_rid"]))
         if shared and definition.vectors:
             raise bad_request("Vector search is not supported with shared database throughput.")
         self._storage.connection.execute(
-            "INSERT INTO containers (number, database, id, body) VALUES (?, ?, ?, ?)",
-            [number, database, name, dump(created)],
+            "INSERT INTO containers VALUES (?, ?, ?, ?, ?)",
+            [number, database, name, dump(created), ranges],
         )
         if not shared:
             self.offers.create(created, content or DEFAULT_CONTENT)
@@ -126,7 +127,8 @@ class Catalogue:
 
     def replace_container(self, database: str, name: str, body: Document) -> Document:
         """Change a container's mutable properties; keys and vector policies are immutable."""
-        old = self.container(database, name).properties
+        existing = self.container(database, name)
+        old = existing.properties
         if body.get("id") != name:
             raise bad_request("The id of a container cannot be changed.")
         if body.get("uniqueKeyPolicy", old.get("uniqueKeyPolicy")) != old.get("uniqueKeyPolicy"):
@@ -134,7 +136,8 @@ class Catalogue:
         if "partitionKey" not in body:
             raise bad_request("The partitionKey of a container cannot be left out.")
         body = {"indexingPolicy": old["indexingPolicy"]} | body
-        new = self._define(0, _filled(body) | {"_rid": old["_rid"]}).properties
+        filled = _filled(body) | {"_rid": old["_rid"]}
+        new = _define(0, filled, existing.key.range_count).properties
         if _vector_indexes(old) != _vector_indexes(new):
             raise bad_request(
                 "Paths in existing vector indexing policy cannot be modified in Collection Replace."
@@ -160,7 +163,7 @@ class Catalogue:
         kept = {key: value for key, value in old.properties.items() if key.startswith("_")}
         updated = _filled(properties) | kept
         updated |= {"_etag": new_etag(), "_ts": int(self._clock.now())}
-        new = self._define(old.number, updated)
+        new = _define(old.number, updated, old.key.range_count)
         if new.key != old.key:
             raise bad_request(f"The partitionKey of a container cannot be changed ({name}).")
         before = old.properties.get("vectorEmbeddingPolicy")
@@ -173,11 +176,20 @@ class Catalogue:
         del self._parsed[database, name]
         return updated
 
-    def _define(self, number: int, properties: Document) -> Definition:
-        return define(number, str(properties["_rid"]), properties, self._range_count)
-
     def _system(self, rid: str, link: str) -> Document:
         return {"_rid": rid, "_self": link, "_etag": new_etag(), "_ts": int(self._clock.now())}
+
+
+def _define(number: int, properties: Document, ranges: int) -> Definition:
+    return define(number, str(properties["_rid"]), properties, ranges)
+
+
+def _ranges_for(content: Document) -> int:
+    """Return how many partitions the service starts a container with."""
+    settings = content.get("offerAutopilotSettings")
+    most = settings.get("maxThroughput") if isinstance(settings, dict) else None
+    throughput = int(str(most or content["offerThroughput"]))
+    return min(-(-throughput // RANGE_THROUGHPUT), MAX_RANGES)
 
 
 def _filled(properties: Document) -> Document:

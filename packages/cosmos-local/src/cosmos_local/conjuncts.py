@@ -51,7 +51,10 @@ def _parts(node: Expression | None) -> Iterator[Expression]:
 def _read(node: Expression, alias: str, parameters: Mapping[str, Value]) -> Bound | None:
     if not isinstance(node, syntax.Binary) or node.operator not in MIRRORED:
         return None
-    sides = [(node.left, node.operator, node.right), (node.right, MIRRORED[node.operator], node.left)]
+    sides = [
+        (node.left, node.operator, node.right),
+        (node.right, MIRRORED[node.operator], node.left),
+    ]
     for side, operator, other in sides:
         path = syntax.path_of(side)
         value = constant_of(other, parameters)

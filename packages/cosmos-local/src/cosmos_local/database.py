@@ -30,7 +30,7 @@ class LocalCosmos:
         *,
         consistency: str = "Strong",
         allow_create: bool = False,
-        ranges: int = DEFAULT_RANGES,
+        ranges: int | None = DEFAULT_RANGES,
     ) -> None:
         """Serve a storage; `open` is the usual way in."""
         self.clock = Clock()
@@ -50,15 +50,13 @@ class LocalCosmos:
         *,
         consistency: str = "Strong",
         allow_create: bool = False,
-        ranges: int = DEFAULT_RANGES,
+        ranges: int | None = DEFAULT_RANGES,
     ) -> LocalCosmos:
         """Open the database at a path, or one in memory, with the containers that are declared."""
         declared = _read_declaration(declaration)
         storage = Storage(path)
         try:
-            cosmos = cls(
-                storage, consistency=consistency, allow_create=allow_create, ranges=ranges
-            )
+            cosmos = cls(storage, consistency=consistency, allow_create=allow_create, ranges=ranges)
             if declared is not None:
                 cosmos.catalogue.declare(declared)
         except BaseException:

@@ -41,9 +41,7 @@ class Measure:
         return checked
 
 
-def read_measure(
-    call: Call, path: Path, definition: Definition, compiler: Compiler
-) -> Measure:
+def read_measure(call: Call, path: Path, definition: Definition, compiler: Compiler) -> Measure:
     """Check a call over a path of the document; without a policy it measures by the cosine."""
     policy = definition.vector_policy(path)
     vector = compiler.constant(call.arguments[1])

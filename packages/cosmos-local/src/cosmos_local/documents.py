@@ -35,7 +35,7 @@ class Documents:
         _check_conditions(request)
         if request.kind == "batch":
             return self._batch(request)
-        with self._storage.transaction():
+        with self._storage.commit(self._definition.number):
             if request.kind == "delete":
                 return self._delete(request)
             return _answer_write(
@@ -47,7 +47,7 @@ class Documents:
         if request.method != "POST":
             raise bad_request("A partition is deleted by POST.")
         area = Area(self._definition.number, canonical(key_of(request, self._definition)))
-        with self._storage.transaction():
+        with self._storage.commit(self._definition.number):
             self._storage.delete_area(area)
         return WireResponse(200, headers=charges.header(charges.WRITE))
 

@@ -126,6 +126,7 @@ class Gateway:
     def _stamp(self, request: WireRequest, answer: WireResponse) -> WireResponse:
         headers = {
             "content-type": "application/json",
+            "content-location": f"{request.base}{request.path}",
             "x-ms-activity-id": request.headers.get("x-ms-activity-id") or str(uuid.uuid4()),
             "x-ms-request-charge": "1.00",
             "x-local-request-charge": "estimate",
@@ -147,7 +148,7 @@ class Gateway:
             return {}
         if not ranges:
             return {}
-        change = self._storage.last_change(definition.number)
+        change = self._storage.last_commit(definition.number)
         return {
             "x-ms-session-token": ",".join(f"{number}:-1#{change}" for number in ranges),
             "lsn": str(change),

@@ -48,6 +48,11 @@ class Items:
         self._storage = storage
         self._clock = clock
 
+    @property
+    def container(self) -> int:
+        """Return the number of the container."""
+        return self._definition.number
+
     def read(self, key: list[Value], item_id: str, *, stale: bool = False) -> Item:
         """Return a live item, or answer 404; a stale read sees the version before the newest."""
         item = self._live(key, item_id)

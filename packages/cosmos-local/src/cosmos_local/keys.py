@@ -14,7 +14,7 @@ MAX_KEY_BYTES = 2048
 MAX_LEVELS = 3
 COMPLETING_SPLIT = 1002
 ETAG = '"ranges-never-change"'
-_HASHES = 0x4000  # the first 16 bits of a hash by version 2 lie below
+_HASHES = 0x40 << 120  # hashes by version 2 lie below
 _HASHES_V1 = 2**32
 
 
@@ -38,7 +38,7 @@ class KeyDefinition:
         if not isinstance(key, list) or not all(_is_part(part) for part in key):
             raise bad_request("The partition key supplied in x-ms-partitionkey header is invalid.")
         if len(key) > len(self.paths):
-            raise key_mismatch()
+            raise key_incomplete()
         if len(dump(key).encode()) > MAX_KEY_BYTES:
             raise bad_request("The partition key value must not exceed 2048 bytes.")
         return key
@@ -119,10 +119,16 @@ def parse_path(text: str) -> Path:
 
 
 def key_mismatch() -> Exception:
-    """Refuse a partition key that does not fit the container or the document."""
+    """Refuse a partition key that is not the document's."""
+    message = "PartitionKey extracted from document doesn't match the one specified in the header."
+    return bad_request(message, PARTITION_KEY_MISMATCH)
+
+
+def key_incomplete() -> Exception:
+    """Refuse a partition key that has not as many parts as the container's."""
     message = (
-        "PartitionKey extracted from document doesn't match the one specified in the header, "
-        "or doesn't correspond to the container's definition."
+        "Partition key provided either doesn't correspond to definition in the collection or "
+        "doesn't match partition key field values specified in the document."
     )
     return bad_request(message, PARTITION_KEY_MISMATCH)
 
@@ -141,7 +147,7 @@ def _hash(kind: str, version: int, key: str) -> str:
 def _bound(key: KeyDefinition, number: int) -> str:
     if key.version == 1:
         return _encode_v1(float(_HASHES_V1 * number // key.range_count))
-    return f"{_HASHES * number // key.range_count:04X}"
+    return f"{(_HASHES * number // key.range_count) & ~0xF:032X}"
 
 
 def _encode_v1(number: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -32,30 +32,31 @@ def unpack_text(packed: bytes) -> str:
     """Return the properties as the inside of a JSON object."""
     members = (
         f"{json.dumps(name, ensure_ascii=False)}:{_decode(form, packed[start:end])}"
-        for name, form, start, end in _parts(packed)
+        for name, form, start, end in _layout(packed[: _body_of(packed)])
     )
     return ",".join(members)
 
 
-def numbers_of(packed: bytes, wanted: str) -> tuple[str, memoryview] | None:
+def numbers_of(packed: bytes, wanted: str) -> tuple[str, bytes] | None:
     """Return the numbers of one property as raw bytes with their type code, f or d."""
-    for name, form, start, end in _parts(packed):
+    for name, form, start, end in _layout(packed[: _body_of(packed)]):
         if name == wanted and form != _JSON:
-            return form, memoryview(packed)[start:end]
+            return form, packed[start:end]
     return None
 
 
-def _parts(packed: bytes) -> Iterator[Part]:
-    length = _LENGTH.unpack_from(packed)[0]
-    start = _LENGTH.size + length
-    for name, form, size in _header(packed[_LENGTH.size : start]):
-        yield name, form, start, start + size
-        start += size
+def _body_of(packed: bytes) -> int:
+    return _LENGTH.size + int(_LENGTH.unpack_from(packed)[0])
 
 
 @lru_cache(maxsize=64)  # all items of a container have the same few headers
-def _header(head: bytes) -> list[tuple[str, str, int]]:
-    return [(name, form, size) for name, form, size in json.loads(head)]
+def _layout(head: bytes) -> list[Part]:
+    start = len(head)
+    parts: list[Part] = []
+    for name, form, size in json.loads(head[_LENGTH.size :]):
+        parts.append((name, form, start, start + size))
+        start += size
+    return parts
 
 
 def _encode(value: Value) -> tuple[str, bytes]:

@@ -111,4 +111,3 @@ def is_after(values: list[object], token: list[object], directions: list[bool]) 
         if here != there:
             return (here < there) if descending else (here > there)
     return int(str(values[-1])) > int(str(token[-1]))
-

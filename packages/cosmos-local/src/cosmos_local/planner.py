@@ -6,11 +6,12 @@ filter that SQLite's types would answer differently is simply not pushed down. V
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from cosmos_local import syntax
+from cosmos_local.conjuncts import constant_of
 from cosmos_local.syntax import Expression, Query
 from cosmos_local.values import Value, is_number
 
@@ -39,6 +40,29 @@ class _Planner:
                 return None
             return _join(f" {node.operator} ", known)
         return self._narrow_test(node)
+
+    def ids(self, node: Expression) -> set[str] | None:
+        """Return the ids that a row must have one of, or None when it may have any."""
+        match node:
+            case syntax.Binary("AND", left, right):
+                known = [ids for ids in map(self.ids, (left, right)) if ids is not None]
+                return set.intersection(*known) if known else None
+            case syntax.Binary("OR", left, right):
+                sides = [self.ids(left), self.ids(right)]
+                return None if None in sides else set().union(*filter(None, sides))
+            case syntax.Binary("=", left, right):
+                return self._ids_among(left, (right,)) or self._ids_among(right, (left,))
+            case syntax.In(operand, choices):
+                return self._ids_among(operand, choices)
+            case _:
+                return None
+
+    def _ids_among(self, operand: Expression, choices: Sequence[Expression]) -> set[str] | None:
+        if syntax.path_of(operand) != (self.alias, "id"):
+            return None
+        values = [constant_of(choice, self.parameters) for choice in choices]
+        ids = {value for value in values if isinstance(value, str)}
+        return ids if len(values) == len(choices) and ids else None
 
     def _narrow_test(self, node: Expression) -> Narrowing | None:
         match node:
@@ -99,7 +123,11 @@ def narrow(query: Query, parameters: Mapping[str, Value], apart: tuple[str, ...]
     source = query.sources[0]
     if source.iterates or not isinstance(source.expression, syntax.Name):
         return EVERYTHING
-    found = _Planner(source.alias, parameters, apart).narrow(query.where)
+    planner = _Planner(source.alias, parameters, apart)
+    ids = planner.ids(query.where)
+    if ids is not None and len(ids) <= MAX_BOUND:
+        return f"id IN ({','.join('?' * len(ids))})", list[object](sorted(ids))
+    found = planner.narrow(query.where)
     return EVERYTHING if found is None or len(found[1]) > MAX_BOUND else found
 
 

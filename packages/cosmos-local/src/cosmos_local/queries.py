@@ -74,7 +74,7 @@ def answer(
 def _routed(question: Question, query: Query, definition: Definition) -> Question:
     """Send a query whose filter fixes the partition key to that partition."""
     fixed = conjuncts_of(query, question.parameters).equal
-    if all(path in fixed for path in definition.key.paths):
+    if all(fixed.get(path) is not None for path in definition.key.paths):
         key = [fixed[path] for path in definition.key.paths]
         area = Area(question.area.container, canonical(key))
         return replace(question, area=area, everywhere=False)

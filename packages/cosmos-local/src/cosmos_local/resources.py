@@ -70,7 +70,9 @@ class Resources:
                 raise Refusal(404, f"There is no resource at /{'/'.join(request.segments)} here.")
 
     def _account(self, request: WireRequest) -> Document:
-        location: Document = {"name": "Local", "databaseAccountEndpoint": f"{request.base}/"}
+        # as Microsoft's emulators do: not every client tries the IPv4 address of localhost first
+        endpoint = request.base.replace("//localhost:", "//127.0.0.1:")
+        location: Document = {"name": "Local", "databaseAccountEndpoint": f"{endpoint}/"}
         return {
             "_self": "", "id": "local", "_rid": "local", "media": "//media/", "addresses": "//addresses/",
             "_dbs": "//dbs/",
@@ -105,9 +107,7 @@ class Resources:
             return self._feed("DocumentCollections", containers, request)
         self._check_may_change(request, "POST")
         body = load_object(request.body)
-        return _json(
-            201, self._catalogue.create_container(database, body, content_of(request))
-        )
+        return _json(201, self._catalogue.create_container(database, body, content_of(request)))
 
     def _container(self, request: WireRequest, database: str, name: str) -> WireResponse:
         properties = self._catalogue.container(database, name).properties

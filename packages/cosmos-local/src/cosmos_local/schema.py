@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS databases (
 );
 CREATE TABLE IF NOT EXISTS containers (
     number INTEGER PRIMARY KEY, database TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL,
-    UNIQUE (database, id)
+    ranges INTEGER NOT NULL, UNIQUE (database, id)
 );
 CREATE TABLE IF NOT EXISTS offers (rid TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS items (
@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS items (
 CREATE INDEX IF NOT EXISTS items_by_change ON items (container, change);
 CREATE INDEX IF NOT EXISTS items_by_partition ON items (container, partition, row, expires_at);
 CREATE INDEX IF NOT EXISTS items_by_news ON items (container, partition, change);
+CREATE INDEX IF NOT EXISTS items_by_id ON items (container, id);
 CREATE INDEX IF NOT EXISTS items_by_epk ON items (container, epk);
 CREATE TABLE IF NOT EXISTS removed (
     container INTEGER NOT NULL, partition TEXT NOT NULL, change INTEGER NOT NULL,

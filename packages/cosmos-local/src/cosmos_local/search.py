@@ -143,7 +143,9 @@ class Search:
         """Score with the container's statistics, as the query plan's component queries ask."""
         terms, documents, words, hits = map(self.compiler.constant, call.arguments[1:])
         numbers = [hit for hit in hits if is_number(hit)] if isinstance(hits, list) else []
-        phrases = [term for term in terms if isinstance(term, str)] if isinstance(terms, list) else []
+        phrases = (
+            [term for term in terms if isinstance(term, str)] if isinstance(terms, list) else []
+        )
         if not is_number(documents) or not is_number(words) or len(numbers) != len(phrases):
             raise bad_request(
                 "_FullTextScore needs terms, a document count, a word count and hit counts."
@@ -204,7 +206,9 @@ def rrf_parts(rank: Call, compiler: Compiler) -> tuple[list[Call], list[float]]:
         )
     if isinstance(weights, Undefined):
         return components, [1.0] * len(components)
-    numbers = [weight for weight in weights if is_number(weight)] if isinstance(weights, list) else []
+    numbers = (
+        [weight for weight in weights if is_number(weight)] if isinstance(weights, list) else []
+    )
     if len(numbers) != len(components):
         raise bad_request("RRF needs as many weights, all of them numbers, as it has scores.")
     return components, [float(number) for number in numbers]

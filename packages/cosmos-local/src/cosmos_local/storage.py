@@ -138,6 +138,21 @@ class Storage:
             ).fetchone()
         return 0 if row is None else int(row[0])
 
+    def last_commit(self, container: int) -> int:
+        """Return the number of the container's newest write request; a batch is one."""
+        with self.lock:
+            row = self.connection.execute(
+                "SELECT value FROM counters WHERE name = ?", [f"commit:{container}"]
+            ).fetchone()
+        return 0 if row is None else int(row[0])
+
+    @contextmanager
+    def commit(self, container: int) -> Iterator[None]:
+        """Do everything inside as one write request, or nothing."""
+        with self.transaction():
+            yield
+            self.next_number(f"commit:{container}")
+
     def find(self, container: int, partition: str, item_id: str) -> Item | None:
         """Return an item by its key, expired or not."""
         condition = "container = ? AND partition = ? AND id = ?"
@@ -252,9 +267,7 @@ class Storage:
             rows = self.connection.execute(statement, [area.container, area.partition, after])
             return {int(row[0]) for row in rows}
 
-    def changed(
-        self, area: Area, after: int, limit: int, *, with_body: bool = True
-    ) -> list[Item]:
+    def changed(self, area: Area, after: int, limit: int, *, with_body: bool = True) -> list[Item]:
         """Return the next items written after a change number, in that order, expired ones too."""
         condition, values = area.condition()
         columns = _COLUMNS if with_body else _COLUMNS.replace("body", "''")
@@ -267,7 +280,9 @@ class Storage:
     def rows_in(self, area: Area, now: float, narrowed: tuple[str, list[object]]) -> list[int]:
         """Return the numbers of the area's live rows that SQLite cannot rule out."""
         condition, values = area.condition()
-        statement = f"SELECT row FROM items WHERE {condition} AND {_ALIVE} AND {narrowed[0]} ORDER BY row"  # noqa: S608, E501 - values are bound
+        statement = (
+            f"SELECT row FROM items WHERE {condition} AND {_ALIVE} AND {narrowed[0]} ORDER BY row"  # noqa: S608, E501 - values are bound
+        )
         with self.lock:
             rows = self.connection.execute(statement, [*values, now, *narrowed[1]])
             return [int(row[0]) for row in rows]
@@ -282,7 +297,9 @@ class Storage:
 
     def load_snapshot(self, area: Area, path: str) -> tuple[int, bytes] | None:
         """Return what was saved of a search index, and the change it had come to."""
-        statement = "SELECT seen, data FROM snapshots WHERE container = ? AND partition = ? AND path = ?"  # noqa: E501 - one statement
+        statement = (
+            "SELECT seen, data FROM snapshots WHERE container = ? AND partition = ? AND path = ?"  # noqa: E501 - one statement
+        )
         with self.lock:
             row = self.connection.execute(
                 statement, [area.container, area.partition, path]
@@ -309,7 +326,9 @@ class Storage:
         condition, values = area.condition()
         statement = f"SELECT COUNT(*) FROM (SELECT 1 FROM items WHERE {condition} LIMIT ?)"  # noqa: S608 - values are bound
         with self.lock:
-            return bool(self.connection.execute(statement, [*values, rows + 1]).fetchone()[0] > rows)
+            return bool(
+                self.connection.execute(statement, [*values, rows + 1]).fetchone()[0] > rows
+            )
 
     def fetch(self, rows: Iterable[int], area: Area, now: float) -> Iterator[Item]:
         """Yield the live items of an area by their row numbers, as far as they are asked for."""
@@ -325,9 +344,7 @@ class Storage:
         condition = f"{condition} AND change > ? AND change <= ? AND {_ALIVE} ORDER BY change"
         return self._items(f"{condition} LIMIT ?", [*values, after, until, now, limit])
 
-    def _items(
-        self, condition: str, values: list[object], columns: str = _COLUMNS
-    ) -> list[Item]:
+    def _items(self, condition: str, values: list[object], columns: str = _COLUMNS) -> list[Item]:
         statement = f"SELECT {columns} FROM items WHERE {condition}"  # noqa: S608 - values are bound
         with self.lock:
             return [Item(*row) for row in self.connection.execute(statement, values).fetchall()]

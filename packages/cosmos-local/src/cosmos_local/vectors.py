@@ -39,29 +39,44 @@ class VectorIndex:
         """Take in items' vectors, and forget items that have none."""
         import numpy as np  # noqa: PLC0415 - as above
 
-        found = [(item.row, self._vector(item)) for item in items]
-        width = self._matrix.shape[1]
-        vectors = {row: v for row, v in found if v is not None and len(v) == width}
-        self.remove({row for row, _ in found} - vectors.keys())
-        if not vectors:
+        read = self._packed if self._is_packed else self._unpacked
+        rows, block = read(items)
+        self.remove({item.row for item in items}.difference(rows))
+        if not rows:
             return
-        places = [self._place(row) for row in vectors]
-        block = np.stack(list(vectors.values()))
+        places = [self._place(row) for row in rows]
         self._matrix[places] = block
         self._lengths[places] = np.sqrt(np.einsum("ij,ij->i", block, block))
 
-    def _vector(self, item: Item) -> NDArray[np.float32] | None:
+    def _packed(self, items: list[Item]) -> tuple[list[int], NDArray[np.float32]]:
+        """Read vectors from where storage keeps them, all at once where they are alike."""
         import numpy as np  # noqa: PLC0415 - as above
 
-        if self._is_packed:
-            raw = None if item.vectors is None else numbers_of(item.vectors, self._path[0])
-            if raw is None:
-                return None
-            return np.frombuffer(raw[1], dtype=f"<{raw[0]}").astype(np.float32, copy=False)
-        value = dig(item.document(), self._path)
-        if not isinstance(value, list) or not all(map(is_number, value)):
-            return None
-        return np.asarray(value, dtype=np.float32)
+        name, width = self._path[0], self._matrix.shape[1]
+        found = {
+            item.row: raw
+            for item in items
+            if item.vectors is not None and (raw := numbers_of(item.vectors, name)) is not None
+        }
+        alike = {form for form, _ in found.values()}
+        if len(alike) == 1:
+            numbers = np.frombuffer(b"".join([data for _, data in found.values()]), alike.pop())
+            return list(found), numbers.reshape(len(found), width).astype(np.float32, copy=False)
+        read = [np.frombuffer(data, form).astype(np.float32) for form, data in found.values()]
+        return list(found), np.asarray(read, dtype=np.float32)
+
+    def _unpacked(self, items: list[Item]) -> tuple[list[int], NDArray[np.float32]]:
+        """Read vectors from the documents; those of another length are no match for the query."""
+        import numpy as np  # noqa: PLC0415 - as above
+
+        found = {item.row: dig(item.document(), self._path) for item in items}
+        width = self._matrix.shape[1]
+        vectors = {
+            row: value
+            for row, value in found.items()
+            if isinstance(value, list) and len(value) == width and all(map(is_number, value))
+        }
+        return list(vectors), np.asarray(list(vectors.values()), dtype=np.float32)
 
     def _place(self, row: int) -> int:
         if row not in self._places:

@@ -91,7 +91,9 @@ _define("NUMBERBIN", lambda value, size=1.0: math.floor(value / size) * size, 1,
 _define_integer("INTADD", lambda left, right: left + right)
 _define_integer("INTSUB", lambda left, right: left - right)
 _define_integer("INTMUL", lambda left, right: left * right)
-_define_integer("INTDIV", lambda left, right: int(math.copysign(abs(left) // abs(right), left * right)))
+_define_integer(
+    "INTDIV", lambda left, right: int(math.copysign(abs(left) // abs(right), left * right))
+)
 _define_integer("INTMOD", lambda left, right: int(math.fmod(left, right)))
 _define_integer("INTBITAND", lambda left, right: left & right)
 _define_integer("INTBITOR", lambda left, right: left | right)

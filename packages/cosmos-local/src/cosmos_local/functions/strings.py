@@ -9,7 +9,15 @@ from types import NoneType
 
 from cosmos_local.errors import Refusal, bad_request
 from cosmos_local.functions.registry import MANY, Function, define
-from cosmos_local.values import UNDEFINED, Undefined, Value, dump, is_number, load, without_undefined
+from cosmos_local.values import (
+    UNDEFINED,
+    Undefined,
+    Value,
+    dump,
+    is_number,
+    load,
+    without_undefined,
+)
 
 FUNCTIONS: dict[str, Function] = {}
 MAX_RESULT = 2 * 1024 * 1024  # no string may outgrow an item
