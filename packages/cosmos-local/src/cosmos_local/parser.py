@@ -41,6 +41,8 @@ def _parse(text: str, start: str) -> Query:
     except VisitError as error:
         if isinstance(error.orig_exc, Refusal):
             raise error.orig_exc from error
+        if isinstance(error.orig_exc, RecursionError):
+            raise bad_request("The query is nested too deeply.") from error
         raise
     except RecursionError as error:
         raise bad_request("The query is nested too deeply.") from error

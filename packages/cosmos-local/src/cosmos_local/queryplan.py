@@ -38,10 +38,12 @@ def plan(
     definition: Definition,
     now: float,
     features: str = "",
+    key: list[Value] | None = None,
 ) -> Document:
     """Return the plan of a query that a gateway does not answer across partitions.
 
-    `features` is what the client says it can put together.
+    `features` is what the client says it can put together; with a partition key, the plan is
+    for its range alone.
     """
     query = bind_keys(parse_query(text), parameters)
     check(query, parameters)
@@ -51,7 +53,7 @@ def plan(
         raise bad_request(
             "Query contains 1 or more unsupported features. It needs a client that does: GroupBy"
         )
-    info: Document = {"partitionedQueryExecutionInfoVersion": 2, "queryRanges": [_EVERYWHERE]}
+    info: Document = {"partitionedQueryExecutionInfoVersion": 2, "queryRanges": [_range_of(key, definition)]}
     if query.rank is not None:
         return info | {
             "queryInfo": None,
@@ -60,7 +62,11 @@ def plan(
     return info | {"queryInfo": _query_info(query, Compiler(parameters, now), definition)}
 
 
-_EVERYWHERE: Document = {"min": "", "max": "FF", "isMinInclusive": True, "isMaxInclusive": False}
+def _range_of(key: list[Value] | None, definition: Definition) -> Document:
+    if not key or len(key) < len(definition.key.paths):
+        return {"min": "", "max": "FF", "isMinInclusive": True, "isMaxInclusive": False}
+    place = definition.key.hash(key)
+    return {"min": place, "max": place, "isMinInclusive": True, "isMaxInclusive": True}
 
 
 def _query_info(query: Query, compiler: Compiler, definition: Definition) -> Document:
