@@ -33,12 +33,12 @@ def a_container(client: CosmosClient, **properties: object) -> ContainerProxy:
     return database.get_container_client("c")
 
 
-def rows_of(container: ContainerProxy, query: str, key: object = "a", **values: object) -> list[Any]:
+def rows_of(container: ContainerProxy, query: str, key: Any = "a", **values: object) -> list[Any]:
     """Run a query of one partition."""
     parameters: list[dict[str, object]] = [
         {"name": f"@{name}", "value": value} for name, value in values.items()
     ]
-    return list(container.query_items(query, parameters=parameters, partition_key=key))  # type: ignore[arg-type]
+    return list(container.query_items(query, parameters=parameters, partition_key=key))
 
 
 def send(

@@ -32,6 +32,10 @@ def area_of(request: WireRequest, definition: Definition) -> Area:
         if 0 < len(key) < len(definition.key.paths):
             prefix = definition.key.hash(key)
             return Area(definition.number, None, prefix, f"{prefix}FF")
+        if RANGE in request.headers:  # a part of a plan: the key's range has it, the others nothing
+            low, high = definition.key.range_of(request.headers[RANGE])
+            if not low <= definition.key.hash(key) < high:
+                return Area(definition.number, None, "", "")
         return Area(definition.number, canonical(key_of(request, definition)))
     if FROM in request.headers:
         return Area(definition.number, None, request.headers[FROM], request.headers.get(TO, "FF"))

@@ -40,6 +40,15 @@ def conjuncts_of(query: Query, parameters: Mapping[str, Value]) -> Conjuncts:
     return Conjuncts(equal, bounds, is_all=len(comparisons) == len(found) and not twice)
 
 
+def key_in(
+    query: Query, parameters: Mapping[str, Value], paths: tuple[Path, ...]
+) -> list[Value] | None:
+    """Return the partition key that a filter fixes, if it does; null is looked for everywhere."""
+    equal = conjuncts_of(query, parameters).equal
+    key = [equal.get(path) for path in paths]
+    return None if None in key else key
+
+
 def _parts(node: Expression | None) -> Iterator[Expression]:
     if isinstance(node, syntax.Binary) and node.operator == "AND":
         yield from _parts(node.left)

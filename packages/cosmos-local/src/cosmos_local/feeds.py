@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cosmos_local import charges
-from cosmos_local.areas import KEY, area_of, is_component, is_everywhere
+from cosmos_local.areas import area_of, is_component, is_everywhere
 from cosmos_local.changes import read_changes
 from cosmos_local.clock import Clock
 from cosmos_local.containers import Definition
@@ -66,9 +66,7 @@ class Feeds:
     def _plan(self, request: WireRequest, features: str = "") -> Document:
         text, parameters = _query_body(request)
         offered = features or request.headers.get("x-ms-cosmos-supported-query-features", "")
-        header = request.headers.get(KEY)
-        key = None if header is None else self._definition.key.parse(header)
-        return plan(text, parameters, self._definition, self._clock.now(), offered, key)
+        return plan(text, parameters, self._definition, self._clock.now(), offered)
 
     def _changes(self, request: WireRequest) -> WireResponse:
         size = page_size(request.number("x-ms-max-item-count", DEFAULT_PAGE))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from cosmos_local import rules
 from cosmos_local.checker import check
 from cosmos_local.computed import substitute
-from cosmos_local.conjuncts import conjuncts_of
+from cosmos_local.conjuncts import key_in
 from cosmos_local.containers import Definition
 from cosmos_local.paging import decode, fingerprint
 from cosmos_local.parser import parse_query
@@ -73,9 +73,8 @@ def answer(
 
 def _routed(question: Question, query: Query, definition: Definition) -> Question:
     """Send a query whose filter fixes the partition key to that partition."""
-    fixed = conjuncts_of(query, question.parameters).equal
-    if all(fixed.get(path) is not None for path in definition.key.paths):
-        key = [fixed[path] for path in definition.key.paths]
+    key = key_in(query, question.parameters, definition.key.paths)
+    if key is not None:
         area = Area(question.area.container, canonical(key))
         return replace(question, area=area, everywhere=False)
     if not question.may_cross:

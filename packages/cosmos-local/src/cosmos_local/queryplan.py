@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from cosmos_local import rules, syntax
 from cosmos_local.checker import check
+from cosmos_local.conjuncts import key_in
 from cosmos_local.containers import Definition
 from cosmos_local.distances import function_of
 from cosmos_local.errors import bad_request
@@ -38,12 +39,11 @@ def plan(
     definition: Definition,
     now: float,
     features: str = "",
-    key: list[Value] | None = None,
 ) -> Document:
     """Return the plan of a query that a gateway does not answer across partitions.
 
-    `features` is what the client says it can put together; with a partition key, the plan is
-    for its range alone.
+    `features` is what the client says it can put together. A query whose filter fixes the
+    partition key is for the range of that key alone.
     """
     query = bind_keys(parse_query(text), parameters)
     check(query, parameters)
@@ -53,7 +53,10 @@ def plan(
         raise bad_request(
             "Query contains 1 or more unsupported features. It needs a client that does: GroupBy"
         )
-    info: Document = {"partitionedQueryExecutionInfoVersion": 2, "queryRanges": [_range_of(key, definition)]}
+    info: Document = {
+        "partitionedQueryExecutionInfoVersion": 2,
+        "queryRanges": [_range_of(query, parameters, definition)],
+    }
     if query.rank is not None:
         return info | {
             "queryInfo": None,
@@ -62,8 +65,9 @@ def plan(
     return info | {"queryInfo": _query_info(query, Compiler(parameters, now), definition)}
 
 
-def _range_of(key: list[Value] | None, definition: Definition) -> Document:
-    if not key or len(key) < len(definition.key.paths):
+def _range_of(query: Query, parameters: Mapping[str, Value], definition: Definition) -> Document:
+    key = key_in(query, parameters, definition.key.paths)
+    if key is None:
         return {"min": "", "max": "FF", "isMinInclusive": True, "isMaxInclusive": False}
     place = definition.key.hash(key)
     return {"min": place, "max": place, "isMinInclusive": True, "isMaxInclusive": True}
