@@ -232,9 +232,10 @@ def test_an_order_of_two_needs_its_composite_index(
 def test_every_version_of_a_key_is_found_by_range(
     database: DatabaseProxy, version: int | None
 ) -> None:
-    """Keys of version 1, which has no version too, are in the feed of their range."""
+    """Keys of both versions are in the feed of their range; without one, it is the second."""
     key = {"paths": ["/pk"], "kind": "Hash"} | ({} if version is None else {"version": version})
     container = create(database, partitionKey=key)
+    assert container.read()["partitionKey"]["version"] == (version or 2)
     values = ["a", "b", "c", 1, 2.5, True, None, "a much longer key " * 8]
     for number, value in enumerate(values):
         container.create_item({"id": str(number), "pk": value})

@@ -14,6 +14,7 @@ from cosmos_local.storage import Storage
 from cosmos_local.values import Document, Value, load
 
 MAX_OPERATIONS = 100
+BINARY = b"\x81"  # the first byte of HybridRow
 MAX_BATCH_BYTES = 2 * 1024 * 1024
 _FIELDS = {
     "Create": {"resourceBody"},
@@ -47,6 +48,8 @@ def parse_batch(payload: bytes) -> list[Operation]:
     """Read a batch's body and refuse one over the service's limits."""
     if len(payload) > MAX_BATCH_BYTES:
         raise too_large()
+    if payload[:1] == BINARY:
+        raise bad_request("Batches in binary form, as the .NET SDK sends them, are not supported.")
     entries = load(payload)
     if not isinstance(entries, list) or not entries:
         raise bad_request("Batch request has no operations.")

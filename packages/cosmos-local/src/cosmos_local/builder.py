@@ -13,6 +13,7 @@ from cosmos_local.errors import sql_error
 from cosmos_local.syntax import Expression, Place, Query
 from cosmos_local.values import UNDEFINED
 
+UNNAMED = "_unnamed"  # the alias of a subquery in FROM that is given none
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _NO_ALIAS = frozenset(
     [
@@ -103,7 +104,9 @@ class _Sources(Transformer[Token, Query]):
     def iterate(self, alias: Token, path: Expression) -> syntax.Source:
         return syntax.Source(_alias(alias), path, None, iterates=True, place=_place(alias))
 
-    def derived(self, query: Query, alias: Token) -> syntax.Source:
+    def derived(self, query: Query, alias: Token | None = None) -> syntax.Source:
+        if alias is None:
+            return syntax.Source(UNNAMED, None, query, iterates=False, place=syntax.NOWHERE)
         return syntax.Source(_alias(alias), None, query, iterates=False, place=_place(alias))
 
 

@@ -16,6 +16,11 @@ from cosmos_local.values import Document, dump
 
 RANGE_THROUGHPUT = 10_000  # of one physical partition
 MAX_RANGES = 16
+LAST_WRITER: Document = {
+    "mode": "LastWriterWins",
+    "conflictResolutionPath": "/_ts",
+    "conflictResolutionProcedure": "",
+}
 DEFAULT_CONTENT: Document = {"offerThroughput": 400}
 
 
@@ -199,7 +204,10 @@ def _filled(properties: Document) -> Document:
     policy = present.get("indexingPolicy", {})
     if not isinstance(policy, dict):
         raise bad_request("The indexingPolicy must be an object.")
-    return present | {"indexingPolicy": fill_in(policy)}
+    key = present.get("partitionKey")
+    if isinstance(key, dict):  # without a version, newer API versions make a large key
+        present["partitionKey"] = {"kind": "Hash", "version": 2} | key
+    return {"conflictResolutionPolicy": LAST_WRITER} | present | {"indexingPolicy": fill_in(policy)}
 
 
 def _vector_indexes(properties: Document) -> object:

@@ -19,6 +19,8 @@ from cosmos_local.wire import WireRequest, WireResponse
 
 KINDS = frozenset({"query", "query_plan", "feed", "change_feed"})
 GROUPS = "GroupBy"
+# the last two are the .NET SDK's, and change nothing for a gateway that plans queries itself
+BODY_MEMBERS = frozenset({"query", "parameters", "clientQLCompatibilityLevel", "passThrough"})
 MEDIA_TYPES = ("application/query+json", "application/json")
 _ALL = "SELECT * FROM c"
 
@@ -122,6 +124,6 @@ def _query_body(request: WireRequest) -> tuple[str, dict[str, Value]]:
         raise bad_request(f"A query needs the content type {MEDIA_TYPES[0]}.")
     body = load_object(request.body)
     text = body.get("query")
-    if not isinstance(text, str) or body.keys() - {"query", "parameters"}:
+    if not isinstance(text, str) or body.keys() - BODY_MEMBERS:
         raise bad_request("A query body needs 'query', may have 'parameters', and nothing else.")
     return text, read_parameters(body.get("parameters"))

@@ -69,6 +69,8 @@ class Gateway:
         other threads are served in between.
         """
         try:
+            if request.segments[:1] == ["addresses"]:  # what clients in direct mode ask first
+                raise Refusal(403, "Direct mode is not supported here; use gateway mode.")
             self.authority.check(request)
             check_headers(request, self._consistency)
             with self._storage.lock:

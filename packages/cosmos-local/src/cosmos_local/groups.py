@@ -28,9 +28,9 @@ def wrap_aggregate(call: Call) -> Expression:
     return ObjectOf((("item", call),))
 
 
-def group_info(query: Query) -> Document:
-    """Describe the groups of a query, none for a query without GROUP BY."""
-    names = _names(query) if query.group_by and not query.value else []
+def group_info(query: Query, *, grouped: bool) -> Document:
+    """Describe the groups of a query, none for a query that has none."""
+    names = _names(query) if grouped and not query.value else []
     return {
         "groupByExpressions": [render(key) for key in query.group_by],
         "groupByAliases": names,
@@ -50,7 +50,8 @@ def rewrite_groups(query: Query) -> Query:
         (name, wrap_aggregate(call) if (call := _aggregate(column)) else column.expression)
         for name, column in zip(_names(query), query.columns, strict=True)
     )
-    columns = (Column(items, "groupByItems"), Column(ObjectOf(members), "payload"))
+    payload = Column(ObjectOf(members), "payload")
+    columns = (Column(items, "groupByItems"), payload) if query.group_by else (payload,)
     return replace(query, columns=columns, top=None)
 
 

@@ -29,7 +29,10 @@ UNDERSTOOD = frozenset(
     x-ms-documentdb-responsecontinuationtokenlimitinkb x-ms-end-epk x-ms-indexing-directive
     x-ms-max-item-count x-ms-offer-throughput x-ms-read-key-type x-ms-return-client-request-id
     x-ms-session-token x-ms-start-epk x-ms-thinclient-proxy-operation-type
-    x-ms-useragent x-ms-cosmos-database-rid x-ms-cosmos-is-client-encrypted
+    x-ms-useragent x-ms-cosmos-use-thinclient x-ms-noretry-449
+    x-ms-cosmos-supported-serialization-formats x-ms-cosmos-query-optimisticdirectexecute
+    x-ms-cosmos-populateindexmetrics-v2 x-ms-documentdb-query-enable-low-precision-order-by
+    x-ms-cosmos-database-rid x-ms-cosmos-is-client-encrypted
     x-ms-cosmos-allow-cachedreads x-ms-dedicatedgateway-bypass-cache
     x-ms-thinclient-proxy-resource-type x-ms-throttle-retry-count
     x-ms-throttle-retry-wait-time-ms x-ms-throughput-bucket x-ms-version

@@ -46,9 +46,10 @@ class IndexPolicy:
 
 def fill_in(policy: Document) -> Document:
     """Add the defaults of what an indexing policy leaves out, as the service does."""
-    if policy.get("indexingMode") == "none":
-        return {"indexingMode": "none", "automatic": False} | policy
-    return {**DEFAULT, **policy}
+    if str(policy.get("indexingMode", "")).lower() == "none":
+        return {"automatic": False} | policy | {"indexingMode": "none"}
+    mode = policy.get("indexingMode", DEFAULT["indexingMode"])
+    return {**DEFAULT, **policy, "indexingMode": mode.lower() if isinstance(mode, str) else mode}
 
 
 def read_indexing(policy: Document) -> IndexPolicy:

@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 from cosmos_local.errors import PARTITION_KEY_MISMATCH, Refusal, bad_request
-from cosmos_local.values import Document, Undefined, Value, canonical, dig, dump, load
+from cosmos_local.values import Document, Undefined, Value, canonical, dig, dump, is_number, load
 
 Path: TypeAlias = tuple[str, ...]
 MAX_KEY_BYTES = 2048
@@ -80,7 +80,7 @@ class KeyDefinition:
 
 
 def define_key(properties: Document, range_count: int) -> KeyDefinition:
-    """Check a container's partitionKey property; without a version it hashes by version 1."""
+    """Check a container's partitionKey property."""
     key = properties.get("partitionKey")
     if not isinstance(key, dict) or key.keys() - {"paths", "kind", "version", "systemKey"}:
         raise bad_request("The partition key definition is invalid or missing.")
@@ -88,7 +88,7 @@ def define_key(properties: Document, range_count: int) -> KeyDefinition:
     if not isinstance(texts, list) or not texts or not all(isinstance(t, str) for t in texts):
         raise bad_request("The partitionKey paths must be a list of strings.")
     paths = tuple(map(parse_path, texts))
-    kind, version = key.get("kind", "Hash"), key.get("version", 1)
+    kind, version = key.get("kind", "Hash"), key.get("version", 2)
     single = kind == "Hash" and len(paths) == 1
     several = kind == "MultiHash" and len(paths) <= MAX_LEVELS and version != 1
     if not (single or several) or version not in (1, 2) or not all(paths):
@@ -139,9 +139,20 @@ def _hash(kind: str, version: int, key: str) -> str:
     from azure.cosmos.partition_key import PartitionKey, _Undefined  # noqa: PLC0415
 
     parts = load(key)
-    components = [_Undefined() if part == {} else part for part in parts]  # type: ignore[attr-defined]
-    hashed = PartitionKey._get_hashed_partition_key_string(components, kind, version)  # noqa: SLF001
+    components = [_component(part, _Undefined) for part in parts]  # type: ignore[attr-defined]
+    hashed = PartitionKey._get_hashed_partition_key_string(  # noqa: SLF001 - one hash, the SDK's
+        components,  # type: ignore[arg-type]  # checked when the key was parsed
+        kind,
+        version,
+    )
     return str(hashed).upper()  # of version 1, the SDK writes some in lower case
+
+
+def _component(part: Value, undefined: type[object]) -> Value:
+    """Return a part as the SDK hashes it; numbers are doubles, as they are in the service."""
+    if part == {}:
+        return undefined()
+    return float(part) if is_number(part) else part
 
 
 def _bound(key: KeyDefinition, number: int) -> str:

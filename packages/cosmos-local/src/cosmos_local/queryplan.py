@@ -62,7 +62,7 @@ def plan(
             "queryInfo": None,
             "hybridSearchQueryInfo": _hybrid(query, Compiler(parameters, now), definition),
         }
-    return info | {"queryInfo": _query_info(query, Compiler(parameters, now), definition)}
+    return info | {"queryInfo": _query_info(query, Compiler(parameters, now), definition, features)}
 
 
 def _range_of(query: Query, parameters: Mapping[str, Value], definition: Definition) -> Document:
@@ -73,7 +73,9 @@ def _range_of(query: Query, parameters: Mapping[str, Value], definition: Definit
     return {"min": place, "max": place, "isMinInclusive": True, "isMaxInclusive": True}
 
 
-def _query_info(query: Query, compiler: Compiler, definition: Definition) -> Document:
+def _query_info(
+    query: Query, compiler: Compiler, definition: Definition, features: str
+) -> Document:
     top, offset, limit = (
         amount(compiler, part, "TOP") for part in (query.top, query.offset, query.limit)
     )
@@ -82,7 +84,9 @@ def _query_info(query: Query, compiler: Compiler, definition: Definition) -> Doc
         query = replace(query, order_by=())  # one result needs no order
     rewritten = replace(query, top=_take(top, offset, limit), offset=None, limit=None)
     vector = rules.is_vector_order(query)
-    if query.group_by:
+    named = bool(aggregates) and not query.value and "nonvalueaggregate" in features.lower()
+    grouped = bool(query.group_by) or named
+    if grouped:
         rewritten = rewrite_groups(rewritten)
     elif aggregates:
         rewritten = _rewrite_aggregate(rewritten, aggregates)
@@ -95,8 +99,8 @@ def _query_info(query: Query, compiler: Compiler, definition: Definition) -> Doc
             key.descending or (vector and _is_similarity(key.expression, definition, compiler))
         ) for key in query.order_by],
         "orderByExpressions": [render(key.expression) for key in query.order_by],
-        **group_info(query),
-        "aggregates": [] if query.group_by else [AGGREGATES[call.name] for call in aggregates],
+        **group_info(query, grouped=grouped),
+        "aggregates": [] if grouped else [AGGREGATES[call.name] for call in aggregates],
         "rewrittenQuery": render_query(rewritten) if rewritten != query else "",
         "hasSelectValue": query.value,
         "hasNonStreamingOrderBy": vector,
@@ -181,8 +185,8 @@ def _hybrid(query: Query, compiler: Compiler, definition: Definition) -> Documen
         amount(compiler, part, "TOP") for part in (query.top, query.offset, query.limit)
     )
     skip, take = offset or 0, limit if limit is not None else top
-    scores = [_score(component, number) for number, component in enumerate(components)]
     texts = [component for component in components if component.name == "FULLTEXTSCORE"]
+    scores = [_score(component, texts) for component in components]
     size = skip + (take or 0)
     similar = [_is_similarity(component, definition, compiler) for component in components]
     return {
@@ -208,10 +212,11 @@ def _components(rank: Expression | None, compiler: Compiler) -> tuple[list[Call]
     return rrf_parts(rank, compiler) if rank.name == "RRF" else ([rank], [1.0])
 
 
-def _score(component: Call, number: int) -> str:
+def _score(component: Call, texts: list[Call]) -> str:
     """Write a component's score, with places for the statistics the client gathers."""
     if component.name != "FULLTEXTSCORE":
         return render(component)
+    number = next(place for place, call in enumerate(texts) if call is component)
     prefix = "{documentdb-formattablehybridsearchquery-"
     places = ("totaldocumentcount", f"totalwordcount-{number}", f"hitcountsarray-{number}")
     statistics = ", ".join(f"{prefix}{place}}}" for place in places)
@@ -232,7 +237,7 @@ def _component(
     return {
         "distinctType": "None", "top": size, "offset": None, "limit": None,
         "orderBy": [direction], "orderByExpressions": [score], "aggregates": [],
-        **group_info(query),
+        **group_info(query, grouped=False),
         "rewrittenQuery": f"{head} {render_from(query)}{where} ORDER BY {rank}{score}",
         "hasSelectValue": False, "hasNonStreamingOrderBy": True,
     }  # fmt: skip

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from cosmos_local.catalogue import Catalogue
 from cosmos_local.clock import Clock
-from cosmos_local.errors import Refusal, bad_request, owner_not_found
+from cosmos_local.errors import Refusal, bad_request, owner_not_found, precondition_failed
 from cosmos_local.keys import ETAG
 from cosmos_local.metadata import feed, is_list
-from cosmos_local.offers import content_of
+from cosmos_local.offers import MANUAL_MINIMUM, content_of
 from cosmos_local.storage import Storage
 from cosmos_local.values import Document, dump, load_object
 from cosmos_local.wire import WireRequest, WireResponse
@@ -17,6 +17,10 @@ _NOT_HERE = (
 )
 
 
+OFFER_HEADERS = {
+    "x-ms-cosmos-min-throughput": str(MANUAL_MINIMUM),
+    "x-ms-offer-replace-pending": "false",
+}
 EMPTY_FEEDS = {
     "users": "Users",
     "conflicts": "Conflicts",
@@ -82,7 +86,7 @@ class Resources:
             "userConsistencyPolicy": {"defaultConsistencyLevel": self._consistency},
             "systemReplicationPolicy": {"minReplicaSetSize": 3, "maxReplicasetSize": 4},
             "readPolicy": {"primaryReadCoefficient": 1, "secondaryReadCoefficient": 1},
-            "queryEngineConfiguration": "{}",
+            "queryEngineConfiguration": '{"maxSqlQueryInputLength":524288}',
         }  # fmt: skip
 
     def _databases(self, request: WireRequest) -> WireResponse:
@@ -114,6 +118,8 @@ class Resources:
         if request.method == "GET":
             return _json(200, properties, self._quota(request, database, name))
         self._check_may_change(request, "PUT", "DELETE")
+        if request.headers.get("if-match", "*") not in ("*", properties["_etag"]):
+            raise precondition_failed()
         if request.method == "PUT":
             body = load_object(request.body)
             return _json(200, self._catalogue.replace_container(database, name, body))
@@ -167,7 +173,7 @@ class Resources:
             found = [offer for offer in offers.all() if offer["id"] == rest[0]]
             if not found:
                 raise owner_not_found(rest[0])
-            return _json(200, found[0])
+            return _json(200, found[0], OFFER_HEADERS)
         self._check_may_change(request, "PUT")
         return _json(200, offers.replace(load_object(request.body)))
 

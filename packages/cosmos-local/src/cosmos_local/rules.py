@@ -50,6 +50,10 @@ def check_servable(query: Query, definition: Definition) -> None:
         "Aggregate": aggregates and not query.group_by,
         "GROUP BY": bool(query.group_by) and not _groups_by_key(query, definition),
     }
+    if any(source.query is not None and _is_whole(source.query) for source in query.sources):
+        raise bad_request(
+            "A subquery in FROM that counts, limits or compares documents needs a partition key."
+        )
     used = [name for name, present in features.items() if present]
     if used:
         message = "The provided cross partition query can not be directly served by the gateway. It uses: "
@@ -118,6 +122,12 @@ def _document_path(query: Query, expression: syntax.Expression) -> Path:
     if base is None:
         raise bad_request("Unsupported ORDER BY clause. ORDER BY needs FROM a container.")
     return (*base[1:], *path[1:])
+
+
+def _is_whole(query: Query) -> bool:
+    """Tell whether a subquery's result is more than its results for each document."""
+    aggregates = any(syntax.aggregates_in(column) for column in query.columns)
+    return aggregates or query.distinct or query.top is not None or bool(query.group_by)
 
 
 def _groups_by_key(query: Query, definition: Definition) -> bool:

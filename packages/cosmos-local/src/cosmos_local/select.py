@@ -107,14 +107,20 @@ class _Input:
         self._iterates = source.iterates
         self._root = syntax.leading_name(source) if outermost else None
         self._values: Rows
+        self._whole: Select | None = None
         if source.query is not None:
-            self._values = Select(source.query, compiler, outermost=outermost).values
+            inner = Select(source.query, compiler, outermost=outermost)
+            self._values, self._whole = inner.values, inner if outermost else None
         else:
             expression = source.expression or syntax.Literal(UNDEFINED)
             self._values = self._from(compiler.compile(expression))
 
     def bind(self, scopes: Iterable[Scope]) -> Iterator[Scope]:
         """Yield one scope per value of the source, with the alias bound to it."""
+        if self._whole is not None:  # a subquery over all documents, not over each
+            for value in self._whole.window(self._whole.results(scopes)):
+                yield {self._alias: value}
+            return
         count = 0
         for scope in scopes:
             inside = scope if self._root is None else {**scope, self._root: scope[ROOT]}
