@@ -1,4 +1,6 @@
-"""What the local Cosmos DB costs, measured side by side in one run; medians, so that a busy machine says the same.
+"""What an answer costs, measured side by side in one run.
+
+The figures are medians and ratios, so that a busy machine says the same.
 
 python packages/cosmos-local/bench/costs.py [--vectors 10000] [--file]
 """
@@ -56,7 +58,8 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         cosmos = LocalCosmos.open(Path(folder) / "cosmos.db" if options.file else None, DECLARATION)
         print(
-            f"database               {'file' if options.file else 'memory'}, Python {sys.version.split()[0]}"
+            f"database               {'file' if options.file else 'memory'}, "
+            f"Python {sys.version.split()[0]}"
         )
         await point_reads(cosmos)
         await partition_queries(cosmos)
@@ -72,7 +75,8 @@ async def point_reads(cosmos: LocalCosmos) -> None:
     reads = [timer(partial(container(client).read_item, "1", "a")) for client in (real, alone)]
     whole, share = await in_turns(reads, ROUNDS)
     print(
-        f"point read             {whole:.3f} ms; the SDK alone {share:.3f} ms; ratio {whole / share:.2f} (<= 2)"
+        f"point read             {whole:.3f} ms; the SDK alone {share:.3f} ms; "
+        f"ratio {whole / share:.2f} (<= 2)"
     )
     await real.close()
     await alone.close()
@@ -83,7 +87,8 @@ async def partition_queries(cosmos: LocalCosmos) -> None:
     client = connect(cosmos.transport())
     memory = container(client)
     await fill(memory, "user-0", 200)
-    query = "SELECT TOP 20 c.id, c.seq FROM c WHERE c.user_id = 'user-0' AND c.kind = 'turn' ORDER BY c.seq DESC"
+    kept = "c.user_id = 'user-0' AND c.kind = 'turn'"
+    query = f"SELECT TOP 20 c.id, c.seq FROM c WHERE {kept} ORDER BY c.seq DESC"  # noqa: S608
 
     async def ask() -> None:
         _ = [item async for item in memory.query_items(query, partition_key="user-0")]
@@ -96,7 +101,8 @@ async def partition_queries(cosmos: LocalCosmos) -> None:
     rows = cosmos.storage.rows_read - counted
     (after,) = await in_turns([timer(ask)], 30)
     print(
-        f"query, 20 newest of 200 {before:.2f} ms; beside 2,000 rows of others {after:.2f} ms; rows read {rows}"
+        f"query, 20 newest of 200 {before:.2f} ms; beside 2,000 rows of others {after:.2f} ms; "
+        f"rows read {rows}"
     )
     await client.close()
 
@@ -140,7 +146,8 @@ async def vector_queries(cosmos: LocalCosmos, count: int) -> None:
 
     whole, bare = await in_turns([timer(ask), timer(product)], 10)
     print(
-        f"vectors {count} x {DIMENSIONS}    first {first:.0f} ms, then {whole:.1f} ms; the product alone {bare:.2f} ms"
+        f"vectors {count} x {DIMENSIONS}    first {first:.0f} ms, then {whole:.1f} ms; "
+        f"the product alone {bare:.2f} ms"
     )
     await client.close()
 
@@ -155,7 +162,10 @@ def imports() -> None:
         ),
     }
     for name, (before, what) in programs.items():
-        program = f"{before}\nimport time\nt = time.process_time(); {what}; print((time.process_time() - t) * 1000)"
+        program = (
+            f"{before}\nimport time\nt = time.process_time(); {what}; "
+            "print((time.process_time() - t) * 1000)"
+        )
         command = [sys.executable, "-c", program]
         times = [
             float(subprocess.run(command, capture_output=True, check=True).stdout) for _ in range(5)

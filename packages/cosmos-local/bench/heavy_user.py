@@ -159,7 +159,7 @@ class served:  # noqa: N801 - used as a function
         """Start the program and connect."""
         command = [sys.executable, "-m", "cosmos_local", *self._arguments]
         command += ["--declaration", str(DECLARATION)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220
         assert self._process.stdout is not None
         url = self._process.stdout.readline().split()[0]
         self._client = CosmosClient(url, LOCAL_KEY)

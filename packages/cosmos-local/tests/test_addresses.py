@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from accounts import a_container, an_account, rows_of, send
 from azure.cosmos import ThroughputProperties, exceptions
+
+from accounts import a_container, an_account, rows_of, send
 
 ITEM = {"id": "1", "pk": "a", "n": 1}
 
@@ -237,7 +238,7 @@ def test_long_chains_are_answered(terms: int, join: str) -> None:
         chain = join.join(
             f"c.n {'=' if 'OR' in join else '!='} {number}" for number in range(2, terms)
         )
-        expected = ["1"] if " AND " == join else []
+        expected = ["1"] if join == " AND " else []
         query = f"SELECT VALUE c.id FROM c WHERE ({chain})"
         if join.startswith(" OR c"):
             query = query.replace("c.n != c.n =", "c.n !=")

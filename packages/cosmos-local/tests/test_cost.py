@@ -83,7 +83,7 @@ def test_a_scan_goes_by_an_index(cosmos: LocalCosmos, area: Area) -> None:
 async def test_a_vector_query_reads_what_it_returns(
     cosmos: LocalCosmos, memory: ContainerProxy
 ) -> None:
-    """The matrix is built once; then only what changed is added, and only the nearest documents are read."""
+    """The matrix is built once and then follows changes; only the nearest items are read."""
     for number in range(30):
         await memory.create_item(
             {"id": str(number), "user_id": "a", "embedding": [1.0, number, *[0.0] * 510]}

@@ -137,7 +137,7 @@ async def test_short_pages_lose_nothing(
 async def test_a_stale_replica_shows_the_version_before(
     cosmos: LocalCosmos, memory: ContainerProxy
 ) -> None:
-    """One read lags behind the newest write, the next does not; a condition still judges the newest."""
+    """One read lags behind, the next does not; a condition judges the newest version."""
     old = await memory.create_item(ITEM)
     new = await memory.replace_item("1", ITEM | {"n": 2})
     cosmos.faults.add(Fault(kind="read", stale=True))

@@ -45,7 +45,7 @@ async def test_an_id_may_be_any_text_the_service_takes(
 async def test_a_bad_id_is_refused(
     cosmos: LocalCosmos, memory: ContainerProxy, item_id: object
 ) -> None:
-    """Ids with slashes, ? or #, long ones and other types are refused, by the SDK or by us, and nothing is stored."""
+    """Ids with slashes, ? or #, long ones and other types are refused, and not stored."""
     with pytest.raises((exceptions.CosmosHttpResponseError, ValueError, TypeError)):
         await memory.upsert_item(an_item(id=item_id))
     assert cosmos.rows("memory") == []

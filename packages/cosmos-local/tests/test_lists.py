@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from accounts import a_container, an_account, rows_of
 from azure.cosmos import ContainerProxy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from accounts import a_container, an_account, rows_of
 from cosmos_local import LocalCosmos, access
 from cosmos_local.items import Items
 from cosmos_local.lists import encode

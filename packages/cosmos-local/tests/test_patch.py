@@ -84,7 +84,7 @@ async def test_each_operation_does_its_work(
 async def test_a_patch_that_cannot_be_done_changes_nothing(
     memory: ContainerProxy, item: dict[str, Any], operation: dict[str, object]
 ) -> None:
-    """What is not there, fixed, or of the wrong type is 400, also after an operation that worked."""
+    """What is missing, fixed or of the wrong type is 400, even after a step that worked."""
     with pytest.raises(exceptions.CosmosHttpResponseError) as refused:
         await patch(memory, {"op": "set", "path": "/x", "value": 1}, operation)
     assert refused.value.status_code == 400

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from accounts import a_container, an_account, send
 
+from accounts import a_container, an_account, send
 from cosmos_local.keys import KeyDefinition
 
 DOCS = "/dbs/db/colls/c/docs"
@@ -111,8 +111,10 @@ def test_members_of_a_query_without_meaning_are_understood(member: str) -> None:
     [
         (
             "SELECT c.n, COUNT(1) AS k FROM c GROUP BY c.n",
-            'SELECT [{"item": c["n"]}] AS groupByItems, '
-            '{"n": c["n"], "k": {"item": COUNT(1)}} AS payload FROM c AS c GROUP BY c["n"]',
+            (
+                'SELECT [{"item": c["n"]}] AS groupByItems, '
+                '{"n": c["n"], "k": {"item": COUNT(1)}} AS payload FROM c AS c GROUP BY c["n"]'
+            ),
             {"n": None, "k": "Count"},
         ),
         (

@@ -66,7 +66,10 @@ async def test_the_newest_turns_come_first(memory: ContainerProxy) -> None:
             {"id": f"t:{number}", "user_id": "a", "kind": "turn", "gen": "g", "seq": number}
         )
     await memory.create_item({"id": "t:9", "user_id": "b", "kind": "turn", "gen": "g", "seq": 9})
-    query = "SELECT TOP 3 c.id, c.seq FROM c WHERE c.user_id = @u AND c.kind = 'turn' AND c.seq <= @seq ORDER BY c.seq DESC"
+    query = (
+        "SELECT TOP 3 c.id, c.seq FROM c "
+        "WHERE c.user_id = @u AND c.kind = 'turn' AND c.seq <= @seq ORDER BY c.seq DESC"
+    )
     parameters: list[dict[str, object]] = [
         {"name": "@u", "value": "a"},
         {"name": "@seq", "value": 4},
@@ -88,7 +91,10 @@ async def test_sessions_page_by_activity(memory: ContainerProxy) -> None:
             "last_active_at": number // 2,
         }
         await memory.create_item(item)
-    query = "SELECT * FROM c WHERE c.user_id = 'a' ORDER BY c.last_active_at DESC, c.id DESC OFFSET 0 LIMIT @n"
+    query = (
+        "SELECT * FROM c WHERE c.user_id = 'a' "
+        "ORDER BY c.last_active_at DESC, c.id DESC OFFSET 0 LIMIT @n"
+    )
     pages = memory.query_items(
         query, parameters=[{"name": "@n", "value": 4}], partition_key="a", max_item_count=3
     ).by_page()

@@ -3,13 +3,13 @@
     cosmos = LocalCosmos.open(None, Path("infra/containers.json"))
     client = CosmosClient(LOCAL_ENDPOINT, credential=LOCAL_KEY, transport=cosmos.transport())
     ...
-    cosmos.clock.advance(3600)                                    # an hour later: what had a shorter ttl is gone
-    cosmos.faults.add(Fault(status=429, kind="batch", times=2))   # the next two batches are throttled
+    cosmos.clock.advance(3600)  # an hour later: items with a shorter ttl have expired
+    cosmos.faults.add(Fault(status=429, kind="batch", times=2))  # throttle the next two batches
     ...
     await client.close()
     cosmos.close()
 
-What it answers, how exactly, and what it refuses is written in docs/local-cosmos.md.
+docs/reference.md says what it answers, how exactly, and what it refuses.
 """
 
 from cosmos_local.authority import LOCAL_KEY

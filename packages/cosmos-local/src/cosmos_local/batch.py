@@ -136,8 +136,11 @@ def _read(items: Items, key: list[Value], operation: Operation) -> Document:
     item = items.read(key, operation.item_id)
     charge = charges.read(len(item.body), strong=False)
     return {
-        "statusCode": 200, "requestCharge": charge, "eTag": item.etag, "resourceBody": json.loads(item.text()),
-    }  # fmt: skip
+        "statusCode": 200,
+        "requestCharge": charge,
+        "eTag": item.etag,
+        "resourceBody": json.loads(item.text()),
+    }
 
 
 def _delete(items: Items, key: list[Value], operation: Operation) -> Document:

@@ -255,7 +255,7 @@ def _number(token: Token) -> syntax.Literal:
 
 
 def _alias(token: Token) -> str:
-    """Refuse words that mean something else in SQL, so that `LEFT JOIN` does not become an alias and a JOIN."""
+    """Refuse words of SQL as aliases: `LEFT JOIN` must not become an alias and a JOIN."""
     if token.upper() in _NO_ALIAS:
         place = _place(token)
         raise sql_error(

@@ -162,7 +162,10 @@ def _check_grouped(node: object, keys: tuple[Expression, ...]) -> None:
     if node in keys or (isinstance(node, syntax.Call) and node.name in AGGREGATES):
         return
     if isinstance(node, syntax.Name):
-        message = "is invalid in the select list because it is in neither an aggregate nor the GROUP BY clause."
+        message = (
+            "is invalid in the select list because it is in neither an aggregate nor the "
+            "GROUP BY clause."
+        )
         raise _refuse("SC2103", f"Property reference '{node.name}' {message}", node.place)
     if isinstance(node, syntax.Subquery):
         raise bad_request("A subquery cannot stand beside an aggregate or GROUP BY.")

@@ -88,7 +88,7 @@ def _computed(entry: Document) -> Computed:
         or syntax.aggregates_in(query.columns)
     ):
         raise bad_request(
-            f"The query of the computed property '{name}' must be SELECT VALUE of an expression "
-            "FROM the container, and nothing else."
+            f"The computed property '{name}' needs a query of one value from the container alone: "
+            "no filter, no join, no aggregate."
         )
     return Computed(name, source.alias, query.columns[0].expression)

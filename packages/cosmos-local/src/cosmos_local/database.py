@@ -16,7 +16,7 @@ from cosmos_local.storage import Area, Storage
 from cosmos_local.transport import InProcessTransport, SyncInProcessTransport
 from cosmos_local.values import Document
 
-# Not an address: nothing listens there. It is https so that Entra credentials can be exercised in process.
+# Not an address: nothing listens there. It is https so that Entra tokens work in process.
 DEFAULT_RANGES = 4  # of each container, so that the SDKs have something to merge
 LOCAL_ENDPOINT: Final = "https://cosmos-local.localhost:443"
 
@@ -73,7 +73,7 @@ class LocalCosmos:
         return SyncInProcessTransport(self.front)
 
     def rows(self, container: str, database: str | None = None) -> list[Document]:
-        """Return every document a container holds, the expired ones too; for tests that search the store."""
+        """Return every document in a container, expired ones too, past the SDK."""
         with self.storage.lock:
             owner = database or str(self.catalogue.databases()[0]["id"])
             number = self.catalogue.container(owner, container).number

@@ -11,6 +11,7 @@ OWNER_NOT_FOUND = 1003
 PREDICATE_FALSE = 1110
 RATE_TOO_LARGE = 3200
 
+PRECONDITION = "Operation cannot be performed because one of the specified precondition is not met."
 CODES = {
     400: "BadRequest",
     401: "Unauthorized",
@@ -71,7 +72,7 @@ def conflict(
 
 
 def precondition_failed(
-    message: str = "Operation cannot be performed because one of the specified precondition is not met.",
+    message: str = PRECONDITION,
     substatus: int | None = None,
 ) -> Refusal:
     """Answer for an ETag that is not the current one, or a predicate that is false."""

@@ -37,7 +37,7 @@ class Compiler:
         now: float,
         given: Mapping[int, Evaluate] | None = None,
     ) -> None:
-        """Bind the parameters and the time; `given` are calls, by identity, that somebody else computes."""
+        """Bind the parameters and the time; `given` are calls computed elsewhere, by identity."""
         self._parameters = parameters
         self._now = now
         self._given = dict(given or {})

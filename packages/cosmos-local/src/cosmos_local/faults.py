@@ -14,16 +14,21 @@ from cosmos_local.wire import WireRequest
 class Fault:
     """Something that goes wrong with the requests it matches.
 
-    `kind`, `method` and `path` (a part of it) narrow down the requests, as does `match`. The first `skip` matching
-    requests are spared, the next `times` are hit. A hit waits `delay` seconds, then one of these happens:
+    `kind`, `method`, `path` (a part of it) and `match` narrow the requests down. The first `skip`
+    matching requests are spared, the next `times` are hit. A hit waits `delay` seconds, then one
+    of these happens:
 
-    - `status`: the answer is this error, with `substatus` and `retry_after_ms` if given; nothing was done.
+    - `status`: the answer is this error, with `substatus` and `retry_after_ms` if given; the
+      operation is not done.
     - `status` and `applied`: the operation is done, and the error is answered all the same.
     - `applied` alone: the operation is done, and the connection breaks before the answer.
-    - `hang`: there is no answer until the client's read timeout; with `applied`, the operation is done at once.
-    - `short_pages`: a query's page ends after so many results (0 is an empty page) with a continuation token.
-    - `stale`: a point read answers the version before the newest one (404 if there was none), as a lagging replica may.
-    - none of them: the request is only delayed, or with no delay, dropped before it arrives.
+    - `hang`: there is no answer until the client's read timeout; with `applied`, the operation is
+      done first.
+    - `short_pages`: a query's page ends after so many results (0 is an empty page) with a
+      continuation token.
+    - `stale`: a point read answers the version before the newest (404 if there was none), as a
+      lagging replica may.
+    - none of them: the request is delayed; without a delay, it is dropped before it arrives.
     """
 
     status: int | None = None

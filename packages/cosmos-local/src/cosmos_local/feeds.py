@@ -110,13 +110,16 @@ class Feeds:
         if found.continuation is not None:
             headers["x-ms-continuation"] = found.continuation
         if request.flag("x-ms-documentdb-populatequerymetrics"):
-            counts = f"retrievedDocumentCount={found.rows_read};outputDocumentCount={len(found.documents)}"
-            headers["x-ms-documentdb-query-metrics"] = counts
+            headers["x-ms-documentdb-query-metrics"] = (
+                f"retrievedDocumentCount={found.rows_read};"
+                f"outputDocumentCount={len(found.documents)}"
+            )
         return headers
 
     def _list(self, documents: list[str]) -> bytes:
         listed = ",".join(documents)
-        return f'{{"_rid":"{self._definition.rid}","Documents":[{listed}],"_count":{len(documents)}}}'.encode()
+        counted = f'"Documents":[{listed}],"_count":{len(documents)}'
+        return f'{{"_rid":"{self._definition.rid}",{counted}}}'.encode()
 
 
 def _query_body(request: WireRequest) -> tuple[str, dict[str, Value]]:

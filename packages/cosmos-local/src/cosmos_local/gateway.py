@@ -69,8 +69,7 @@ class Gateway:
         other threads are served in between.
         """
         try:
-            if request.segments[:1] == ["addresses"]:  # what clients in direct mode ask first
-                raise Refusal(403, "Direct mode is not supported here; use gateway mode.")
+            _refuse_direct_mode(request)
             self.authority.check(request)
             check_headers(request, self._consistency)
             with self._storage.lock:
@@ -159,6 +158,11 @@ class Gateway:
             "x-ms-documentdb-partitionkeyrangeid": str(ranges[0]),
             "x-ms-alt-content-path": "/".join(request.segments[:4]),
         }
+
+
+def _refuse_direct_mode(request: WireRequest) -> None:
+    if request.segments[:1] == ["addresses"]:  # what clients in direct mode ask first
+        raise Refusal(403, "Direct mode is not supported here; use gateway mode.")
 
 
 def refuse(refusal: Refusal) -> WireResponse:

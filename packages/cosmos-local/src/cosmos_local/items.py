@@ -196,7 +196,8 @@ def check_id(body: Document) -> str:
         )
     if set(item_id) & set("/\\?#") or len(item_id.encode()) > MAX_ID_BYTES or item_id.endswith(" "):
         raise bad_request(
-            "The id contains illegal characters (/ \\ ? #), ends with a space, or is over 1023 bytes."
+            "The id contains illegal characters (/ \\ ? #), ends with a space, or is over 1023 "
+            "bytes."
         )
     return item_id
 

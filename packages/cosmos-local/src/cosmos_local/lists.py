@@ -29,6 +29,14 @@ _FIRST_TYPE = 0x10
 _INVERTED = bytes(255 - byte for byte in range(256))
 
 
+_PART = """
+SELECT key, row FROM entries
+WHERE list = ? AND partition = ? AND (key, row) > (?, ?) AND (key, row) < (?, ?)
+"""
+_FORWARDS = f"{_PART} ORDER BY key, row LIMIT ?"
+_BACKWARDS = f"{_PART} ORDER BY key DESC, row DESC LIMIT ?"
+
+
 @dataclass(frozen=True, slots=True)
 class SortedList:
     """A list of one container."""
@@ -163,12 +171,7 @@ class SortedLists:
 
     def _entries(self, span: Span) -> Iterator[tuple[bytes, int]]:
         low, high, size = (span.low, 0), (span.high, 0), 32
-        order = "DESC" if span.backwards else "ASC"
-        statement = (
-            "SELECT key, row FROM entries WHERE list = ? AND partition = ? "
-            f"AND (key, row) > (?, ?) AND (key, row) < (?, ?) ORDER BY key {order}, row {order} "  # noqa: S608 - values are bound
-            "LIMIT ?"
-        )
+        statement = _BACKWARDS if span.backwards else _FORWARDS
         while True:
             values = [span.list_number, span.partition, *low, *high, size]
             with self._lock:

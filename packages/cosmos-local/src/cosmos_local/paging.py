@@ -70,7 +70,7 @@ def fill(
 ) -> Page:
     """Take results until the page is full; a page always says whether there is more.
 
-    `exact_cut` makes the page shorter than it need be, down to empty, as the service sometimes does.
+    `exact_cut` makes the page shorter, down to empty, as the service sometimes does.
     """
     most = size if exact_cut is None else min(size, exact_cut)
     documents: list[str] = []

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from cosmos_local.checker import check
-from cosmos_local.keys import Path
 from cosmos_local.errors import PREDICATE_FALSE, Refusal, bad_request, precondition_failed
 from cosmos_local.evaluator import Compiler
+from cosmos_local.keys import Path
 from cosmos_local.parser import parse_predicate
 from cosmos_local.select import Select, root_scope
 from cosmos_local.syntax import Query

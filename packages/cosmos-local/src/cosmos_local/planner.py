@@ -1,7 +1,8 @@
 """A query's filter to SQLite: what the database can decide before a document is parsed.
 
-Every condition here is necessary, never sufficient: rows it lets through are judged once more, by the evaluator, so a
-filter that SQLite's types would answer differently is simply not pushed down. Values are always bound.
+Every condition here is necessary, never sufficient: the evaluator judges the rows it lets through
+once more, so a filter that SQLite's types would answer differently is not pushed down. Values are
+always bound.
 """
 
 from __future__ import annotations

@@ -78,11 +78,13 @@ class Resources:
         endpoint = request.base.replace("//localhost:", "//127.0.0.1:")
         location: Document = {"name": "Local", "databaseAccountEndpoint": f"{endpoint}/"}
         return {
-            "_self": "", "id": "local", "_rid": "local", "media": "//media/", "addresses": "//addresses/",
-            "_dbs": "//dbs/",
+            "_self": "", "id": "local", "_rid": "local", "media": "//media/",
+            "addresses": "//addresses/", "_dbs": "//dbs/",
             "writableLocations": [location], "readableLocations": [location],
             "enableMultipleWriteLocations": False, "enablePerPartitionFailoverBehavior": False,
-            "userReplicationPolicy": {"asyncReplication": False, "minReplicaSetSize": 3, "maxReplicasetSize": 4},
+            "userReplicationPolicy": {
+                "asyncReplication": False, "minReplicaSetSize": 3, "maxReplicasetSize": 4,
+            },
             "userConsistencyPolicy": {"defaultConsistencyLevel": self._consistency},
             "systemReplicationPolicy": {"minReplicaSetSize": 3, "maxReplicasetSize": 4},
             "readPolicy": {"primaryReadCoefficient": 1, "secondaryReadCoefficient": 1},

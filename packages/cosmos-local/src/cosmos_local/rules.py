@@ -7,7 +7,7 @@ from cosmos_local.containers import Definition
 from cosmos_local.errors import CROSS_PARTITION_NOT_SERVABLE, Refusal, bad_request
 from cosmos_local.keys import Path
 from cosmos_local.syntax import Query
-from cosmos_local.values import Value, is_number
+from cosmos_local.values import Value
 
 _NO_COMPOSITE = (
     "The order by query does not have a corresponding composite index that it can be served from."
@@ -23,7 +23,8 @@ def check_indexes(query: Query, definition: Definition) -> None:
     if len(paths) == 1:
         if not definition.indexing.covers(paths[0][0]):
             raise bad_request(
-                "The order-by item requires a range index to be defined on the corresponding index path."
+                "The order-by item requires a range index to be defined on the corresponding "
+                "index path."
             )
         return
     if not definition.indexing.orders(tuple(paths)):
@@ -39,7 +40,7 @@ def is_vector_order(query: Query) -> bool:
 
 
 def check_servable(query: Query, definition: Definition) -> None:
-    """Refuse, with 400/1004, what a gateway does not answer across partitions; the SDK then asks for the plan."""
+    """Refuse with 400/1004 what a gateway leaves to the SDK, which then asks for the plan."""
     aggregates = any(syntax.aggregates_in(column) for column in query.columns)
     features = {
         "ORDER BY": bool(query.order_by),
@@ -56,7 +57,10 @@ def check_servable(query: Query, definition: Definition) -> None:
         )
     used = [name for name, present in features.items() if present]
     if used:
-        message = "The provided cross partition query can not be directly served by the gateway. It uses: "
+        message = (
+            "The provided cross partition query can not be directly served by the gateway. "
+            "It uses: "
+        )
         raise Refusal(400, message + ", ".join(used), CROSS_PARTITION_NOT_SERVABLE)
 
 
@@ -70,7 +74,7 @@ def cross_partition_refused() -> Refusal:
 
 
 def check_limits(query: Query) -> None:
-    """Refuse a search for the nearest or best without saying how many, as a number where it is ranked."""
+    """Refuse a search without a limit, and a ranked one whose limit is no number in the text."""
     if (
         (query.rank is not None or is_vector_order(query))
         and query.top is None
@@ -113,7 +117,8 @@ def _document_path(query: Query, expression: syntax.Expression) -> Path:
         or path[0] != query.sources[0].alias
     ):
         raise bad_request(
-            "Unsupported ORDER BY clause. ORDER BY item expression could not be mapped to a document path."
+            "Unsupported ORDER BY clause. ORDER BY item expression could not be mapped to a "
+            "document path."
         )
     source = query.sources[0]
     base = (

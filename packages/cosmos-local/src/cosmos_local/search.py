@@ -117,7 +117,7 @@ class Search:
             found: list[set[int]] = [set() for _ in phrases]
             for index in self.indexes.texts(self.area, path, self.now):
                 for rows, phrase in zip(found, phrases, strict=True):
-                    rows |= index.containing(phrase)
+                    rows.update(index.containing(phrase))
             return found
 
         return lambda scope: combine(_row(scope) in rows for rows in matches())

@@ -43,8 +43,7 @@ class SearchIndexes:
         def make(partition: str) -> Kept[TextIndex]:
             return self._load(Area(area.container, partition), path)
 
-        for index in self._texts.of(area, path, now, make):
-            yield index
+        yield from self._texts.of(area, path, now, make)
         self.save(WORTH_SAVING)
 
     def _load(self, area: Area, path: Path) -> Kept[TextIndex]:

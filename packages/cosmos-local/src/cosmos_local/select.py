@@ -35,7 +35,7 @@ class Select:
         outermost: bool = True,
         ordered: bool = False,
     ) -> None:
-        """Compile every clause once; `ordered` says that the documents come in the query's order already."""
+        """Compile every clause once; `ordered` says that the documents come in order already."""
         compiler.subquery = lambda inner: Select(inner, compiler, outermost=False).values
         self._query = query
         self._sources = [

@@ -24,7 +24,7 @@ _POLL_SECONDS = 0.05
 async def serve(
     cosmos: LocalCosmos, port: int, *, tls: ssl.SSLContext | None = None, control: bool = False
 ) -> AsyncIterator[str]:
-    """Listen on the loopback while the context is open, and yield the address; port 0 picks a free one."""
+    """Listen on the loopback while the context is open; port 0 picks a free port."""
     door = _Door(cosmos, Control(cosmos.faults, cosmos.clock) if control else None)
     application = web.Application(client_max_size=MAX_BODY_BYTES)
     application.router.add_route("*", "/{path:.*}", door.answer)

@@ -281,7 +281,7 @@ class Storage:
         """Return the numbers of the area's live rows that SQLite cannot rule out."""
         condition, values = area.condition()
         statement = (
-            f"SELECT row FROM items WHERE {condition} AND {_ALIVE} AND {narrowed[0]} ORDER BY row"  # noqa: S608, E501 - values are bound
+            f"SELECT row FROM items WHERE {condition} AND {_ALIVE} AND {narrowed[0]} ORDER BY row"  # noqa: S608 - values are bound
         )
         with self.lock:
             rows = self.connection.execute(statement, [*values, now, *narrowed[1]])
@@ -298,7 +298,7 @@ class Storage:
     def load_snapshot(self, area: Area, path: str) -> tuple[int, bytes] | None:
         """Return what was saved of a search index, and the change it had come to."""
         statement = (
-            "SELECT seen, data FROM snapshots WHERE container = ? AND partition = ? AND path = ?"  # noqa: E501 - one statement
+            "SELECT seen, data FROM snapshots WHERE container = ? AND partition = ? AND path = ?"
         )
         with self.lock:
             row = self.connection.execute(

@@ -15,8 +15,9 @@ from cosmos_local.values import Value, dig
 K1, B = 1.2, 0.75  # as FTS5's own bm25()
 MAX_TERMS = 30
 _MARK = "\x01"
-_WORD = re.compile(r"\w+(?:['’]\w+)*")
-_APOSTROPHE = re.compile("['’]")
+_TYPOGRAPHIC = "\u2019"  # the other apostrophe
+_WORD = re.compile(rf"\w+(?:['{_TYPOGRAPHIC}]\w+)*")
+_APOSTROPHE = re.compile(f"['{_TYPOGRAPHIC}]")
 
 
 class TextIndex:
@@ -115,8 +116,8 @@ def without_stopwords(text: str) -> str:
     """Return the words of a text that are searched; the service removes the others as well."""
     stop = _stopwords()
     words = _WORD.findall(text)
-    if "'" in text or "’" in text:
-        whole = [word for word in words if word.lower().replace("’", "'") not in stop]
+    if _APOSTROPHE.search(text):
+        whole = [word for word in words if word.lower().replace(_TYPOGRAPHIC, "'") not in stop]
         words = [part for word in whole for part in _APOSTROPHE.split(word)]
     return " ".join([word for word in words if word.lower() not in stop])
 

@@ -155,11 +155,12 @@ def _wire(request: HttpRequest) -> WireRequest:
 def _as_service_response(error: Exception) -> ServiceResponseTimeoutError:
     """Build what azure-core makes of a read timeout.
 
-    aiohttp's own error counts as a broken connection, so the asynchronous SDK sends the request again, writes too.
+    aiohttp's own error counts as a broken connection, so the asynchronous SDK sends the request
+    again, writes too.
     """
     return ServiceResponseTimeoutError(str(error), error=error)
 
 
 def _as_service_request(error: Exception) -> ServiceRequestError:
-    """Build what azure-core makes of aiohttp's broken connection: as if nothing had been sent, so it is sent again."""
+    """Build what azure-core makes of aiohttp's broken connection: it is sent again."""
     return ServiceRequestError(str(error), error=error)

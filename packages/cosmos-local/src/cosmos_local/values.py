@@ -8,7 +8,7 @@ from typing import Final, TypeAlias, TypeGuard
 
 from cosmos_local.errors import bad_request
 
-Value: TypeAlias = object  # None, bool, int, float, str, list, dict or UNDEFINED; narrowed by isinstance where it matters
+Value: TypeAlias = object  # None, bool, int, float, str, list, dict or UNDEFINED
 Document: TypeAlias = dict[str, object]
 
 

@@ -146,8 +146,11 @@ def _date_time_part(part: Value, value: Value) -> Value:
     return fractions.get(unit, getattr(_calendar(moment), unit, 0))
 
 
+EPOCH = iso(0)
+
+
 @define(FUNCTIONS, "DATETIMEBIN", 2, 4)
-def _bin(value: Value, part: Value, size: Value = 1, origin: Value = iso(0)) -> Value:
+def _bin(value: Value, part: Value, size: Value = 1, origin: Value = EPOCH) -> Value:
     """Round a moment down to a multiple of so many units since an origin."""
     moment, begin, unit = _parse(value), _parse(origin), _part(part)
     if moment is None or begin is None or unit not in _TICKS:

@@ -26,7 +26,7 @@ MANY = 10_000  # as good as no limit; the query text is bounded
 def define(
     functions: dict[str, Function], name: str, least: int, most: int | None = None
 ) -> Callable[[Implementation], Implementation]:
-    """Register the decorated function under its SQL name; without `most`, it takes exactly `least` arguments."""
+    """Register a function under its SQL name; without `most`, it takes `least` arguments."""
 
     def register(implementation: Implementation) -> Implementation:
         functions[name] = Function(implementation, least, least if most is None else most)
