@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from cosmos_local.migration import migrate
+
 VERSION = 1
 PAGE_BYTES = 8192  # three items with a vector of 512 numbers fit
 TABLES = """
@@ -47,8 +49,8 @@ CREATE TABLE IF NOT EXISTS snapshots (
 """
 
 
-class OutdatedFileError(RuntimeError):
-    """The file was written by a version of this program that cannot be read any more."""
+class NewerFileError(RuntimeError):
+    """The file was written by a later version of this program."""
 
 
 def prepare(connection: sqlite3.Connection) -> None:
@@ -56,7 +58,7 @@ def prepare(connection: sqlite3.Connection) -> None:
 
     Raises:
         sqlite3.OperationalError: another process has the file open.
-        OutdatedFileError: the file is older than the first version with a number.
+        NewerFileError: the file is of a later version.
     """
     connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     for statement in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = NORMAL"):
@@ -65,9 +67,9 @@ def prepare(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     tables = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
-    if tables and version != VERSION:
-        raise OutdatedFileError(
-            "the database file is of another version of cosmos-local; delete it to start over"
-        )
+    if version > VERSION:
+        raise NewerFileError(f"the database file needs a newer cosmos-local ({version})")
+    if tables and version == 0:
+        migrate(connection)
     connection.executescript(TABLES)
     connection.execute(f"PRAGMA user_version = {VERSION}")
