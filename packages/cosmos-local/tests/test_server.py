@@ -240,7 +240,13 @@ async def test_a_changed_partition_key_is_not_declared_over_old_data(tmp_path: P
 
 async def test_it_runs_as_a_program(tmp_path: Path) -> None:
     """`cosmos-local` serves, says where, and ends on SIGTERM."""
+    faults = tmp_path / "faults.json"
+    faults.write_text('[{"status": 429, "kind": "create", "retry_after_ms": 1}]')
     arguments = [
+        "--faults",
+        str(faults),
+        "--ranges",
+        "2",
         "--port",
         "0",
         "--data",
@@ -262,3 +268,15 @@ async def test_it_runs_as_a_program(tmp_path: Path) -> None:
     cosmos = LocalCosmos.open(tmp_path / "cosmos.db", DECLARATION)
     assert [row["id"] for row in cosmos.rows("memory")] == ["1"]
     cosmos.close()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--ranges", "17"], ["--ranges", "many"], ["--faults", "none.json"]]
+)
+async def test_an_option_that_is_wrong_stops_the_start(arguments: list[str]) -> None:
+    """A number of ranges or a file of faults that cannot be is named, and nothing is served."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cosmos_local", *arguments), stderr=asyncio.subprocess.PIPE
+    )
+    _, error = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, arguments[1].encode() in error) == (2, True)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import signal
 from pathlib import Path
 
 from cosmos_local.authority import LOCAL_KEY
 from cosmos_local.catalogue import MAX_RANGES
 from cosmos_local.certificate import server_context
+from cosmos_local.control import read_fault
 from cosmos_local.database import DEFAULT_RANGES, LocalCosmos
+from cosmos_local.errors import Refusal
+from cosmos_local.faults import Fault
 from cosmos_local.headers import CONSISTENCY
 from cosmos_local.server import serve
 from cosmos_local.storage import DatabaseInUseError
@@ -33,6 +37,8 @@ def main() -> None:
     except DatabaseInUseError as error:
         raise SystemExit(str(error)) from error
     cosmos.gateway.authority.entra = not options.refuse_entra
+    for fault in options.faults or []:
+        cosmos.faults.add(fault)
     try:
         asyncio.run(_serve(cosmos, options))
     except OSError as error:
@@ -80,6 +86,7 @@ def _options() -> argparse.Namespace:
         action="store_true",
         help="let clients create databases and containers; implied without --declaration",
     )
+    parser.add_argument("--faults", type=_faults, help="JSON file with a list of faults to set")
     parser.add_argument("--refuse-entra", action="store_true", help="answer 401 to Entra tokens")
     parser.add_argument(
         "--control", action="store_true", help="serve the control API for faults and the clock"
@@ -94,6 +101,13 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--consistency", choices=CONSISTENCY, default="Strong")
     return parser.parse_args()
+
+
+def _faults(name: str) -> list[Fault]:
+    try:
+        return [read_fault(fault) for fault in json.loads(Path(name).read_text())]
+    except (OSError, ValueError, AttributeError, Refusal) as error:
+        raise argparse.ArgumentTypeError(f"no list of faults in {name}: {error}") from error
 
 
 def _ranges(text: str) -> int | None:

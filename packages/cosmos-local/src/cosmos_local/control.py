@@ -1,4 +1,4 @@
-"""Faults and the clock over http, for programs that are not ours; off unless asked for."""
+"""Faults and the clock over http, for tests in any language; off by default."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Control:
         self._clock = clock
 
     def respond(self, request: WireRequest) -> WireResponse:
-        """Set a fault, clear the faults, move the clock, or tell how things are."""
+        """Set a fault, clear the faults, move the clock, or report the state."""
         routes: dict[tuple[str, str], Callable[[WireRequest], None]] = {
             ("POST", "faults"): self._add_fault,
             ("DELETE", "faults"): lambda _: self._faults.clear(),
@@ -45,9 +45,7 @@ class Control:
 
     def _add_fault(self, request: WireRequest) -> None:
         body = load_object(request.body)
-        if unknown := body.keys() - _FIELDS:
-            raise bad_request(f"A fault has no {', '.join(sorted(unknown))}.")
-        self._faults.add(_fault(body))
+        self._faults.add(read_fault(body))
 
     def _advance(self, request: WireRequest) -> None:
         seconds = load_object(request.body).get("advance")
@@ -58,8 +56,10 @@ class Control:
         self._clock.advance(seconds)
 
 
-def _fault(body: Document) -> Fault:
-    """Read a fault; the kinds of its values follow the defaults of the class."""
+def read_fault(body: Document) -> Fault:
+    """Read a fault from JSON; the types of its values follow the defaults of the class."""
+    if unknown := body.keys() - _FIELDS:
+        raise bad_request(f"A fault has no {', '.join(sorted(unknown))}.")
     defaults = Fault()
     for name, value in body.items():
         default = getattr(defaults, name)

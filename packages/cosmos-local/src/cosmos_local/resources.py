@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from cosmos_local.areas import is_everywhere
 from cosmos_local.catalogue import Catalogue
 from cosmos_local.clock import Clock
 from cosmos_local.errors import Refusal, bad_request, owner_not_found, precondition_failed
 from cosmos_local.keys import ETAG
 from cosmos_local.metadata import feed, is_list
 from cosmos_local.offers import MANUAL_MINIMUM, content_of
+from cosmos_local.rules import cross_partition_refused
 from cosmos_local.storage import Storage
 from cosmos_local.values import Document, dump, load_object
 from cosmos_local.wire import WireRequest, WireResponse
@@ -148,6 +150,9 @@ class Resources:
         name = path[-1]
         if not is_list(request):
             raise bad_request(f"There are no {name} here; they cannot be created.")
+        everywhere = request.is_query and is_everywhere(request)
+        if everywhere and not request.flag("x-ms-documentdb-query-enablecrosspartition"):
+            raise cross_partition_refused()
         return self._feed(EMPTY_FEEDS[name], [], request)
 
     def _feed(self, name: str, resources: list[Document], request: WireRequest) -> WireResponse:
