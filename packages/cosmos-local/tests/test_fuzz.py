@@ -15,7 +15,7 @@ from cosmos_local.checker import SEARCHES
 from cosmos_local.evaluator import Compiler
 from cosmos_local.functions import FUNCTIONS
 from cosmos_local.parser import parse_query
-from cosmos_local.render import render_query
+from cosmos_local.render import render, render_query
 from cosmos_local.select import Select, root_scope
 from cosmos_local.storage import Area
 
@@ -213,6 +213,22 @@ def test_every_expression_has_an_answer(documents: list[dict[str, Any]], where: 
     status = ask(cosmos, render_query(a_query(where)))
     cosmos.close()
     assert status in (200, 400)
+
+
+@given(
+    parts=st.lists(FILTERS, min_size=1, max_size=3),
+    times=st.sampled_from([1, 40, 300]),
+    joined=st.sampled_from([" AND ", " OR "]),
+)
+@settings(FUZZ, max_examples=2000 if SLOW else 25)
+def test_a_long_chain_has_an_answer(parts: list[Any], times: int, joined: str) -> None:
+    """However many conditions are joined, the query is answered."""
+    cosmos = LocalCosmos.open(None, DECLARATION)
+    fill(cosmos, [{"n": 1}, {"s": "a"}])
+    chain = joined.join([render(part) for part in parts] * times)
+    status = ask(cosmos, f"SELECT * FROM c WHERE {chain}")
+    cosmos.close()
+    assert status == 200
 
 
 @given(where=CONDITIONS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cosmos_local.catalogue import Catalogue
 from cosmos_local.clock import Clock
@@ -13,8 +13,10 @@ from cosmos_local.faults import Faults
 from cosmos_local.front import Front
 from cosmos_local.gateway import Gateway
 from cosmos_local.storage import Area, Storage
-from cosmos_local.transport import InProcessTransport, SyncInProcessTransport
 from cosmos_local.values import Document
+
+if TYPE_CHECKING:
+    from cosmos_local.transport import InProcessTransport, SyncInProcessTransport
 
 # Not an address: nothing listens there. It is https so that Entra tokens work in process.
 DEFAULT_RANGES = 4  # of each container, so that the SDKs have something to merge
@@ -66,10 +68,15 @@ class LocalCosmos:
 
     def transport(self) -> InProcessTransport:
         """Return a transport for one `azure.cosmos.aio.CosmosClient`."""
+        # imported late: a server starts in half the time without the SDK's core
+        from cosmos_local.transport import InProcessTransport  # noqa: PLC0415
+
         return InProcessTransport(self.front)
 
     def sync_transport(self) -> SyncInProcessTransport:
         """Return a transport for one `azure.cosmos.CosmosClient`."""
+        from cosmos_local.transport import SyncInProcessTransport  # noqa: PLC0415 - as above
+
         return SyncInProcessTransport(self.front)
 
     def rows(self, container: str, database: str | None = None) -> list[Document]:
