@@ -103,7 +103,7 @@ async def test_a_vector_query_reads_what_it_returns(
 
 
 async def test_numpy_is_imported_by_vector_queries_only() -> None:
-    """Nobody pays for numpy who asks for no distance."""
+    """Only vector queries import numpy."""
     program = (
         "import sys, pathlib; from cosmos_local import LocalCosmos;"
         f"LocalCosmos.open(None, pathlib.Path({str(DECLARATION)!r})).close();"

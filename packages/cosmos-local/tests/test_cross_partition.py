@@ -115,7 +115,7 @@ async def test_a_plain_filter_needs_no_plan(cosmos: LocalCosmos, crowd: Containe
 
 
 async def test_groups_by_the_partition_key_are_whole(crowd: ContainerProxy) -> None:
-    """Such a group lies in one partition; others are refused, as this SDK cannot merge them."""
+    """Such a group is in one partition; others are refused, as this SDK cannot merge them."""
     found = await select(crowd, "SELECT c.user_id, COUNT(1) AS n FROM c GROUP BY c.user_id")
     assert {item["user_id"]: item["n"] for item in found} == dict.fromkeys(USERS, 2)
     with pytest.raises(exceptions.CosmosHttpResponseError) as refused:

@@ -98,7 +98,7 @@ async def test_silence_lasts_until_the_read_timeout(
 async def test_a_delay_longer_than_the_patience_is_a_timeout(
     cosmos: LocalCosmos, memory: ContainerProxy
 ) -> None:
-    """A late answer is as good as none, though the write is done."""
+    """An answer after the read timeout is lost, although the write is done."""
     await memory.read()
     cosmos.faults.add(Fault(kind="create", delay=5, times=9))
     with pytest.raises(ServiceResponseTimeoutError):

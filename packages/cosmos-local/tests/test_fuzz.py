@@ -1,4 +1,4 @@
-"""Random queries: never a crash, never a guess, and the planner never loses a document."""
+"""Random queries: never an internal error, and the planner never loses a document."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ WORDS = st.sampled_from([*PIECES.split(), *sorted(FUNCTIONS), *sorted(SEARCHES)]
 
 @given(words=st.lists(WORDS, max_size=25), everywhere=st.booleans())
 @FUZZ
-def test_no_text_makes_the_gateway_stumble(words: list[str], *, everywhere: bool) -> None:
+def test_no_text_makes_the_gateway_fail(words: list[str], *, everywhere: bool) -> None:
     """Any words in any order are answered with 200 or 400."""
     cosmos = LocalCosmos.open(None, DECLARATION)
     fill(cosmos, [{"n": 1, "text": "a b", "v": [1, 2], "t": [1, {"x": 2}]}, {"n": "x"}, {}])
@@ -190,8 +190,8 @@ def test_no_text_makes_the_gateway_stumble(words: list[str], *, everywhere: bool
 
 @given(tail=st.lists(WORDS, max_size=12))
 @FUZZ
-def test_no_half_right_query_makes_the_gateway_stumble(tail: list[str]) -> None:
-    """What begins well and ends anyhow is answered with 200 or 400."""
+def test_no_partly_valid_query_makes_the_gateway_fail(tail: list[str]) -> None:
+    """A query that starts well and ends in any way is answered with 200 or 400."""
     cosmos = LocalCosmos.open(None, DECLARATION)
     fill(cosmos, [{"n": 1, "text": "a b", "v": [1, 2], "t": [1, {"x": 2}]}, {"n": "x"}, {}])
     beginnings = (

@@ -33,7 +33,7 @@ class Token:
     """A credential with a made-up Entra token."""
 
     async def get_token(self, *_: str, **__: Any) -> AccessToken:
-        """Return a token that nobody signed."""
+        """Return an unsigned token."""
         return AccessToken("eyJhbGciOiJub25lIn0.e30.", int(time.time()) + 3600)
 
     async def close(self) -> None:
@@ -148,7 +148,7 @@ async def test_containers_can_be_made_where_that_is_allowed() -> None:
 
 
 async def test_the_control_api_is_off_unless_asked_for(cosmos: LocalCosmos) -> None:
-    """Nobody can set faults or move the clock of an ordinary server."""
+    """Without the option, faults cannot be set and the clock cannot be moved."""
     async with serve(cosmos, 0) as url, aiohttp.ClientSession() as web:
         answer = await web.post(f"{url}/_local/clock", json={"advance": 60})
         assert answer.status == 401

@@ -45,7 +45,7 @@ def area_of(request: WireRequest, definition: Definition) -> Area:
 
 
 def ranges_of(area: Area, definition: Definition) -> list[int]:
-    """Return the numbers of the partition key ranges an area lies in."""
+    """Return the numbers of the partition key ranges an area overlaps."""
     if area.partition is None:
         return [
             number

@@ -1,4 +1,4 @@
-"""A certificate for https on this machine, made once and kept beside the data."""
+"""A self-signed certificate for https on this machine, created once and reused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-_DAYS = 3650  # nobody should have to renew what only this machine trusts
+_DAYS = 3650  # only this machine trusts it, so it need not be renewed
 
 
 def server_context(folder: Path) -> ssl.SSLContext:

@@ -97,7 +97,7 @@ class Documents:
 
 
 def _check_conditions(request: WireRequest) -> None:
-    """Refuse conditions the service would not look at, before somebody trusts in them."""
+    """Refuse conditions the service would ignore, so that no program relies on them."""
     if "if-none-match" in request.headers and (request.kind, request.headers["if-none-match"]) != (
         "create",
         "*",

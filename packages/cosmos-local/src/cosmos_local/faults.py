@@ -1,4 +1,4 @@
-"""Misbehaviour on demand: what is to go wrong, how often, and for which requests."""
+"""Faults to inject: what fails, how often, and for which requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cosmos_local.wire import WireRequest
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that goes wrong with the requests it matches.
+    """A fault that hits the requests it matches.
 
     `kind`, `method`, `path` (a part of it) and `match` narrow the requests down. The first `skip`
     matching requests are spared, the next `times` are hit. A hit waits `delay` seconds, then one

@@ -14,12 +14,12 @@ from cosmos_local.wire import WireRequest, WireResponse
 
 @dataclass(frozen=True)
 class Broken:
-    """The connection breaks; nobody will answer."""
+    """The connection breaks without an answer."""
 
 
 @dataclass(frozen=True)
 class Silent:
-    """The connection stays open; nobody will answer."""
+    """The connection stays open without an answer."""
 
 
 BROKEN: Final = Broken()
@@ -27,10 +27,10 @@ SILENT: Final = Silent()
 
 
 class Front:
-    """Takes a request from a transport and says what becomes of it."""
+    """Decides what happens to a request: a fault, an answer, or none."""
 
     def __init__(self, gateway: Gateway, faults: Faults) -> None:
-        """Put faults before a gateway."""
+        """Apply faults in front of a gateway."""
         self._gateway = gateway
         self._faults = faults
 

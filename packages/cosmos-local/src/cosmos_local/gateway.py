@@ -35,7 +35,7 @@ NO_QUIRK = Quirk()
 
 
 class Gateway:
-    """Checks who asks and what, finds the container, and stamps the answer."""
+    """Authorizes requests, routes them, and adds headers to the answers."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Gateway:
         )
 
     def close(self) -> None:
-        """Let go of the search indexes."""
+        """Release the search indexes."""
         self._indexes.close()
 
     def respond(self, request: WireRequest, quirk: Quirk = NO_QUIRK) -> WireResponse:

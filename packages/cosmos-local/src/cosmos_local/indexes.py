@@ -29,7 +29,7 @@ class SearchIndex(Protocol):
         """Forget rows."""
 
     def close(self) -> None:
-        """Let go of what is held open."""
+        """Release what is held open."""
 
 
 Index = TypeVar("Index", bound=SearchIndex)

@@ -16,9 +16,7 @@ from cosmos_local.values import UNDEFINED, Undefined, Value, dump, sort_key
 DEFAULT_PAGE = 100
 MAX_PAGE = 1000
 MAX_PAGE_BYTES = 4 * 1024 * 1024
-Position: TypeAlias = (
-    "list[object]"  # where a result stands: wrapped order values, then the row; or a running number
-)
+Position: TypeAlias = "list[object]"  # wrapped order values, then the row; or a running number
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ class Search:
             return None
         if len(keys) > 1 or keys[0].descending or not isinstance(call, Call):
             raise bad_request(
-                "ORDER BY VectorDistance stands alone and has no direction: "
+                "ORDER BY VectorDistance takes no other key and no direction: "
                 "the most similar come first."
             )
         return self._rank(call)()

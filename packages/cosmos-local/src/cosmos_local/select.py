@@ -55,7 +55,7 @@ class Select:
 
     @property
     def is_grouped(self) -> bool:
-        """Tell whether a result stands for several documents."""
+        """Tell whether a result represents several documents."""
         return self._groups is not None
 
     def values(self, scope: Scope) -> list[Value]:

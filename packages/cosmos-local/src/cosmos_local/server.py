@@ -25,9 +25,9 @@ async def serve(
     cosmos: LocalCosmos, port: int, *, tls: ssl.SSLContext | None = None, control: bool = False
 ) -> AsyncIterator[str]:
     """Listen on the loopback while the context is open; port 0 picks a free port."""
-    door = _Door(cosmos, Control(cosmos.faults, cosmos.clock) if control else None)
+    endpoint = _Endpoint(cosmos, Control(cosmos.faults, cosmos.clock) if control else None)
     application = web.Application(client_max_size=MAX_BODY_BYTES)
-    application.router.add_route("*", "/{path:.*}", door.answer)
+    application.router.add_route("*", "/{path:.*}", endpoint.answer)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -39,7 +39,7 @@ async def serve(
         await runner.cleanup()
 
 
-class _Door:
+class _Endpoint:
     """Carries requests between aiohttp and the front."""
 
     def __init__(self, cosmos: LocalCosmos, control: Control | None) -> None:

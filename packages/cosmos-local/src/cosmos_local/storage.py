@@ -17,7 +17,7 @@ from cosmos_local.values import Document, dump
 _COLUMNS = "row, partition, id, change, expires_at, etag, body, vectors"
 _ALIVE = "(expires_at IS NULL OR expires_at > ?)"
 _VERSIONS_KEPT = 200
-_BUSY_SECONDS = 1.0  # a process that is just ending gets this long to let go of the file
+_BUSY_SECONDS = 1.0  # how long a process that is ending may still hold the file
 _CHUNK = 200  # rows read between two releases of the lock
 
 
@@ -54,7 +54,7 @@ class Item:
         return int(str(self.document(whole=False)["_ts"]))
 
     def is_expired(self, now: float) -> bool:
-        """Tell whether the time to live is over."""
+        """Tell whether the item has expired."""
         return self.expires_at is not None and self.expires_at <= now
 
 

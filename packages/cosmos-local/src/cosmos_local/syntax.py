@@ -11,7 +11,7 @@ from cosmos_local.values import UNDEFINED
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a word stands in the query text, for error messages."""
+    """The position of a word in the query text, for error messages."""
 
     start: int
     end: int

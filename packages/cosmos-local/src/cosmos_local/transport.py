@@ -34,7 +34,7 @@ class InProcessTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
     """Answers `azure.cosmos.aio` clients; it fails as aiohttp's transport would."""
 
     def __init__(self, front: Front) -> None:
-        """Answer from this door."""
+        """Answer from this front."""
         self._front = front
 
     async def send(self, request: HttpRequest, **kwargs: Any) -> AsyncHttpResponse:
@@ -50,16 +50,16 @@ class InProcessTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
         if isinstance(outcome, Silent):
             await asyncio.sleep(patience)
         if isinstance(outcome, Silent) or (fault is not None and fault.delay > patience):
-            raise _as_service_response(aiohttp.SocketTimeoutError("the read timeout is over"))
+            raise _as_service_response(aiohttp.SocketTimeoutError("the read timeout has expired"))
         if isinstance(outcome, Broken):
             raise _as_service_request(aiohttp.ServerDisconnectedError())
         return _AsyncAnswer(request, outcome)
 
     async def open(self) -> None:
-        """Have nothing to open."""
+        """Do nothing: there is no connection to open."""
 
     async def close(self) -> None:
-        """Have nothing to close."""
+        """Do nothing: there is no connection to close."""
 
     async def __aexit__(
         self,
@@ -74,7 +74,7 @@ class SyncInProcessTransport(HttpTransport[HttpRequest, HttpResponse]):
     """Answers clients of the synchronous SDK, from any thread."""
 
     def __init__(self, front: Front) -> None:
-        """Answer from this door."""
+        """Answer from this front."""
         self._front = front
 
     def send(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
@@ -88,17 +88,17 @@ class SyncInProcessTransport(HttpTransport[HttpRequest, HttpResponse]):
         if isinstance(outcome, Silent):
             time.sleep(patience)
         if isinstance(outcome, Silent) or (fault is not None and fault.delay > patience):
-            raise _as_service_response(TimeoutError("the read timeout is over"))
+            raise _as_service_response(TimeoutError("the read timeout has expired"))
         if isinstance(outcome, Broken):
             broken = ConnectionResetError("the connection is broken")
             raise ServiceResponseError(str(broken), error=broken)
         return _SyncAnswer(request, outcome)
 
     def open(self) -> None:
-        """Have nothing to open."""
+        """Do nothing: there is no connection to open."""
 
     def close(self) -> None:
-        """Have nothing to close."""
+        """Do nothing: there is no connection to close."""
 
     def __exit__(
         self,

@@ -34,7 +34,7 @@ def is_number(value: Value) -> TypeGuard[int | float]:
 
 
 def type_order(value: Value) -> int:
-    """Return where the value's type stands in ORDER BY: undefined first, objects last."""
+    """Return the rank of the value's type in ORDER BY: undefined first, objects last."""
     if isinstance(value, Undefined):
         return 0
     if value is None:

@@ -37,7 +37,7 @@ class WireRequest:
         )
 
     def number(self, header: str, default: int) -> int:
-        """Read an integer header, or refuse what is none."""
+        """Read an integer header, and refuse anything else."""
         try:
             return int(self.headers.get(header, default))
         except ValueError as error:

@@ -20,7 +20,7 @@ class Function:
     most: int
 
 
-MANY = 10_000  # as good as no limit; the query text is bounded
+MANY = 10_000  # effectively no limit: the length of a query text is limited
 
 
 def define(
