@@ -1,6 +1,6 @@
 """Change the package in small ways, one at a time, and see which changes no test notices.
 
-    python packages/cosmos-local/tools/mutate.py [--count 20] [--seed 1] [MODULE ...]
+    python packages/cosmos-local/tools/mutate.py MODULE ... --count 20 --tests test_lists.py ...
 
 A mutant is a comparison, an arithmetic or boolean operator, or a number that is another. Each runs
 the fast tests on a copy of the package, until the first failure. What survives is printed.
@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("modules", nargs="*", help="such as lists.py; all of them by default")
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--tests", nargs="*", default=[], help="test files, the fast ones if none")
     options = parser.parse_args()
     files = [SOURCE / name for name in options.modules] or sorted(SOURCE.rglob("*.py"))
     places = [
@@ -48,7 +49,7 @@ def main() -> None:
     survivors = 0
     for file, number in chosen:
         line, text = mutant(file, number)
-        noticed = is_noticed(file, text)
+        noticed = is_noticed(file, text, options.tests)
         survivors += not noticed
         place = f"{file.relative_to(SOURCE)}:{line}"
         print(f"{'noticed ' if noticed else 'SURVIVED'} {place}", flush=True)
@@ -91,17 +92,22 @@ def mutant(file: Path, number: int) -> tuple[int, str]:
     return line, ast.unparse(tree)
 
 
-def is_noticed(file: Path, text: str) -> bool:
+def is_noticed(file: Path, text: str, tests: list[str]) -> bool:
     """Run the tests on a copy of the package with one module changed."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(SOURCE, Path(folder) / "cosmos_local")
         (Path(folder) / "cosmos_local" / file.relative_to(SOURCE)).write_text(text)
         ignored = [f"--ignore={PACKAGE / 'tests' / name}" for name in SLOW]
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", *ignored]
+        chosen = [str(PACKAGE / "tests" / name) for name in tests or [""]]
+        environment = os.environ | {"PYTHONPATH": folder}
         done = subprocess.run(
-            [*command, str(PACKAGE / "tests")], env=os.environ | {"PYTHONPATH": folder},
-            capture_output=True, check=False, cwd=PACKAGE.parents[1],
-        )  # fmt: skip
+            [*command, *chosen],
+            env=environment,
+            capture_output=True,
+            check=False,
+            cwd=PACKAGE.parents[1],
+        )
     return done.returncode != 0
 
 

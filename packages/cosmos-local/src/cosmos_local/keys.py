@@ -113,7 +113,7 @@ def parse_path(text: str) -> Path:
             raise bad_request(f"The path '{text}' has an unbalanced quote.")
         names.append(rest[2:end] if quote else rest[1:end])
         rest = rest[end + 1 :] if quote else rest[end:]
-    if rest not in ("", "/") or "" in names:
+    if rest not in ("", "/") or "" in names or not text:
         raise bad_request(f"The path '{text}' is invalid; it must start with '/'.")
     return tuple(names)
 
