@@ -310,8 +310,8 @@ class Settings(BaseSettings):
         """
         if self.queue_endpoint is None:
             raise SettingsError(
-                "Keepsake cannot start. QUEUE_ENDPOINT: it is not set; set it to the queue endpoint "
-                "of a storage account."
+                "Keepsake cannot start. QUEUE_ENDPOINT: it is not set; set it to the queue "
+                "endpoint of a storage account."
             )
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import local.__main__ as local_app
-from local.cosmos import Fault, LocalCosmos
+from cosmos_local import Fault, LocalCosmos
 from local.tasks import background_task
 from shared.adapters.cosmos.items import empty_header
 from shared.adapters.cosmos.times import write_time

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from local.cosmos import Fault, LocalCosmos
+from cosmos_local import Fault, LocalCosmos
 from shared.adapters.cosmos.items import empty_header
 from shared.domain.ids import Gen, SessionId, UserId
 from tests.conftest import Rows
