@@ -11,7 +11,7 @@ SYNC := $(UV) sync -q --locked --inexact --compile-bytecode --no-default-groups
 run: .venv/.run
 	@exec $(BIN)/python -m local $(ARGS)
 
-test: .venv/.test .venv/.azurite .venv/.kusto
+test: .venv/.test .venv/.azurite .venv/.kusto .venv/.cosmos-js
 	@$(MAKE) -s check infra
 	@$(BIN)/pytest
 
@@ -34,6 +34,7 @@ check: .venv/.test
 	@$(BIN)/ruff format -q --check .
 	@$(BIN)/ruff check -q .
 	@$(BIN)/mypy --no-error-summary
+	@cd packages/cosmos-local && ../../$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
 
 format: .venv/.test
@@ -52,7 +53,7 @@ clean:
 	@rm -rf .venv .venv313 .local
 
 .venv/.uv:
-	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11)' 2>/dev/null || { echo "Keepsake needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14)' 2>/dev/null || { echo "Keepsake needs Python 3.11, 3.12 or 3.13: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@echo "Installing into .venv (once, under a minute) ..."
 	@$(PYTHON) -m venv .venv && $(BIN)/python -m pip install -qq --disable-pip-version-check uv==0.13.8 && touch $@
 
@@ -63,6 +64,12 @@ clean:
 	@$(SYNC) --group test
 	@$(UV) pip install -q --no-deps --require-hashes --python $(BIN)/python \
 		--python-version 3.13 -r requirements-worker.txt && touch $@
+
+JS := packages/cosmos-local/tests/js
+.venv/.cosmos-js: .venv/.uv $(JS)/package-lock.json # the JavaScript SDKs are tested on the local Cosmos DB
+	@if command -v npm >/dev/null; then npm ci --prefix $(JS) --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; \
+	else echo "SKIPPED: without npm the JavaScript SDKs are not tested on the local Cosmos DB"; fi
+	@touch $@
 
 .venv/.azurite: .venv/.uv tests/azurite/package-lock.json # the queue the real queue function is tested on; half a minute
 	@mkdir -p .venv/azurite && cp tests/azurite/package*.json .venv/azurite/

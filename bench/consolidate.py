@@ -22,7 +22,7 @@ from uuid import uuid4
 
 from bench.instant_model import VECTOR
 from bench.stack import running_stack
-from local.cosmos import LocalCosmos
+from cosmos_local import LocalCosmos
 from local.jobs import LocalQueue
 from shared.adapters.cosmos.containers import Batch, CosmosContainers
 from shared.adapters.cosmos.items import Item, empty_header, turn_item

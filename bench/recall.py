@@ -27,9 +27,9 @@ from bench.scores import (
     print_unrelated,
     score_lookup,
 )
+from cosmos_local import LocalCosmos
 from local import embedder
 from local.children import child, first_line
-from local.cosmos import LocalCosmos
 from local.models import EMBEDDER
 from shared.adapters.system_clock import SystemClock
 from shared.bootstrap.services import Services

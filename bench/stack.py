@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cosmos_local import LOCAL_KEY
 from local.children import child, first_line
-from local.cosmos import LOCAL_KEY
 from local.redis import server_arguments, server_binary, socket_folder, until_listening
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,7 +31,10 @@ class Stack:
 @contextlib.asynccontextmanager
 async def running_stack(model_seconds: float, folder: Path) -> AsyncIterator[Stack]:
     """Run empty stores and a model that takes this long; their logs go to the folder."""
-    cosmos_command = (sys.executable, "-m", "local.cosmos", "--http", "--port", "0")
+    cosmos_command = (
+        *(sys.executable, "-m", "cosmos_local", "--http", "--port", "0"),
+        *("--declaration", str(ROOT / "infra" / "containers.json")),
+    )
     model_command = (sys.executable, "-m", "bench.slow_model", str(model_seconds))
     with socket_folder() as socket:
         redis_command = server_arguments(server_binary(), socket, None)

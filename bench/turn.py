@@ -21,8 +21,8 @@ from itertools import chain
 from pathlib import Path
 
 from bench.operations import Operations
+from cosmos_local import LocalCosmos
 from local.children import child, first_line
-from local.cosmos import LocalCosmos
 from shared.domain.history import MAX_WINDOW_TURNS
 from shared.domain.ids import SessionId
 from tests.support.app import ModelAt, running

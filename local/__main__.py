@@ -14,9 +14,9 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
+from cosmos_local import LOCAL_ENDPOINT, LOCAL_KEY, DatabaseInUseError, LocalCosmos
 from local import model, small_model
 from local.children import RESTART_SECONDS, ChildError, child
-from local.cosmos import LOCAL_ENDPOINT, LOCAL_KEY, DatabaseInUseError, LocalCosmos
 from local.data_folder import DATABASE, DataFolderError, open_data_folder
 from local.jobs import LocalQueue
 from local.models import running_models

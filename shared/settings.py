@@ -19,6 +19,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 AZURE_MARKS = ("WEBSITE_INSTANCE_ID", "WEBSITE_SITE_NAME", "CONTAINER_NAME")
+# pydantic's words, and ours
+NOT_SET = ("Field required", "it is not set; docs/settings.md describes it")
 SET_BY_PLATFORM = "Set by the platform; rules out `AUTH_MODE=local`"
 
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]\S*$")]
@@ -317,8 +319,8 @@ class Settings(BaseSettings):
         """
         if self.queue_endpoint is None:
             raise SettingsError(
-                "Keepsake cannot start. QUEUE_ENDPOINT is missing; set it to the queue endpoint of "
-                "a storage account."
+                "Keepsake cannot start. QUEUE_ENDPOINT: it is not set; set it to the queue "
+                "endpoint of a storage account."
             )
 
     @property
@@ -356,5 +358,5 @@ def load_settings() -> Settings:
 
 
 def _explain(location: tuple[int | str, ...], message: str) -> str:
-    message = message.removeprefix("Value error, ")
+    message = message.removeprefix("Value error, ").replace(*NOT_SET)
     return f"{str(location[0]).upper()}: {message}." if location else f"{message}."

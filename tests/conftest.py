@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local.cosmos import LocalCosmos
+from cosmos_local import LocalCosmos
 from shared.domain.deadlines import Deadlines
 from tests.support.app import PATIENT, Keepsake, running
 from tests.support.model_server import ModelServer

@@ -2,9 +2,9 @@
 """After `azd provision`: write local.settings.json, so that `func start` uses what was deployed.
 
 azd passes every value of its environment to hooks as an environment variable. Nothing here is a
-secret: the developer signs in with `az login` or `azd auth login`. Settings made by hand stay, except
-those that point at emulators. Timers are disabled, unless they were enabled by hand: the deployed app
-runs its own, on the same data.
+secret: the developer signs in with `az login` or `azd auth login`. Settings made by hand stay,
+except those that point at emulators. Timers are disabled, unless they were enabled by hand: the
+deployed app runs its own, on the same data.
 """
 
 import json
@@ -17,7 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 AZURITE = {  # timers and queues of a laptop stay on it; its address and key are the same everywhere
     "AzureWebJobsStorage": "UseDevelopmentStorage=true",
     "QUEUE_ENDPOINT": "http://127.0.0.1:10001/devstoreaccount1",
-    "QUEUE_KEY": "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
+    "QUEUE_KEY": (
+        "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+    ),
 }
 NEEDED = {
     "FUNCTIONS_WORKER_RUNTIME": "python",  # needed by func, refused by Flex Consumption

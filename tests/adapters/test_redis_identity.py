@@ -11,8 +11,8 @@ import jwt
 import pytest
 from azure.core.credentials import AccessToken
 
-from local.cosmos import LocalCosmos
-from local.cosmos.certificate import server_context
+from cosmos_local import LocalCosmos
+from cosmos_local.certificate import server_context
 from shared.adapters.redis.client import RedisServer as Server
 from shared.adapters.redis.client import connect, object_id
 from shared.adapters.redis.session_cache import RedisSessionCache

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from local.cosmos import LocalCosmos
+from cosmos_local import LocalCosmos
 from shared.domain.errors import KeepsakeError
 from shared.domain.ids import SessionId
 from shared.ports.jobs import ConsolidationJob

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local.cosmos import Fault, LocalCosmos
+from cosmos_local import Fault, LocalCosmos
 from local.model import Behaviour
 from shared.adapters.cosmos.times import read_time
 from shared.adapters.queue.messages import write_job

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from local.cosmos import LocalCosmos
+from cosmos_local import LocalCosmos
 from shared.adapters.language.tokens import TiktokenCounter
 from tests.support.app import Keepsake, running
 from tests.support.model_server import ModelServer

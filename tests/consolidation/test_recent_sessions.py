@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local.cosmos import LocalCosmos
+from cosmos_local import LocalCosmos
 from local.model import Behaviour
 from shared.domain.ids import SessionId
 from shared.ports.jobs import ConsolidationJob

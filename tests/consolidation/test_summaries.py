@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from local.cosmos import LocalCosmos
+from cosmos_local import LocalCosmos
 from local.model import Behaviour
 from shared.prompts.summarise import answer_schema
 from tests.conftest import Rows

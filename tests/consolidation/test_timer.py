@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import local.__main__ as local_app
-from local.cosmos import Fault, LocalCosmos
+from cosmos_local import Fault, LocalCosmos
 from local.tasks import background_task
 from shared.adapters.cosmos.items import empty_header
 from shared.adapters.cosmos.times import write_time
@@ -20,7 +20,6 @@ from shared.ports.jobs import ConsolidationJob, QueueUnavailable
 from shared.services.consolidation.schedule import MAX_WAITING
 from tests.support.app import Keepsake, running
 from tests.support.ask import ADA
-from tests.support.faulty import BatchCounter
 from tests.support.model_server import ModelServer
 from tests.support.rows import create_items
 
@@ -48,10 +47,9 @@ async def create_due_sessions(cosmos: LocalCosmos, count: int, users: int) -> No
 
 async def test_all_due_sessions_are_queued(cosmos: LocalCosmos, model: ModelServer) -> None:
     """More than a page of sessions of many users: each is queued once, and nothing is written."""
-    counter = BatchCounter()
     await create_due_sessions(cosmos, 2400, users=12)
     before = cosmos.rows("memory")
-    async with running(cosmos, model, wrap=counter.wrap) as keepsake:
+    async with running(cosmos, model) as keepsake:
         services = await keepsake.composition.services()
         assert await services.schedule.queue_due() == 2400
         assert await keepsake.jobs.length() == 2400

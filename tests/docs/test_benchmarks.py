@@ -41,7 +41,7 @@ slow = pytest.mark.skipif(
 
 
 def run_bench(*arguments: str) -> str:
-    """What a benchmark prints; where the packages it needs cannot be had, the test says so and is skipped."""
+    """Return what a benchmark prints; without the packages it needs, skip the test."""
     command = [sys.executable, "-m", *arguments]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False
@@ -74,7 +74,7 @@ def test_every_benchmark_is_documented_and_exists() -> None:
 
 @NEEDS_LINUX
 def test_load_finds_every_turn_where_it_belongs() -> None:
-    """Callers, two instances and a hot user for a few seconds: no error, and an audit without findings."""
+    """Callers, two instances and a hot user: no error, and an audit without findings."""
     table = run_bench("bench.load", "--quick")
     assert "turns/s" in table
     assert re.search(r"audit of (\d+) turns of 20 users \(\1 sent\)", table)
@@ -104,7 +104,7 @@ def test_turn_prints_its_table() -> None:
     not can_run(), reason="no Azurite (npm was not there): the timer is not measured"
 )
 def test_consolidate_prints_its_tables() -> None:
-    """A few sessions and a small queue: what is old costs nothing, and all that is due is queued."""
+    """Old sessions cost nothing, and every session that is due is queued."""
     table = run_bench("bench.consolidate", "--quick")
     costs = re.findall(r"^ +(\d+) +10 +(\d+) +[\d.]+ +1$", table, re.MULTILINE)
     assert [turns for turns, _ in costs] == ["10", "100", "1000"]
@@ -113,7 +113,7 @@ def test_consolidate_prints_its_tables() -> None:
 
 
 def test_recall_prints_its_tables() -> None:
-    """A dialogue of our own, by words alone: what was said is found, and what has to do with nothing is not."""
+    """In a dialogue of our own, keywords find what was said and nothing unrelated."""
     table = run_bench("bench.recall", "--quick", "--embeddings", "none")
     assert "garden: 12 turns, 7 questions" in table
     rows = re.findall(
@@ -137,7 +137,7 @@ def test_recall_says_where_its_data_is() -> None:
 
 
 def test_dialogues_are_read_as_they_were_said(tmp_path: Path) -> None:
-    """Who begins a session is its user, who says two in a row says one message, and odd evidence is understood."""
+    """The first speaker is the user, two messages in a row are one, odd evidence is read."""
     lines = [
         ("B", "Hi"),
         ("B", "You there?"),

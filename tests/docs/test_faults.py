@@ -18,7 +18,8 @@ def _tested(path: Path) -> set[int]:
 
 
 def _mentioned(path: Path) -> set[int]:
-    return {int(number) for number in re.findall(r"\bF(\d+)\b", path.read_text())} | _tested(path)
+    numbers = re.findall(r"\bF([1-9]\d*)\b", path.read_text())
+    return {int(number) for number in numbers} | _tested(path)
 
 
 def test_every_fault_that_is_mentioned_is_defined() -> None:
@@ -33,7 +34,7 @@ def test_faults_are_defined_once() -> None:
 
 
 def test_each_fault_names_where_it_is_shown() -> None:
-    """The folders a row names are those with tests of that number; it is planned if there are none."""
+    """A row names the folders that have tests of its number; without tests it is planned."""
     shown: dict[int, set[str]] = {number: set() for number in PLACES}
     for path in (ROOT / "tests").rglob("test_*.py"):
         for number in _tested(path):

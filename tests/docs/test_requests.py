@@ -40,7 +40,7 @@ def test_every_operation_is_there_once() -> None:
 
 
 def operation(request: httpx.Request) -> tuple[str, str]:
-    """The method and path of the contract that a request is meant for; one that is named beats a variable one."""
+    """Return the operation a request is meant for; a literal path beats one with a parameter."""
     matching = [
         path for path in PATHS if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), request.url.path)
     ]

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local.cosmos import LocalCosmos
+from cosmos_local import LocalCosmos
 from shared.settings import AuthMode
 from tests.support.app import Keepsake, running
 from tests.support.model_server import ModelServer

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local.cosmos import LocalCosmos
+from cosmos_local import LocalCosmos
 from tests.conftest import Rows
 from tests.support.app import ADA, BEN, Keepsake
 from tests.support.rows import replace_item

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from local.cosmos import LocalCosmos
+from cosmos_local import LocalCosmos
 from tests.support.app import Keepsake, running
 from tests.support.faulty import RequestHook
 from tests.support.model_server import ModelServer

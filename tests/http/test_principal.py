@@ -10,7 +10,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from local.cosmos import LocalCosmos
+from cosmos_local import LocalCosmos
 from shared.settings import AuthMode
 from tests.conftest import Rows
 from tests.support.app import Keepsake, running

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.cosmos import LocalCosmos
+from cosmos_local import LocalCosmos
 from shared.services.sessions.data import MAX_DATA_BYTES
 from tests.conftest import Rows
 from tests.support.app import BEN, Keepsake

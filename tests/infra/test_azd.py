@@ -118,7 +118,7 @@ def test_the_template_has_the_version_of_the_project() -> None:
 
 @pytest.mark.parametrize("system", ["posix", "windows"])
 def test_the_hooks_are_commands_of_a_shell(system: str) -> None:
-    """Each runs an existing file from the root; azd neither looks for a project nor installs one."""
+    """Each runs an existing file from the root, and azd installs no project."""
     hooks = {name: hook[system] for name, hook in AZURE_YAML["hooks"].items()}
     assert {name: hook["shell"] for name, hook in hooks.items()} == dict.fromkeys(
         ("preprovision", "postprovision"), {"posix": "sh", "windows": "pwsh"}[system]

@@ -85,7 +85,7 @@ def test_the_emulator_gets_the_containers_that_are_declared(
     not can_run(), reason="no Azurite (npm was not there): its queues are NOT tested"
 )
 def test_azurite_gets_the_queues_that_are_declared() -> None:
-    """Those of infra/queues.json with their poison queues, by the key of the example; twice changes nothing."""
+    """The queues of infra/queues.json and their poison queues exist; creating them again works."""
     with Azurite() as azurite:
         azurite.queue("consolidate-session").delete_queue()
         made = [list(make_queues(azurite.endpoint)) for _ in range(2)]
@@ -97,7 +97,7 @@ def test_azurite_gets_the_queues_that_are_declared() -> None:
 
 
 def test_the_example_leads_to_what_compose_starts(started_with: Started) -> None:
-    """The addresses of local.settings.example.json are published by compose.yaml, and it is valid."""
+    """compose.yaml is valid and publishes the addresses of local.settings.example.json."""
     settings = started_with(EXAMPLE)
     address = re.sub(r"^https?://", "", settings.cosmos_endpoint).rstrip("/")
     assert address in PORTS

@@ -97,9 +97,8 @@ def queue_cases() -> Iterator[Case]:
 def line_cases() -> Iterator[Case]:
     """Lines about sessions, and about the workspace itself."""
     dead, late = "dead-lettered-sessions", "oldest-due-session"
-    yield Case(
-        dead, "dead-lettered", FIRES, event("session_dead_lettered", reason="x", subject="0123abcd")
-    )
+    lettered = event("session_dead_lettered", reason="x", subject="0123abcd")
+    yield Case(dead, "dead-lettered", FIRES, lettered)
     yield Case(dead, "another event", QUIET, event("session_dead_lettered_x", n=1))
     yield Case("queue-backlog", "too many", FIRES, due(MAX_WAITING + 1, 0.0))
     yield Case("queue-backlog", "as many as may wait", QUIET, due(MAX_WAITING, 9999.0))

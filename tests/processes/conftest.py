@@ -6,8 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from cosmos_local import LOCAL_KEY
 from devtools.front import FUNCTION_KEY
-from local.cosmos import LOCAL_KEY
 from tests.support.azurite import Azurite, can_run
 from tests.support.model_server import ModelServer
 from tests.support.processes import server
@@ -19,7 +19,8 @@ NO_QUEUE = {"QUEUE_ENDPOINT": "http://127.0.0.1:9/none", "QUEUE_KEY": "bm9uZQ=="
 @pytest.fixture(scope="session")
 def cosmos_address() -> Iterator[str]:
     """A local Cosmos DB server, empty."""
-    with server("-m", "local.cosmos", "--http", "--port", "0", "--control") as line:
+    declared = ("--declaration", "infra/containers.json")
+    with server("-m", "cosmos_local", "--http", "--port", "0", "--control", *declared) as line:
         yield line.split()[0]
 
 

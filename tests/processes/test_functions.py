@@ -9,7 +9,7 @@ import httpx
 import pytest
 from azure.cosmos import CosmosClient
 
-from local.cosmos import LOCAL_KEY
+from cosmos_local import LOCAL_KEY
 from local.model import Behaviour
 from shared.settings import AuthMode
 from tests.support.azurite import can_run

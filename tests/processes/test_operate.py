@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.cosmos import LocalCosmos
+from cosmos_local import LocalCosmos
 from operate import dead_letters
 from shared.adapters.cosmos.items import empty_header
 from shared.domain.ids import Gen, SessionId, UserId

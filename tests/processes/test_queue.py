@@ -9,7 +9,7 @@ import httpx
 import pytest
 from azure.cosmos import CosmosClient
 
-from local.cosmos import LOCAL_KEY
+from cosmos_local import LOCAL_KEY
 from tests.support.azurite import Azurite, can_run
 from tests.support.model_server import ModelServer
 from tests.support.processes import program, server, wait_until

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from local.cosmos import LocalCosmos
+from cosmos_local import LocalCosmos
 from local.model import Behaviour, compose_vector
 from shared.domain.ids import TurnId, UserId
 from shared.domain.sessions import Header

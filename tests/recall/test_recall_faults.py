@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from local.cosmos import LocalCosmos
-from local.cosmos.faults import Fault
+from cosmos_local import LocalCosmos
+from cosmos_local.faults import Fault
 from local.model import Behaviour
 from shared.domain.deadlines import Deadlines
 from shared.services.recall.search import MAX_SEARCHES

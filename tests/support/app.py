@@ -10,7 +10,7 @@ import httpx
 from azure.core.pipeline.transport import AsyncHttpTransport
 from fastapi import FastAPI
 
-from local.cosmos import LOCAL_ENDPOINT, LOCAL_KEY, LocalCosmos
+from cosmos_local import LOCAL_ENDPOINT, LOCAL_KEY, LocalCosmos
 from local.jobs import LocalQueue
 from shared.bootstrap.background import Background
 from shared.bootstrap.composition import Composition

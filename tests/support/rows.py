@@ -6,7 +6,7 @@ from typing import Any
 
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
-from local.cosmos import LOCAL_ENDPOINT, LOCAL_KEY, LocalCosmos
+from cosmos_local import LOCAL_ENDPOINT, LOCAL_KEY, LocalCosmos
 
 
 async def bump_epoch(cosmos: LocalCosmos, user: str) -> None:

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
-from local.cosmos import LocalCosmos
+from cosmos_local import LocalCosmos
 from local.serving import address_of, listen, serving
 from tests.support.app import ModelUrl, running
 

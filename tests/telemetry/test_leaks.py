@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local.cosmos import Fault, LocalCosmos
+from cosmos_local import Fault, LocalCosmos
 from local.model import Behaviour
 from shared.settings import AuthMode
 from tests.support.app import BEN, Keepsake, running

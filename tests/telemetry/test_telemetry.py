@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags, use_span
 
-from local.cosmos import Fault, LocalCosmos
+from cosmos_local import Fault, LocalCosmos
 from local.model import Behaviour
 from shared.http.request_limits import MAX_BODY_BYTES
 from shared.telemetry import digest, names

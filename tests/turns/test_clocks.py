@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.cosmos import LocalCosmos
+from cosmos_local import LocalCosmos
 from tests.conftest import Rows
 from tests.support.app import running
 from tests.support.model_server import ModelServer

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from local.cosmos import Fault, LocalCosmos
+from cosmos_local import Fault, LocalCosmos
 from local.model import Behaviour
 from tests.support.app import BEN, Keepsake
 from tests.support.model_server import ModelServer

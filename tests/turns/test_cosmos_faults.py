@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from local.cosmos import Fault, LocalCosmos
-from local.cosmos.wire import WireRequest
+from cosmos_local import Fault, LocalCosmos
+from cosmos_local.wire import WireRequest
 from tests.conftest import ROOT, Rows, Start
 from tests.support.app import PATIENT, Keepsake, running
 from tests.support.faulty import BatchCounter, PageTransport

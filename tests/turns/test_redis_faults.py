@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from local.cosmos import LocalCosmos
+from cosmos_local import LocalCosmos
 from shared.domain.deadlines import Deadlines
 from shared.domain.ids import SessionId, TurnId
 from shared.domain.turns import body_hash

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from local.cosmos import LocalCosmos
+from cosmos_local import LocalCosmos
 from shared.domain.errors import KeepsakeError
 from tests.support.app import PATIENT, Keepsake, running
 from tests.support.ask import a_chat_request

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local.cosmos import LocalCosmos
+from cosmos_local import LocalCosmos
 from local.model import Behaviour
 from shared.domain.errors import KeepsakeError
 from tests.support.app import Keepsake, running
