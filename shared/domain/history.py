@@ -62,7 +62,7 @@ def select_history(
 ) -> History:
     """Select the newest turns within the budget, which holds in every case.
 
-    The start moves only when the summary does, and then or for want of budget in steps of five
+    The start moves only when the summary does or the budget is short, and then in steps of five
     turns: the bytes before it stay the same from turn to turn. If not even the newest turn fits,
     its long texts lose their middle; if that does not help, it is left out. Refused turns are
     left out, because the provider would refuse them again.
@@ -113,7 +113,7 @@ def _shortened(turn: Turn, history_tokens: int, count: Count) -> History:
 
 
 def _cut(message: Message, size: int) -> Message:
-    """The message with at most about so many bytes of content, without its middle."""
+    """The message with about `size` bytes of content at most, without its middle."""
     text = message.content
     if len(text.encode()) <= size:
         return message

@@ -72,6 +72,7 @@ CASES = [
     ),
     Case("delete_preferences", "DELETE", "/api/preferences", 204),
     Case("put_data", "PUT", "/api/sessions/s/data/cart", 200, '"value":[1]', {"value": [1]}),
+    Case("list_data", "GET", "/api/sessions/s/data", 200, '"value":['),
     Case("read_data", "GET", "/api/sessions/s/data/cart", 404, "not_found"),
     Case("delete_data", "DELETE", "/api/sessions/s/data/cart", 204),
     Case(

@@ -46,6 +46,7 @@ ROWS = {
         ("contoso.example", "common", f"{GUID} {GUID}", f"{GUID},*"), required=True, others=ENTRA
     ),
     "entra_audience": Row((" ", "api://keep sake"), required=True, others=ENTRA),
+    "entra_required_scope": Row((" ", "access as user"), others=ENTRA),
     "entra_authority": Row(
         ("login", "https://", "https://login.example/common", "ftp://login.example")
     ),
@@ -67,6 +68,7 @@ ROWS = {
     "chat_model": Row((" ", "gpt 5"), required=True),
     "chat_models_allowed": Row(("gpt 5", "small,gpt 5"), empty_is_none=True),
     "max_completion_tokens": Row(("0", "32769", "many")),
+    "first_token_seconds": Row(("0", "171", "soon")),
     "history_tokens": Row(("-1", "200001", "all")),
     "memory_tokens": Row(("-1", "16001", "all")),
     "embedding_model": Row((" ", "text embedding"), empty_is_none=True),

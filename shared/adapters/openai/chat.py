@@ -103,7 +103,7 @@ class OpenAIChat:
     async def _post(self, body: dict[str, Any], **options: Any) -> Any:
         """Send a request; once more in the provider's dialect if it rejects a parameter.
 
-        What a worker has learnt about its provider holds for all later requests. A rejection
+        What a worker has learnt about its provider holds from then on. A rejection
         that names nothing may be about structured output: then it is left out, this time only.
         """
         while True:

@@ -4,18 +4,18 @@ OPEN, CLOSE = "<think>", "</think>"
 
 
 class ThinkingFilter:
-    """Passes on the text of a reply in pieces, without the thinking that it may start with."""
+    """Passes on the text of a reply in chunks, without the thinking that it may start with."""
 
     def __init__(self) -> None:
         self._pending = ""
         self._state = "start"
         self.thinking = ""
 
-    def add(self, piece: str) -> str:
-        """Add a piece; returns what of the text is known to belong to the reply."""
+    def add(self, chunk: str) -> str:
+        """Add a chunk; returns what of the text is known to belong to the reply."""
         if self._state == "reply":
-            return piece
-        self._pending += piece
+            return chunk
+        self._pending += chunk
         if self._state == "start" and not self._starts():
             return ""
         return self._split() if self._state == "thinking" else self._release()

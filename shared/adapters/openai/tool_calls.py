@@ -1,4 +1,4 @@
-"""Tool calls of a reply, whole or in pieces, with ids that callers can send back."""
+"""Tool calls of a reply, whole or in chunks, with ids that callers can send back."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -42,7 +42,7 @@ class ToolCallCollector:
         return bool(self._calls)
 
     def add(self, deltas: Iterable[Mapping[str, Any]]) -> int:
-        """Add calls, or pieces of calls; returns their size in bytes."""
+        """Add calls, or chunks of calls; returns their size in bytes."""
         size = 0
         for delta in deltas:
             call, function = self._call_of(delta), object_in(delta, "function")

@@ -78,11 +78,11 @@ def extract_title(turns: Sequence[Turn]) -> str | None:
 def split(text: str) -> list[str]:
     """The sentences of a text, verbatim; what has no punctuation is cut between its words."""
     parts = (part.strip() for part in _BREAK.split(text))
-    return [piece for part in parts if part for piece in _cut(part)]
+    return [text for part in parts if part for text in _cut(part)]
 
 
 def _cut(text: str) -> Iterable[str]:
-    """A text without sentences, such as a dictated one, in pieces that a summary can hold."""
+    """A text without sentences, such as a dictated one, in chunks that a summary can hold."""
     while len(text) > MAX_SENTENCE_CHARS and not _ENDS.search(text):
         end = text.rfind(" ", MAX_SENTENCE_CHARS // 2, MAX_SENTENCE_CHARS)
         end = end if end > 0 else MAX_SENTENCE_CHARS

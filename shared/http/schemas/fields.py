@@ -28,6 +28,7 @@ from shared.domain.messages import MAX_MESSAGE_BYTES
 MAX_INSTRUCTIONS_BYTES = 16_384
 MAX_NAME_CHARS = 200
 MAX_PARTS = 100  # of one message
+MAX_KIND_CHARS = 64  # of the type of a part
 RFC_3339 = re.compile(
     r"[1-9]\d{3}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
@@ -84,18 +85,24 @@ def _join_parts(content: object) -> object:
     """The text of content that is a list of parts, as chat APIs take it; files become a marker."""
     if not isinstance(content, list):
         return content
+    if len(content) > MAX_PARTS:
+        message = "This has more than {limit} parts; send fewer"
+        raise PydanticCustomError("content_parts", message, {"limit": MAX_PARTS})
     return "\n".join(map(_text_of_part, content))
 
 
 def _text_of_part(part: object) -> str:
-    kind = part.get("type") if isinstance(part, dict) else None
-    text = part.get("text") if isinstance(part, dict) else None
-    if not isinstance(kind, str) or ("text" in kind and not isinstance(text, str)):
-        raise PydanticCustomError(
-            "content_parts",
-            'Send text, or a list of parts such as {{"type": "text", "text": "Hi"}}',
-        )
-    return text if isinstance(text, str) else f"[{kind.partition('_')[0].removeprefix('input_')}]"
+    given = part if isinstance(part, dict) else {}
+    kind, text = given.get("type"), given.get("text")
+    if isinstance(kind, str) and len(kind) <= MAX_KIND_CHARS:
+        if isinstance(text, str):
+            return text
+        if text is None and "text" not in kind:
+            return f"[{kind.partition('_')[0].removeprefix('input_')}]"
+    raise PydanticCustomError(
+        "content_parts",
+        'Send text, or a list of parts such as {{"type": "text", "text": "Hi"}}',
+    )
 
 
 def too_large(limit: int) -> PydanticCustomError:
@@ -138,8 +145,8 @@ def _content(least: int) -> WithJsonSchema:
     part: dict[str, JsonValue] = {
         "type": "object",
         "properties": {
-            "type": {"type": "string", "maxLength": 64},
-            "text": {"type": "string", "maxLength": MAX_MESSAGE_BYTES},
+            "type": {"type": "string", "maxLength": MAX_KIND_CHARS},
+            "text": {"type": ["string", "null"], "maxLength": MAX_MESSAGE_BYTES},
         },
         "required": ["type"],
     }
