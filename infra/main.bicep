@@ -70,7 +70,7 @@ param environmentName string
 })
 param location string
 
-@description('Object id of whoever deploys; azd sets it. Cost: none.')
+@description('Object id of the person or pipeline that deploys; azd sets it. Cost: none.')
 param principalId string = ''
 
 @description('Whether a person or a pipeline deploys; azd sets it. Cost: none.')
