@@ -34,19 +34,23 @@ def authority() -> Iterator[Authority]:
         yield opened
 
 
-@pytest.fixture
-async def entra_app(
-    cosmos: LocalCosmos, model: ModelServer, authority: Authority
-) -> AsyncIterator[Keepsake]:
-    """The application with AUTH_MODE=entra."""
-    settings: dict[str, Any] = {
+def entra_settings(authority: Authority) -> dict[str, Any]:
+    """The settings of AUTH_MODE=entra, with this authority."""
+    return {
         "auth_mode": AuthMode.ENTRA,
         "entra_tenant_ids": (TENANT,),
         "entra_audience": AUDIENCE,
         "entra_authority": authority.url,
         "entra_acting_client_ids": (BOT,),
     }
-    async with running(cosmos, model, **settings) as app:
+
+
+@pytest.fixture
+async def entra_app(
+    cosmos: LocalCosmos, model: ModelServer, authority: Authority
+) -> AsyncIterator[Keepsake]:
+    """The application with AUTH_MODE=entra."""
+    async with running(cosmos, model, **entra_settings(authority)) as app:
         yield app
 
 
@@ -234,6 +238,16 @@ async def test_key_mode_refuses_requests_that_bypass_the_functions_host(
     async with running(cosmos, model, auth_mode=AuthMode.KEY) as app, app.client() as client:
         answer = await client.get("/preferences", headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(("scopes", "status"), [("openid memory.use", 200), ("openid", 403)])
+async def test_a_users_token_must_have_the_required_scope_f39(
+    cosmos: LocalCosmos, model: ModelServer, authority: Authority, scopes: str, status: int
+) -> None:
+    """ENTRA_REQUIRED_SCOPE names the scope, which may be one of several in a token."""
+    settings = entra_settings(authority) | {"entra_required_scope": "memory.use"}
+    async with running(cosmos, model, **settings) as app:
+        assert (await _chat(app, authority.token(scp=scopes))).status_code == status
 
 
 async def _chat(app: Keepsake, token: str, **headers: str) -> httpx.Response:

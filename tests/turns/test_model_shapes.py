@@ -105,6 +105,23 @@ async def test_tool_calls_of_any_shape_can_be_answered_f55(
     assert sent == [result["content"] for result in results]
 
 
+async def test_a_long_tool_loop_keeps_the_message_that_started_it_f55(
+    keepsake: Keepsake, model: ModelServer
+) -> None:
+    """Thirty turns of calls and results: each prompt still has the question."""
+    question = "Where are all my orders?"
+    call = {"id": "c0", "function": {"name": "f", "arguments": "{}"}}
+    model.script.append(whole({"tool_calls": [call]}))
+    await keepsake.chat(question, tools=TOOLS)
+    for n in range(30):
+        model.script.append(whole({"tool_calls": [call | {"id": f"c{n + 1}"}]}))
+        results = [{"tool_call_id": f"c{n}", "content": str(n)}]
+        answer = await keepsake.chat(message=None, messages=results, tools=TOOLS)
+        assert answer.status_code == 200, answer.text
+        sent = [str(m["content"]) for m in body_of(model.requests[-1]) if m["role"] == "user"]
+        assert sum(question in text for text in sent) == 1
+
+
 async def test_a_missing_result_is_named_f55(keepsake: Keepsake, model: ModelServer) -> None:
     """Two calls and one result: the error says which one to add, and nothing is stored."""
     model.script.append(whole({"tool_calls": [
