@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -27,7 +26,8 @@ from tests.support.redis_server import STOPPED, RedisServer
 pytestmark = pytest.mark.anyio
 PAUSE = 0.05  # seconds for which Redis is not used after a failure
 QUICK = replace(PATIENT, redis_pause=PAUSE)
-MOST_OF_A_CORE = 0.75  # CPU seconds per second; below that, the machine was too slow, not a store
+# the deadlines of a machine with little CPU
+UNHURRIED = replace(QUICK, turn=300, opening=30, commit=30, cosmos_call=20, redis_call=10)
 
 
 @pytest.fixture
@@ -435,11 +435,10 @@ async def test_500_concurrent_turns_sent_twice_are_stored_once_f19(
     """A thousand concurrent requests on two workers: 500 turns, with at most two batches per turn.
 
     A request is refused only after waiting for the other send of its turn or for its own commit.
-    Unless the machine lacks CPU, no store is reported as unavailable.
+    No store is reported as unavailable: the deadlines allow for a machine with little CPU.
     """
     counter = BatchCounter()
-    began, cpu_before = time.monotonic(), time.process_time()
-    async with _workers(cosmos, model, redis, 2, wrap=counter.wrap) as workers:
+    async with _workers(cosmos, model, redis, 2, wrap=counter.wrap, deadlines=UNHURRIED) as workers:
         sends = [(workers[n % 2], f"t{n % 500}") for n in range(1000)]
         refused: set[str] = set()
 
@@ -451,12 +450,7 @@ async def test_500_concurrent_turns_sent_twice_are_stored_once_f19(
             return body
 
         answers = await asyncio.gather(*(send(*one) for one in sends))
-    share = (time.process_time() - cpu_before) / (time.monotonic() - began)
-    assert refused <= {
-        "turn_in_progress",
-        "busy",
-        *(["store_unavailable"] if share < MOST_OF_A_CORE else []),
-    }
+    assert refused <= {"turn_in_progress", "busy"}
     assert counter.batches <= 1000
     assert sorted(row["seq"] for row in cosmos_rows("turn")) == list(range(1, 501))
     assert len({answer["turn_id"] for answer in answers}) == 500
@@ -479,7 +473,7 @@ async def _workers(
 ) -> AsyncIterator[list[Keepsake]]:
     async with AsyncExitStack() as stack:
         workers = [
-            running(cosmos, model, deadlines=QUICK, redis_socket=str(redis.socket), **options)
+            running(cosmos, model, redis_socket=str(redis.socket), **{"deadlines": QUICK} | options)
             for _ in range(count)
         ]
         yield [await stack.enter_async_context(worker) for worker in workers]
