@@ -97,21 +97,33 @@ def _without_tools(messages: Sequence[Message]) -> Iterator[Message]:
 
 
 def _merged(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Join neighbours of one role into one message, each part on lines of its own."""
+    """Join neighbours of one role into one message, each part on lines of its own.
+
+    Parts of different names lose the field and begin with their name instead.
+    """
     merged: list[Message] = []
     for message in messages:
         last = merged[-1] if merged else None
         if last and _can_join(last, message):
-            parts = [part for part in (last.content, message.content) if part]
-            merged[-1] = message.model_copy(update={"content": "\n\n".join(parts)})
+            merged[-1] = _join(last, message)
         else:
             merged.append(message)
     return tuple(merged)
 
 
 def _can_join(first: Message, second: Message) -> bool:
-    same = (first.role, first.name) == (second.role, second.name)
-    return same and first.role != "tool" and not first.tool_calls
+    return first.role == second.role != "tool" and not first.tool_calls
+
+
+def _join(first: Message, second: Message) -> Message:
+    one_name = first.name == second.name
+    parts = [m.content if one_name else _named(m) for m in (first, second) if m.content]
+    name = second.name if one_name else None
+    return second.model_copy(update={"content": "\n\n".join(parts), "name": name})
+
+
+def _named(message: Message) -> str:
+    return f"{message.name}: {message.content}" if message.name else message.content
 
 
 def _user_first(messages: tuple[Message, ...]) -> tuple[Message, ...]:

@@ -35,6 +35,7 @@ def calling(arguments: str) -> Message:
 KINDS = {
     "system": [a_message("Be brief", role="system")],
     "user": [a_message()],
+    "named": [a_message(name="Ada")],
     "answer": [an_answer()],
     "empty": [an_answer("")],
     "call": [a_call()],
