@@ -72,7 +72,7 @@ def select_history(
         return History()
     exact = _is_close(turns, history_tokens)
     counter = count if exact else estimate_tokens
-    for start in _starts(turns, consolidated_seq):
+    for start in _starts(window[0].seq, turns[-1].seq, consolidated_seq):
         selected = tuple(turn for turn in turns if turn.seq >= start)
         messages = _messages_of(selected)
         if len(messages) <= MAX_HISTORY_MESSAGES and _tokens(messages, counter) <= history_tokens:
@@ -80,12 +80,17 @@ def select_history(
     return _shortened(turns[-1], history_tokens, counter)
 
 
-def _starts(turns: Sequence[Turn], consolidated_seq: int) -> Sequence[int]:
-    """The seqs at which the history may start, oldest first; at last the newest turn's."""
+def _starts(oldest: int, newest: int, consolidated_seq: int) -> Sequence[int]:
+    """The seqs at which the history may start, in the order to try: at last the newest turn's.
+
+    They are steps counted from the summary, not from the window, which moves on every turn.
+    Leaving out turns before the first step is worth it only if enough remain.
+    """
     first = max(1, consolidated_seq - KEPT_TURNS + 1)
-    newest = turns[-1].seq
-    steps = range(first, newest, STEP_TURNS)
-    return [*(step for step in steps if step >= turns[0].seq - STEP_TURNS), newest]
+    steps_passed = max(0, -(-(oldest - first) // STEP_TURNS))
+    steps = range(first + steps_passed * STEP_TURNS, newest, STEP_TURNS)
+    is_short = newest - oldest < KEPT_TURNS + STEP_TURNS
+    return [*([max(first, oldest)] if is_short else ()), *steps, newest]
 
 
 def _messages_of(turns: Sequence[Turn]) -> tuple[Message, ...]:

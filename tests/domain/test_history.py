@@ -2,6 +2,7 @@
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,9 +68,16 @@ def test_the_start_moves_with_the_summary() -> None:
     assert all(seq - start + 1 >= KEPT_TURNS for seq, start in enumerate(starts[9:], 10))
 
 
-def test_for_want_of_budget_the_start_moves_in_steps() -> None:
-    """Without a summary, or with a small budget, it moves every fifth turn, not on every turn."""
-    starts = _starts(20, 1500, consolidates=False)
+@pytest.mark.parametrize("budget", [1500, 8000], ids=["small", "large"])
+def test_without_a_summary_the_start_moves_in_steps(budget: int) -> None:
+    """Neither a small budget nor a full window moves it on every turn, but on every fifth."""
+    starts = _starts(60, budget, consolidates=False)
     moves = [b - a for a, b in itertools.pairwise(starts) if a != b]
     assert moves
     assert set(moves) == {STEP_TURNS}
+
+
+def test_a_short_window_is_not_shortened_further() -> None:
+    """Where earlier turns have expired, every turn that is left is in the history."""
+    history = select_history([a_turn(7), a_turn(8)], 8000)
+    assert [turn.seq for turn in history.turns] == [7, 8]
