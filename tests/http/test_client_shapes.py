@@ -173,3 +173,11 @@ async def test_a_field_without_effect_is_refused(keepsake: Keepsake, field: str)
     """What would do nothing is not accepted."""
     answer = await keepsake.chat("Hi", **{field: "x"})
     assert (answer.status_code, answer.json()["error"]["target"]) == (400, field)
+
+
+async def test_a_role_that_chat_does_not_take_is_explained_f55(keepsake: Keepsake) -> None:
+    """`messages` of /chat are results of tools, and the error says so."""
+    messages = [{"role": "developer", "content": "Hm"}]
+    answer = await keepsake.chat(message=None, messages=messages)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["message"]) == (400, "Send 'tool' here")
