@@ -221,7 +221,7 @@ async def test_cached_tokens_are_reported(keepsake: Keepsake, model: ModelServer
     ("parameter", "instead"),
     [("max_completion_tokens", "max_tokens"), ("stream_options", None)],
 )
-async def test_what_a_provider_lacks_is_learnt_once_f55(
+async def test_what_a_provider_lacks_is_learned_once_f55(
     keepsake: Keepsake, model: ModelServer, parameter: str, instead: str | None
 ) -> None:
     """A parameter that a provider rejects costs one request per worker, and no caller an error."""

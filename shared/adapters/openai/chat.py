@@ -103,16 +103,18 @@ class OpenAIChat:
     async def _post(self, body: dict[str, Any], **options: Any) -> Any:
         """Send a request; once more in the provider's dialect if it rejects a parameter.
 
-        What a worker has learnt about its provider holds from then on. A rejection
-        that names nothing may be about structured output: then it is left out, this time only.
+        What a worker has learned about its provider holds from then on. A rejection that names no
+        parameter may be about structured output: then it is left out, this time only.
         """
         while True:
             try:
                 return await self._client.post(PATH, body=self._dialect.apply(body), **options)
             except REJECTIONS as refused:
-                if self._dialect.learn(body, f"{refused.param} {refused.message}"):
+                if refused.code == CONTENT_FILTER:
+                    raise
+                if self._dialect.learn(body, str(refused.param or refused.message)):
                     continue
-                if "response_format" not in body or refused.code == CONTENT_FILTER:
+                if "response_format" not in body:
                     raise
                 body = {name: body[name] for name in body if name != "response_format"}
 

@@ -1,4 +1,4 @@
-"""What a provider does not support, learnt from its first rejection and remembered."""
+"""What a provider does not support, learned from its first rejection and remembered."""
 
 from dataclasses import dataclass, field
 from typing import Any
