@@ -97,9 +97,9 @@ def _without_tools(messages: Sequence[Message]) -> Iterator[Message]:
 
 
 def _merged(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Join neighbours of one role into one message, each part on lines of its own.
+    """Merge adjacent messages of one role, separated by a blank line.
 
-    Parts of different names lose the field and begin with their name instead.
+    If their names differ, the result has no name, and each text starts with its own instead.
     """
     merged: list[Message] = []
     for message in messages:
