@@ -1,6 +1,7 @@
 """How a turn is committed: one conditional batch, repeated until it applies."""
 
 import asyncio
+from collections.abc import Hashable
 from dataclasses import replace
 from datetime import datetime
 from weakref import WeakValueDictionary
@@ -25,6 +26,8 @@ from shared.services.turns.stored_turn import StoredTurn, erased, replay, reread
 from shared.telemetry.metrics import count_conflict
 from shared.telemetry.spans import append_span
 
+MAX_COMMITTED = 1000  # sessions whose newest commit a worker remembers
+
 
 class TurnCommit:
     """Commits turns in order. Idempotent: the turn's id decides."""
@@ -42,7 +45,8 @@ class TurnCommit:
         self._leases = leases
         self._writer = writer
         self._seconds = seconds
-        self._lines: WeakValueDictionary[object, _Line] = WeakValueDictionary()
+        self._lines: WeakValueDictionary[Hashable, _Line] = WeakValueDictionary()
+        self._committed: dict[Hashable, Header] = {}
 
     async def commit(self, attempt: TurnAttempt, draft: Draft) -> StoredTurn:
         """Store the turn with the next free seq, however many others commit meanwhile.
@@ -53,12 +57,12 @@ class TurnCommit:
             TurnConflict, SessionErased, StoreUnavailable: nothing of this turn is stored.
         """
         key = ("turns", attempt.request.user, draft.turn.session_id, draft.turn.gen)
-        line = self._lines.setdefault(key, _Line())
+        line = self._lines.setdefault(key, _Line(key))
         header = attempt.snapshot.header
 
         async def commit() -> StoredTurn | None:
             nonlocal header
-            header = line.newest(header)
+            header = max(header, self._committed.pop(key, header), key=_turn_count)
             outcome = await self._commit_at(attempt, draft.at(header.turn_count + 1), line, header)
             if isinstance(outcome, Header):
                 header = outcome
@@ -78,7 +82,8 @@ class TurnCommit:
         expires_at = max(turn.expires_at, header.expires_at or turn.expires_at)
         match await self._write(user, draft, expires_at, line):
             case Committed():
-                line.header = replace(header, turn_count=turn.seq, expires_at=expires_at)
+                newest = replace(header, turn_count=turn.seq, expires_at=expires_at, summary=None)
+                self._remember(line.key, newest)
                 return StoredTurn(turn, replayed=False)
             case AlreadyThere():
                 own = await self._turns.read_turn(user, turn.session_id, turn.gen, turn.turn_id)
@@ -91,6 +96,15 @@ class TurnCommit:
             case OutcomeUnknown():
                 line.store_hangs = True
                 raise _unknown()
+
+    def _remember(self, key: Hashable, header: Header) -> None:
+        """Let the session's next commit from this worker start here, however old what it read is.
+
+        It is used once, so a store that lost commits in a failover is asked again.
+        """
+        self._committed[key] = header
+        if len(self._committed) > MAX_COMMITTED:
+            del self._committed[next(iter(self._committed))]
 
     async def _write(
         self, user: UserId, draft: Draft, expires_at: datetime, line: "_Line"
@@ -123,23 +137,21 @@ class TurnCommit:
 
 
 class _Line:
-    """What those who wait to commit to one session know from each other.
+    """Those who wait to commit to one session.
 
-    It holds the header as the last commit left it. If the store hangs for one, those behind it
-    fail at once, instead of finding out one after the other.
+    If the store hangs for one, those behind it fail at once, instead of finding out one after the
+    other.
     """
 
-    __slots__ = ("__weakref__", "header", "store_hangs")
+    __slots__ = ("__weakref__", "key", "store_hangs")
 
-    def __init__(self) -> None:
-        self.header: Header | None = None
+    def __init__(self, key: Hashable) -> None:
+        self.key = key
         self.store_hangs = False
 
-    def newest(self, header: Header) -> Header:
-        """The newer of this header and the last commit's."""
-        if self.header and self.header.turn_count > header.turn_count:
-            return self.header
-        return header
+
+def _turn_count(header: Header) -> int:
+    return header.turn_count
 
 
 def _unknown() -> StoreUnavailable:
