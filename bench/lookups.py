@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC
 
 from shared.adapters.system_clock import SystemClock
 from shared.bootstrap.stores import Stores
@@ -156,7 +157,7 @@ class Searcher:
         if embedder:
             embedder.times = {}
         clock = SystemClock()
-        text = question_text([Message(role="user", content=message, at=clock.now())])
+        text = question_text([Message(role="user", content=message, at=clock.now())], UTC)
         with Recall(index, embedder, clock, Deadlines()).searching(user, message, text) as search:
             recalled = await search.finish(header, ())
         times = index.times | (embedder.times if embedder else {})

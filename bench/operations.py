@@ -106,7 +106,8 @@ class Operations:
             created_at=now,
             expires_at=expires_at,
         )
-        committed = await transcript.commit_turn(ADA, Draft(turn, None, now), expires_at)
+        draft = Draft(turn=turn, vector=None, due_at=now, expires_at=expires_at, last_active_at=now)
+        committed = await transcript.commit_turn(ADA, draft)
         assert isinstance(committed, Committed)
         await self.cache.close_turn(ADA, turn, owner, None)
         return (time.perf_counter() - start) * 1000, 0.0

@@ -4,14 +4,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 from pydantic import JsonValue
 
+from shared.domain.dates import find_zone, zone_or_utc
 from shared.domain.errors import InvalidRequest, TooLarge
 
 MAX_PREFERENCES_BYTES = 65_536  # read on every turn
 NO_ETAG = "0"  # of a user who has set nothing
+TIME_ZONE = "time_zone"  # the one preference that the product itself reads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +35,16 @@ class Preferences:
         content = [dict(self.preferences), self.memory_enabled]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone in which dates are stated to the user's models; UTC if none is set."""
+        return zone_or_utc(self.preferences.get(TIME_ZONE))
+
     def replaced(self, body: Mapping[str, JsonValue], now: datetime) -> "Preferences":
         """Preferences with exactly this body; fields it leaves out get their defaults.
 
         Raises:
-            InvalidRequest: a field is unknown or of the wrong type.
+            InvalidRequest: a field is unknown or of the wrong type, or the time zone unknown.
             TooLarge: the object exceeds 64 KB.
         """
         unknown = body.keys() - {"preferences", "memory_enabled"}
@@ -51,6 +58,12 @@ class Preferences:
             raise InvalidRequest("Send a JSON object here", target="preferences")
         if not isinstance(enabled, bool):
             raise InvalidRequest("Send true or false here", target="memory_enabled")
+        zone = values.get(TIME_ZONE)
+        if zone is not None and find_zone(zone) is None:
+            raise InvalidRequest(
+                "There is no such time zone; send an IANA name, such as Europe/Berlin",
+                target=f"preferences.{TIME_ZONE}",
+            )
         size = len(json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode())
         if size > MAX_PREFERENCES_BYTES:
             raise TooLarge(

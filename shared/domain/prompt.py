@@ -77,7 +77,7 @@ def build_prompt(
     """
     turns, at = history.turns, new_messages[0].at
     summary = memory.summary if memory.summary and not _covers(turns, memory.summary) else None
-    entries = [*_preferences(memory.preferences), *_summaries(summary, memory.recent_sessions)]
+    entries = [*_preferences(memory.preferences), *_summaries(summary, memory)]
     data = [Message(role="user", content=entry.text or "", at=at) for entry in entries]
     left = memory_tokens - sum(estimate_tokens(message.content) for message in data)
     budget = max(left, memory_tokens // RECALL_SHARE)
@@ -129,7 +129,8 @@ def _covers(history: Sequence[Turn], summary: Summary) -> bool:
     return bool(history) and history[0].seq <= summary.from_seq
 
 
-def _summaries(summary: Summary | None, recent: Sequence[RecentSession]) -> Iterator[ContextEntry]:
+def _summaries(summary: Summary | None, memory: Memory) -> Iterator[ContextEntry]:
+    recent, zone = memory.recent_sessions, memory.preferences.zone
     left = SUMMARY_TOKENS
     if summary:
         left -= estimate_tokens(summary.text)
@@ -141,7 +142,7 @@ def _summaries(summary: Summary | None, recent: Sequence[RecentSession]) -> Iter
             return
         yield ContextEntry(
             "recent_session",
-            text=render_data("recent_session", dict(session.as_data())),
+            text=render_data("recent_session", dict(session.as_data(zone))),
             id=session.session_id.value,
             why="one of the user's most recent other sessions",
         )

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 from pydantic import JsonValue
 
+from shared.domain.dates import date_text
 from shared.domain.ids import Gen, SessionId
 from shared.domain.messages import Stored
 
@@ -32,7 +33,10 @@ class Summary(Stored):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecentSession:
-    """One session's summary as the user's other sessions include it, until it expires."""
+    """One session's summary as the user's other sessions include it, until it expires.
+
+    `at` is the time of the session's newest message, also of one that was imported.
+    """
 
     session_id: SessionId
     gen: Gen
@@ -40,9 +44,9 @@ class RecentSession:
     at: datetime
     expires_at: datetime
 
-    def as_data(self) -> Mapping[str, JsonValue]:
-        """What a model is given of it."""
-        return {"when": f"{self.at.day} {self.at:%B %Y}", "summary": self.text}
+    def as_data(self, zone: tzinfo) -> Mapping[str, JsonValue]:
+        """What a model is given of it, with the date in the user's time zone."""
+        return {"when": date_text(self.at, zone), "summary": self.text}
 
 
 def newest_recent_sessions(

@@ -11,21 +11,44 @@ from shared.domain.turns import Turn
 from shared.domain.vectors import Vector
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A turn to commit, its vector if there is one, and when its session is due.
+    """A turn to commit, its vector if there is one, and what its session is like afterwards.
 
-    `loop_turn` started the tool loop that goes on after this turn.
+    `due_at` is when the session is due for consolidation, `expires_at` when it expires.
+    `loop_turn` started the tool loop that goes on after this turn. `last_active_at` is the time
+    of the newest message, which lies in the past for an import.
     """
 
     turn: Turn
     vector: Vector | None
     due_at: datetime | None
+    expires_at: datetime
+    last_active_at: datetime
     loop_turn: TurnId | None = None
 
-    def at(self, seq: int) -> Self:
-        """The same draft at this position of the session."""
-        return replace(self, turn=replace(self.turn, seq=seq))
+    def after(self, header: Header) -> Self:
+        """The same draft as the turn that follows the header's newest.
+
+        The session lives as long as any of its turns, and was last active with its newest message.
+        """
+        earlier = header.last_active_at if header.turn_count else self.last_active_at
+        return replace(
+            self,
+            turn=replace(self.turn, seq=header.turn_count + 1),
+            expires_at=max(self.expires_at, header.expires_at or self.expires_at),
+            last_active_at=max(self.last_active_at, earlier),
+        )
+
+    def advance(self, header: Header) -> Header:
+        """The header once this draft is committed after it, as far as the next draft needs it."""
+        return replace(
+            header,
+            turn_count=self.turn.seq,
+            expires_at=self.expires_at,
+            last_active_at=self.last_active_at,
+            summary=None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +80,9 @@ class TurnStore(Protocol):
     Raises StoreUnavailable if the store does not answer, Busy if it has no request units left.
     """
 
-    async def commit_turn(self, user: UserId, draft: Draft, expires_at: datetime) -> CommitOutcome:
+    async def commit_turn(self, user: UserId, draft: Draft) -> CommitOutcome:
         """Create the turn and advance the header from seq - 1 to seq, in one conditional batch.
 
-        The header lives until `expires_at`, which is no earlier than the turn's own.
         Idempotent: the id refuses a second create. A lost answer is an outcome, not an error.
         """
         ...

@@ -1,6 +1,7 @@
 """Turns: the window, the limits, and what identifies a turn."""
 
 import json
+from datetime import UTC
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,7 +43,7 @@ def test_no_turn_comes_near_the_item_limit_f28(text: str) -> None:
         .decode(errors="ignore")
     )
     messages = (a_message(largest),)
-    item = turn_item(ADA, a_turn(messages=messages, text=search_text(messages)))
+    item = turn_item(ADA, a_turn(messages=messages, text=search_text(messages, UTC)))
     assert len(json.dumps(item, ensure_ascii=False).encode()) < COSMOS_ITEM_BYTES
 
 
@@ -77,7 +78,9 @@ def test_different_bodies_have_different_hashes() -> None:
 def test_the_search_text_names_date_and_speaker() -> None:
     """A turn can be found by its date and its speaker."""
     messages = [a_message("I moved to Oslo", name="Ada"), a_message("y" * 600, role="assistant")]
-    assert search_text(messages) == f"[8 May 2026] Ada: I moved to Oslo\nassistant: {'y' * 500}"
+    assert (
+        search_text(messages, UTC) == f"[8 May 2026] Ada: I moved to Oslo\nassistant: {'y' * 500}"
+    )
 
 
 def test_the_search_text_is_the_users_question() -> None:
@@ -88,5 +91,5 @@ def test_the_search_text_is_the_users_question() -> None:
         a_message("Where is Oslo?"),
         a_message("And Bergen?"),
     ]
-    assert search_text(messages) == "[8 May 2026] user: Where is Oslo?"
-    assert search_text(messages[:1]) == "[8 May 2026] system: You are kind"
+    assert search_text(messages, UTC) == "[8 May 2026] user: Where is Oslo?"
+    assert search_text(messages[:1], UTC) == "[8 May 2026] system: You are kind"

@@ -412,6 +412,7 @@ async def test_a_recorded_turn_is_stored_once(keepsake: Keepsake) -> None:
         "1577836800",
         1577836800,
         "9999-12-31T23:59:59-12:00",
+        "9999-12-31T23:59:59Z",
         "0001-01-01T00:00:00Z",
     ],
 )
@@ -432,7 +433,7 @@ async def test_an_imported_turn_keeps_its_timestamps(keepsake: Keepsake) -> None
         turn = (await client.put("/sessions/s/turns/t1", json=body)).json()
     assert [message["at"] for message in turn["messages"]] == [
         "2020-01-01T00:00:00Z",
-        "2020-01-01T00:00:05Z",
+        "2020-01-01T01:00:05+01:00",
     ]
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from shared.adapters.cosmos import queries as sql
@@ -41,7 +40,7 @@ class CosmosTurns:
 
     containers: CosmosContainers
 
-    async def commit_turn(self, user: UserId, draft: Draft, expires_at: datetime) -> CommitOutcome:
+    async def commit_turn(self, user: UserId, draft: Draft) -> CommitOutcome:
         """Create the turn and advance the header, if generation and turn count are unchanged.
 
         Idempotent: the create comes first in the batch, and its id refuses a second one.
@@ -50,11 +49,11 @@ class CosmosTurns:
         item = with_usage(turn_item(user, turn, draft.vector), current_meter())
         header = {
             "turn_count": turn.seq,
-            "last_active_at": item["created_at"],
+            "last_active_at": write_time(draft.last_active_at),
             "due_at": write_time(draft.due_at) if draft.due_at else None,
             "loop_turn": draft.loop_turn.value if draft.loop_turn else None,
-            "expires_at": write_time(expires_at),
-            "ttl": ttl_until(expires_at, turn.created_at),
+            "expires_at": write_time(draft.expires_at),
+            "ttl": ttl_until(draft.expires_at, turn.created_at),
         }
         condition = sql.unchanged_header(turn.gen, turn.seq - 1)
         batch: Batch = [

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 
 from pydantic import JsonValue
 
@@ -53,23 +53,23 @@ def is_summarisable(turn: Turn, now: datetime) -> bool:
     return turn.text is not None and turn.status is not TurnStatus.REFUSED and turn.expires_at > now
 
 
-def included_messages(turn: Turn) -> list[Mapping[str, JsonValue]]:
+def included_messages(turn: Turn, zone: tzinfo = UTC) -> list[Mapping[str, JsonValue]]:
     """The messages of a turn that a summary includes, with long texts and tool results shortened.
 
-    System messages and empty ones are left out.
+    System messages and empty ones are left out. Dates are those of the user's time zone.
     """
     included = [
         message for message in turn.messages if message.role != "system" and message.content.strip()
     ]
     share = MAX_TURN_INCLUDED_CHARS // max(1, len(included))
-    return [_render(message, share) for message in included]
+    return [_render(message, share, zone) for message in included]
 
 
-def _render(message: Message, share: int) -> Mapping[str, JsonValue]:
+def _render(message: Message, share: int, zone: tzinfo) -> Mapping[str, JsonValue]:
     limit = min(share, MAX_TOOL_CHARS if message.role == "tool" else MAX_INCLUDED_CHARS)
     name = {"name": message.name} if message.name else {}
     return {
-        "at": f"{message.at:%Y-%m-%d}",
+        "at": f"{message.at.astimezone(zone):%Y-%m-%d}",
         "role": message.role,
         **name,
         "content": _shorten(message.content.strip(), limit),

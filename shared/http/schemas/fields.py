@@ -1,7 +1,7 @@
 """The fields of requests: bounded types, and a base that refuses unknown fields."""
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime, timedelta, timezone
 from typing import Annotated, Any, ClassVar
 
 from fastapi import Path
@@ -27,6 +27,7 @@ from shared.domain.messages import MAX_MESSAGE_BYTES
 
 MAX_INSTRUCTIONS_BYTES = 16_384
 MAX_NAME_CHARS = 200
+FIRST_ZONE = timezone(timedelta(hours=14))  # where every day begins first
 MAX_PARTS = 100  # of one message
 MAX_KIND_CHARS = 64  # of the type of a part
 RFC_3339 = re.compile(
@@ -129,13 +130,15 @@ def _only_text(at: object) -> object:
     return at
 
 
-def _in_utc(at: datetime) -> datetime:
+def _in_any_zone(at: datetime) -> datetime:
+    """Keep the offset; the time must exist in every time zone, because a user may be in any."""
     try:
-        return at.astimezone(UTC)
+        at.astimezone(FIRST_ZONE)
     except OverflowError as outside:
         raise PydanticCustomError(
-            "datetime", "In UTC this is after the year 9999; send an earlier time"
+            "datetime", "In some time zones this is after the year 9999; send an earlier time"
         ) from outside
+    return at
 
 
 def _content(least: int) -> WithJsonSchema:
@@ -187,4 +190,4 @@ SessionIdText = Annotated[
 ]
 Flag = Annotated[bool, Strict()]
 Whole = Annotated[int, Strict()]  # "7" and true are not numbers
-Instant = Annotated[AwareDatetime, BeforeValidator(_only_text), AfterValidator(_in_utc)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_only_text), AfterValidator(_in_any_zone)]

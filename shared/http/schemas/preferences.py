@@ -8,6 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from shared.domain.preferences import Preferences
 from shared.http.schemas.fields import Closed, Flag, MergePatch
 
+DESCRIPTION = (
+    "Any JSON object. `time_zone` is an IANA name, such as Europe/Berlin: dates are stated to "
+    "models in it (default: UTC)"
+)
 EXAMPLE: dict[str, JsonValue] = {"preferences": {"answers": "one short sentence"}}
 
 
@@ -33,7 +37,7 @@ class PreferencesBody(Closed):
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
-    preferences: dict[str, JsonValue] = Field(default={})
+    preferences: dict[str, JsonValue] = Field(default={}, description=DESCRIPTION)
     memory_enabled: Flag = True
 
 
@@ -42,5 +46,5 @@ class PreferencesPatchBody(MergePatch):
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
-    preferences: dict[str, JsonValue] | None = None
+    preferences: dict[str, JsonValue] | None = Field(default=None, description=DESCRIPTION)
     memory_enabled: Flag | None = None

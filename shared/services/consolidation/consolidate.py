@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 
 from shared.domain.deadlines import Deadlines
 from shared.domain.errors import (
@@ -126,17 +126,19 @@ class Consolidation:
             await self._clear_due(user, header)
             return True
         while header.consolidated_seq < upto:
-            header = await self._consolidate_chunk(user, header, upto)
+            header = await self._consolidate_chunk(user, header, upto, stored.preferences.zone)
         return await self._fill_vectors(user, header, after)
 
-    async def _consolidate_chunk(self, user: UserId, header: Header, upto: int) -> Header:
+    async def _consolidate_chunk(
+        self, user: UserId, header: Header, upto: int, zone: tzinfo
+    ) -> Header:
         """Summarise what comes next and commit it; returns the header afterwards."""
         after = header.consolidated_seq
         turns = await self.turns.list_turns(
             user, header.session_id, header.gen, after, TURNS_AT_A_TIME
         )
         chunk = self.summariser.cut(turns, upto)
-        summary = await self.summariser.summarise(header.summary, chunk, after + 1)
+        summary = await self.summariser.summarise(header.summary, chunk, after + 1, zone)
 
         async def save(current: Header) -> bool:
             if current.consolidated_seq != after:

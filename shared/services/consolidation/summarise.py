@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import tzinfo
 
 from pydantic import JsonValue
 
@@ -57,9 +58,11 @@ class Summariser:
         return cut_chunk(turns, self.clock.now(), upto=upto, tokens=self.chunk_tokens)
 
     async def summarise(
-        self, earlier: Summary | None, chunk: Chunk, from_seq: int
+        self, earlier: Summary | None, chunk: Chunk, from_seq: int, zone: tzinfo
     ) -> Summary | None:
         """Summarise everything up to the chunk's end; the earlier summary if nothing is new.
+
+        The model is told on which day each message was said, in this time zone.
 
         Extractive without a model, if the model's provider refuses the text (F16), and if the
         model gives no usable answer twice (F17): nothing stays due for such a reason.
@@ -69,7 +72,7 @@ class Summariser:
         """
         if not chunk.turns:
             return earlier
-        answer = await self._ask(self.model, earlier, chunk) if self.model else None
+        answer = await self._ask(self.model, earlier, chunk, zone) if self.model else None
         if answer:
             written = answer.summary, answer.title
             return _summary(earlier, chunk, from_seq, *written, extractive=False)
@@ -78,10 +81,10 @@ class Summariser:
         return _summary(earlier, chunk, from_seq, text, title, extractive=True)
 
     async def _ask(
-        self, model: SummaryModel, earlier: Summary | None, chunk: Chunk
+        self, model: SummaryModel, earlier: Summary | None, chunk: Chunk, zone: tzinfo
     ) -> SummaryAnswer | None:
         """Ask the model, and once more if its answer is invalid; None if it does not answer."""
-        request = self._request(model, earlier, chunk)
+        request = self._request(model, earlier, chunk, zone)
         try:
             text = (await model.chat.reply(request)).text
             try:
@@ -93,9 +96,11 @@ class Summariser:
             log_failure("summary_not_usable", failed)
             return None
 
-    def _request(self, model: SummaryModel, earlier: Summary | None, chunk: Chunk) -> ModelRequest:
+    def _request(
+        self, model: SummaryModel, earlier: Summary | None, chunk: Chunk, zone: tzinfo
+    ) -> ModelRequest:
         turns: list[JsonValue] = [
-            {"seq": turn.seq, "messages": [dict(message) for message in included_messages(turn)]}
+            {"seq": turn.seq, "messages": [dict(one) for one in included_messages(turn, zone)]}
             for turn in chunk.turns
         ]
         notes = earlier.text if earlier else None

@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import Hashable
-from dataclasses import replace
-from datetime import datetime
 from weakref import WeakValueDictionary
 
 from shared.domain.errors import StoreUnavailable
@@ -63,7 +61,7 @@ class TurnCommit:
         async def commit() -> StoredTurn | None:
             nonlocal header
             header = max(header, self._committed.pop(key, header), key=_turn_count)
-            outcome = await self._commit_at(attempt, draft.at(header.turn_count + 1), line, header)
+            outcome = await self._commit_after(header, attempt, draft.after(header), line)
             if isinstance(outcome, Header):
                 header = outcome
                 return None
@@ -74,16 +72,14 @@ class TurnCommit:
         await self._close(attempt, stored)
         return stored
 
-    async def _commit_at(
-        self, attempt: TurnAttempt, draft: Draft, line: "_Line", header: Header
+    async def _commit_after(
+        self, header: Header, attempt: TurnAttempt, draft: Draft, line: "_Line"
     ) -> StoredTurn | Header:
-        """Commit at the draft's seq; the header as it is now if another turn was faster."""
+        """Commit after this header; the header as it is now if another turn was faster."""
         user, turn = attempt.request.user, draft.turn
-        expires_at = max(turn.expires_at, header.expires_at or turn.expires_at)
-        match await self._write(user, draft, expires_at, line):
+        match await self._write(user, draft, line):
             case Committed():
-                newest = replace(header, turn_count=turn.seq, expires_at=expires_at, summary=None)
-                self._remember(line.key, newest)
+                self._remember(line.key, draft.advance(header))
                 return StoredTurn(turn, replayed=False)
             case AlreadyThere():
                 own = await self._turns.read_turn(user, turn.session_id, turn.gen, turn.turn_id)
@@ -106,17 +102,15 @@ class TurnCommit:
         if len(self._committed) > MAX_COMMITTED:
             del self._committed[next(iter(self._committed))]
 
-    async def _write(
-        self, user: UserId, draft: Draft, expires_at: datetime, line: "_Line"
-    ) -> CommitOutcome:
+    async def _write(self, user: UserId, draft: Draft, line: "_Line") -> CommitOutcome:
         """Send the batch, and once more if no answer came."""
         if line.store_hangs:
             return OutcomeUnknown()
         try:
             async with asyncio.timeout(self._seconds):
-                outcome = await self._turns.commit_turn(user, draft, expires_at)
+                outcome = await self._turns.commit_turn(user, draft)
                 if isinstance(outcome, OutcomeUnknown):
-                    return await self._turns.commit_turn(user, draft, expires_at)
+                    return await self._turns.commit_turn(user, draft)
                 return outcome
         except TimeoutError:
             return OutcomeUnknown()

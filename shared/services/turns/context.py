@@ -35,9 +35,11 @@ def start_search(
 
     With memory switched off, or no budget for it, nothing is searched for or embedded.
     """
-    wanted = request.memory_tokens and attempt.snapshot.preferences.memory_enabled
+    preferences = attempt.snapshot.preferences
+    wanted = request.memory_tokens and preferences.memory_enabled
     question = request.message or "" if wanted else ""
-    return recall.searching(request.user, question, question_text(attempt.messages))
+    turn_text = question_text(attempt.messages, preferences.zone)
+    return recall.searching(request.user, question, turn_text)
 
 
 async def build_context(

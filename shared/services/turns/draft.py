@@ -46,7 +46,14 @@ def draft_turn(
     memory_enabled = attempt.snapshot.preferences.memory_enabled
     turn = _turn(attempt, generation, now, now + retention.lifetime(attempt.snapshot))
     due_at = now + retention.due_after if memory_enabled else None
-    return Draft(turn, vector if turn.text else None, due_at, _loop_turn(attempt, turn))
+    return Draft(
+        turn=turn,
+        vector=vector if turn.text else None,
+        due_at=due_at,
+        loop_turn=_loop_turn(attempt, turn),
+        expires_at=turn.expires_at,
+        last_active_at=min(now, max(message.at for message in turn.messages)),
+    )
 
 
 def _loop_turn(attempt: TurnAttempt, turn: Turn) -> TurnId | None:
@@ -86,7 +93,7 @@ def _turn(
         messages=messages,
         finish_reason=reply.finish_reason if reply else None,
         usage=reply.usage if reply else TokenUsage(),
-        text=search_text(messages) if is_found else None,
+        text=search_text(messages, snapshot.preferences.zone) if is_found else None,
         created_at=now,
         expires_at=expires_at,
     )
