@@ -16,6 +16,7 @@ from shared.adapters.cosmos.containers import Batch, CosmosContainers
 from shared.adapters.cosmos.items import empty_header, turn_item
 from shared.adapters.cosmos.preferences import CosmosPreferences
 from shared.adapters.cosmos.sessions import CosmosSessions
+from shared.adapters.cosmos.spending import CosmosSpending
 from shared.adapters.cosmos.times import write_time
 from shared.adapters.cosmos.turn_index import CosmosTurnIndex
 from shared.adapters.cosmos.turns import CosmosTurns
@@ -84,8 +85,9 @@ class Operations:
     async def floor(self, session: SessionId) -> tuple[float, float]:
         """Make only the store calls of a warm turn; return their milliseconds, and 0."""
         clock = SystemClock()
-        sessions = CosmosSessions(self.containers, CosmosUsers(self.containers), clock)
-        transcript = CosmosTurns(self.containers)
+        users = CosmosUsers(self.containers)
+        sessions = CosmosSessions(self.containers, users, clock)
+        transcript = CosmosTurns(self.containers, CosmosSpending(self.containers, users, clock))
         turn_id, owner = TurnId(uuid4().hex), uuid4().hex
         start = time.perf_counter()
         _, header, _ = await asyncio.gather(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shared.adapters.queue.messages import read_job
 from shared.bootstrap.composition import Composition
 from shared.telemetry import log_event
-from shared.telemetry.meter import start_meter
+from shared.telemetry.meter import Meter, start_meter
 from shared.telemetry.notes import start_notes
 from shared.telemetry.spans import background_span
 
@@ -48,21 +48,23 @@ class Background:
             InvalidJob: the message is not a job; the host retries it, then moves it to poison.
             StoreUnavailable, Busy, QueueUnavailable: the host delivers the message again.
         """
-        async with _observed("consolidate_session"):
+        async with _observed("consolidate_session") as meter:
             services = await self.composition.services()
-            await services.consolidation.run(
-                read_job(message), last_delivery=deliveries >= MAX_DELIVERIES
-            )
+            job, meter.is_work = read_job(message), True
+            try:
+                await services.consolidation.run(job, last_delivery=deliveries >= MAX_DELIVERIES)
+            finally:
+                services.counter.count(job.user, meter)
 
 
 @asynccontextmanager
-async def _observed(operation: str) -> AsyncIterator[None]:
+async def _observed(operation: str) -> AsyncIterator[Meter]:
     """One span and one log line for a run, however it ends."""
     meter, start, error = start_meter(), time.perf_counter(), None
     start_notes()
     with background_span(operation):
         try:
-            yield
+            yield meter
         except BaseException as failed:
             error = type(failed).__name__
             raise

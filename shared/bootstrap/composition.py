@@ -10,11 +10,13 @@ from shared.bootstrap.services import ServiceFactory, Services
 from shared.bootstrap.startup import import_sdks, paused_garbage_collector
 from shared.bootstrap.stores import make_stores
 from shared.domain.deadlines import Deadlines
+from shared.domain.ids import UserId
 from shared.ports.jobs import JobQueue
 from shared.ports.system import Clock
 from shared.settings import Settings
 from shared.telemetry.export import Destinations, Export
 from shared.telemetry.logs import log_event, quiet_libraries, use_digest_key
+from shared.telemetry.meter import Meter
 
 if TYPE_CHECKING:
     from azure.core.pipeline.transport import AsyncHttpTransport
@@ -90,10 +92,16 @@ class Composition:
             services, self._services = self._services, None
         if services is not None:
             await services.chat.drain()
+            await services.counter.close()
             await services.clients.close()
         export, self._export = self._export, None
         if export:
             await asyncio.to_thread(export.close)
+
+    def count_spending(self, user: UserId, meter: Meter) -> None:
+        """Count what a request has spent, if it got as far as the services."""
+        if self._services:
+            self._services.counter.count(user, meter)
 
     def _start_export(self) -> None:
         """Start to send telemetry, if it has a destination."""

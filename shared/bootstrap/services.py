@@ -29,7 +29,7 @@ from shared.services.turns import (
     TurnCommit,
     TurnOpening,
 )
-from shared.services.usage import Usage
+from shared.services.usage import SpendingCounter, Usage
 from shared.settings import Settings
 from shared.settings import Summariser as SummariserKind
 
@@ -47,6 +47,7 @@ class Services:
     consolidation: Consolidation
     schedule: ConsolidationSchedule
     usage: Usage
+    counter: SpendingCounter
     health: Health
     clients: Clients
     deadlines: Deadlines
@@ -67,6 +68,7 @@ class ServiceFactory:
         """Make them all."""
         stores, clock, kept = self.stores, self.clock, self.settings.retention
         writer = OptimisticWriter(self.deadlines.write)
+        counter = SpendingCounter(stores.spending, clock, self.deadlines.count)
         recent = RecentSessions(
             preferences=stores.preferences,
             sessions=stores.sessions,
@@ -76,7 +78,7 @@ class ServiceFactory:
         )
         recall = Recall(stores.turn_index, self.clients.embeddings, clock, self.deadlines)
         return Services(
-            chat=self._chat(recall, writer),
+            chat=self._chat(recall, writer, counter),
             preview=self._preview(recall),
             sessions=Sessions(
                 store=stores.sessions,
@@ -115,13 +117,14 @@ class ServiceFactory:
                 clock=clock,
                 deadlines=self.deadlines,
             ),
-            usage=Usage(stores.usage, stores.users, clock),
+            usage=Usage(stores.usage, stores.users, stores.spending, counter, clock),
+            counter=counter,
             health=Health(self.clients.owned, self.deadlines.ping),
             clients=self.clients,
             deadlines=self.deadlines,
         )
 
-    def _chat(self, recall: Recall, writer: OptimisticWriter) -> Chat:
+    def _chat(self, recall: Recall, writer: OptimisticWriter, counter: SpendingCounter) -> Chat:
         stores, deadlines = self.stores, self.deadlines
         leases = Leases(stores.cache)
         parts = ChatParts(
@@ -135,6 +138,7 @@ class ServiceFactory:
             tokens=self.tokens,
             preferences=stores.preferences,
             jobs=self.clients.jobs,
+            counter=counter,
             clock=self.clock,
             retention=Retention(
                 turns=self.settings.retention,

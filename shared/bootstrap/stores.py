@@ -10,7 +10,7 @@ from shared.ports.search import TurnIndex, VectorStore
 from shared.ports.sessions import SessionDataStore, SessionStore, TombstoneStore
 from shared.ports.system import Clock
 from shared.ports.turns import TurnStore
-from shared.ports.users import UsageStore, UserStore
+from shared.ports.users import SpendingStore, UsageStore, UserStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,7 @@ class Stores:
     session_data: SessionDataStore
     preferences: PreferenceStore
     usage: UsageStore
+    spending: SpendingStore
     cache: SessionCache
 
 
@@ -38,6 +39,7 @@ def make_stores(clients: Clients, clock: Clock) -> Stores:
         preferences,
         session_data,
         sessions,
+        spending,
         tombstones,
         turn_index,
         turns,
@@ -48,16 +50,18 @@ def make_stores(clients: Clients, clock: Clock) -> Stores:
 
     containers = clients.containers
     cosmos_users = users.CosmosUsers(containers)
+    cosmos_spending = spending.CosmosSpending(containers, cosmos_users, clock)
     return Stores(
         users=cosmos_users,
         sessions=sessions.CosmosSessions(containers, cosmos_users, clock),
         tombstones=tombstones.CosmosTombstones(containers),
-        turns=turns.CosmosTurns(containers),
+        turns=turns.CosmosTurns(containers, cosmos_spending),
         turn_index=turn_index.CosmosTurnIndex(containers),
-        vectors=vectors.CosmosVectors(containers, clock),
-        consolidation=consolidation.CosmosConsolidation(containers, clock),
+        vectors=vectors.CosmosVectors(containers, cosmos_spending, clock),
+        consolidation=consolidation.CosmosConsolidation(containers, cosmos_spending, clock),
         session_data=session_data.CosmosSessionData(containers, clock),
         preferences=preferences.CosmosPreferences(containers, clock),
         usage=usage.CosmosUsage(containers),
+        spending=cosmos_spending,
         cache=clients.redis or no_session_cache.NoSessionCache(),
     )

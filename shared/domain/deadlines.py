@@ -30,4 +30,5 @@ class Deadlines:
     queue_call: float = 2.5
     ping: float = 1.0  # one dependency's answer to a readiness check
     stream_ping: float = 15.0  # between two comments on a silent stream; proxies close idle ones
+    count: float = 60.0  # between two writes of what was spent without storing a turn
     drain: float = 3.0  # what turns under way get when the worker stops

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.domain.ids import UserId
 from shared.telemetry import log_event
 from shared.telemetry.meter import Meter, start_meter
 from shared.telemetry.notes import Notes, start_notes
@@ -23,11 +24,13 @@ NO_FAILURE = {None, "done", "left"}  # ways for a stream to end
 class AccessLog:
     """Middleware that observes a request from its first byte to the last byte of the response.
 
-    It awaits `until_exporting` first: spans that start earlier would be lost.
+    It awaits `until_exporting` first: spans that start earlier would be lost. What the request has
+    spent is counted for its user in the end.
     """
 
     app: ASGIApp
     until_exporting: Callable[[], Awaitable[None]]
+    count_spending: Callable[[UserId, Meter], None]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -55,6 +58,8 @@ class AccessLog:
                 raise
             finally:
                 observed.log(scope)
+                if user := scope["state"].get("user"):
+                    self.count_spending(user, observed.meter)
                 status, failure = observed.status, observed.failure
                 name_request(span, _operation(scope), _route(scope), status, failure)
 

@@ -53,7 +53,11 @@ def create_api(composition: Composition) -> FastAPI:
         api.add_route(path, _to_docs, include_in_schema=False)
     install_error_handlers(api)
     api.add_middleware(RequestLimits)
-    api.add_middleware(AccessLog, until_exporting=composition.until_exporting)
+    api.add_middleware(
+        AccessLog,
+        until_exporting=composition.until_exporting,
+        count_spending=composition.count_spending,
+    )
     return api
 
 

@@ -44,6 +44,7 @@ async def require_principal(request: Request) -> Principal:
     authenticator: Authenticator = request.app.state.authenticator
     principal = await authenticator.authenticate(request)
     current_notes().note_principal(principal.actor, principal.user.value)
+    request.state.user = principal.user
     return principal
 
 

@@ -1,44 +1,114 @@
-"""What is stored for a user and what it cost, today and in total."""
+"""A user's usage: what is stored now, and what was spent."""
 
 import asyncio
+from contextvars import Context
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import date
 
+from shared.domain.errors import Busy
 from shared.domain.ids import UserId
+from shared.domain.spending import NOTHING
 from shared.ports.system import Clock
-from shared.ports.users import UsageStore, UsageTotals, UserStore
+from shared.ports.users import SpendingStore, Spent, StoredTotals, UsageStore, UserStore
+from shared.telemetry import digest, log_failure
+from shared.telemetry.meter import Meter
 
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)  # earlier than anything that is stored
+MAX_UNCOUNTED = 10_000  # users of whom a worker remembers what was spent; further ones do not count
+
+
+class SpendingCounter:
+    """Counts what a worker's requests have spent and no batch has recorded, at most a minute late.
+
+    Best effort: what a worker has not counted when it is killed is lost. That is what requests
+    spent that stored no turn, and of the others what the commit itself cost.
+    """
+
+    def __init__(self, store: SpendingStore, clock: Clock, seconds: float) -> None:
+        self._store = store
+        self._clock = clock
+        self._seconds = seconds
+        self._uncounted: dict[tuple[UserId, date], Spent] = {}
+        self._later: asyncio.Task[None] | None = None
+
+    def count(self, user: UserId, meter: Meter) -> None:
+        """Count what the request has spent since it was last counted. Idempotent."""
+        spending = meter.spending
+        since, unrecorded = spending - meter.counted, spending - meter.recorded
+        meter.counted = spending
+        if meter.is_work:
+            more, meter.recorded = Spent(total=unrecorded, today=since), spending
+        else:
+            more = Spent(other_today=since)
+        key = (user, self._clock.now().date())
+        if since == NOTHING or (key not in self._uncounted and self._is_full):
+            return
+        self._uncounted[key] = self._uncounted.get(key, Spent()) + more
+        if self._later is None or self._later.done():  # in a context without a request's meter
+            self._later = asyncio.get_running_loop().create_task(
+                self._write_later(), context=Context()
+            )
+
+    async def write(self, user: UserId | None = None) -> None:
+        """Write what is not yet counted, of one user or of all. Never fails."""
+        for key in [key for key in self._uncounted if user in {None, key[0]}]:
+            await self._write(*key)
+
+    async def close(self) -> None:
+        """Write everything. Idempotent."""
+        if self._later:
+            self._later.cancel()
+        await self.write()
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._uncounted) >= MAX_UNCOUNTED
+
+    async def _write_later(self) -> None:
+        while self._uncounted:
+            await asyncio.sleep(self._seconds)
+            await self.write()
+
+    async def _write(self, user: UserId, day: date) -> None:
+        more = self._uncounted.pop((user, day), None)
+        if more is None:
+            return
+        try:
+            await self._store.add_spent(user, day, more)
+        except Busy:  # refused: nothing was added
+            self._uncounted[user, day] = self._uncounted.get((user, day), Spent()) + more
+        except Exception as failed:  # noqa: BLE001 - it may have been added
+            log_failure("spending_not_counted", failed, subject=digest(user.value))
 
 
 @dataclass(frozen=True, slots=True)
 class UserUsage:
-    """The totals of today, a day in UTC, and of everything."""
+    """What is stored now, and what was spent; `day` is today in UTC."""
 
     day: date
-    today: UsageTotals
-    total: UsageTotals
+    stored: StoredTotals
+    spent: Spent
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Sums up usage when asked; turns pay nothing for it."""
+    """Sums up usage when asked."""
 
     store: UsageStore
     users: UserStore
+    spending: SpendingStore
+    counter: SpendingCounter
     clock: Clock
 
     async def read(self, user: UserId) -> UserUsage:
-        """The user's totals, without anything from before an erase.
+        """The user's usage. Nothing from before an erase counts as stored; it was spent.
 
         Raises:
             StoreUnavailable, Busy: nothing could be summed up.
         """
-        epoch = await self.users.read_epoch(user)
         day = self.clock.now().date()
-        midnight = datetime.combine(day, time(), UTC)
-        today, total = await asyncio.gather(
-            self.store.sum_usage(user, epoch, midnight),
-            self.store.sum_usage(user, epoch, BEGINNING),
+        await self.counter.write(user)
+        epoch = await self.users.read_epoch(user)
+        stored, spent = await asyncio.gather(
+            self.store.sum_stored(user, epoch), self.spending.read_spent(user, day)
         )
-        return UserUsage(day, today, total)
+        return UserUsage(day, stored, spent)

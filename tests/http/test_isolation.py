@@ -96,7 +96,7 @@ async def test_lists_preferences_and_usage_are_per_user_f33(keepsake: Keepsake) 
     await keepsake.chat("Ada's secret")
     assert (await keepsake.get("/sessions", user=BEN))["value"] == []
     assert (await keepsake.get("/preferences", user=BEN))["preferences"] == {}
-    assert set((await keepsake.get("/user/usage", user=BEN))["total"].values()) == {0}
+    assert set((await keepsake.get("/user/usage", user=BEN))["stored"].values()) == {0}
     assert "secret" not in (await keepsake.chat("Hello", user=BEN)).text
 
 

@@ -1,6 +1,10 @@
-"""Usage: the totals equal what is stored and what the answers reported."""
+"""Usage: what is stored now, and what was spent, as the answers and the runs reported it."""
 
+import asyncio
 import json
+import logging
+import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,21 +12,23 @@ import pytest
 
 from cosmos_local import Fault, LocalCosmos
 from tests.conftest import Rows
-from tests.support.app import BEN, Keepsake
-from tests.support.model_server import ModelServer
-from tests.support.rows import bump_epoch, remove_measures
+from tests.support.app import BEN, PATIENT, Keepsake, running
+from tests.support.model_server import REFUSAL, ModelServer
+from tests.support.rows import bump_epoch, delete_item
 
 pytestmark = pytest.mark.anyio
-NOTHING = {
-    "sessions": 0,
-    "turns": 0,
-    "session_data": 0,
-    "bytes": 0,
-    "prompt_tokens": 0,
-    "completion_tokens": 0,
-    "embedding_tokens": 0,
-    "request_units": 0.0,
-}
+NOTHING_STORED = {"sessions": 0, "turns": 0, "session_data": 0, "bytes": 0}
+COUNTED = (
+    "model_calls",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "embedding_tokens",
+    "request_units",
+)
+HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
+WORK = "chat|put_turn|consolidate_now|consolidate_session"  # operations
+NOTHING_SPENT = {"turns": 0} | dict.fromkeys(COUNTED, 0)
 
 
 @pytest.fixture
@@ -31,70 +37,189 @@ def session_cache() -> dict[str, Any]:
     return {}
 
 
+@pytest.fixture
+def embedding_model() -> str:
+    """Vectors cost tokens, too."""
+    return "scripted"
+
+
 async def test_a_new_user_has_used_nothing(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
-    """All totals are zero, and the day is today."""
+    """Nothing is stored and nothing was spent, and the day is today."""
     usage = await keepsake.get("/user/usage")
-    assert usage == {"day": _day(cosmos), "today": NOTHING, "total": NOTHING}
+    nothing = dict.fromkeys(("total", "today", "other_today"), NOTHING_SPENT)
+    assert usage == {"day": _day(cosmos), "stored": NOTHING_STORED, "spent": nothing}
 
 
-async def test_usage_equals_the_sum_of_the_answers(keepsake: Keepsake) -> None:
-    """Sessions, turns and values are counted; the tokens are the sum of those in the answers."""
-    answers = [
-        (await keepsake.chat(text, session_id=text[0])).json()["usage"]
-        for text in ("One", "Two", "Three")
-    ]
+async def test_what_is_stored_is_counted(keepsake: Keepsake) -> None:
+    """Sessions, turns and session data."""
+    for text in ("One", "Two", "Three"):
+        await keepsake.chat(text, session_id=text[0])
     await _store_value(keepsake, {"number": 7})
-    used = (await keepsake.get("/user/usage"))["total"]
-    assert (used["sessions"], used["turns"], used["session_data"]) == (2, 3, 1)
-    for tokens in ("prompt_tokens", "completion_tokens"):
-        assert used[tokens] == sum(answer[tokens] for answer in answers) > 0
+    stored = (await keepsake.get("/user/usage"))["stored"]
+    assert (stored["sessions"], stored["turns"], stored["session_data"]) == (2, 3, 1)
 
 
 async def test_bytes_are_the_size_of_the_stored_json(keepsake: Keepsake, cosmos_rows: Rows) -> None:
     """The size is that of the documents, without system properties and `bytes` itself."""
     await keepsake.chat("Grüße 🎁")
     await _store_value(keepsake, ["ü", 1.5, None])
-    used = (await keepsake.get("/user/usage"))["total"]
-    assert used["bytes"] == sum(_size(row) for row in cosmos_rows("turn") + cosmos_rows("data"))
+    stored = (await keepsake.get("/user/usage"))["stored"]
+    assert stored["bytes"] == sum(_size(row) for row in cosmos_rows("turn") + cosmos_rows("data"))
 
 
-async def test_stored_request_units_exclude_the_write(keepsake: Keepsake) -> None:
-    """A turn stores what its reads cost; only the answer includes the cost of the write."""
-    first = (await keepsake.chat("Hello")).json()["usage"]["request_units"]
-    one = (await keepsake.get("/user/usage"))["total"]["request_units"]
-    await keepsake.chat("Hello again")
-    two = (await keepsake.get("/user/usage"))["total"]["request_units"]
-    assert 0 < one < first
-    assert one < two
+async def test_spending_is_the_sum_of_what_was_reported(
+    keepsake: Keepsake,
+    cosmos: LocalCosmos,
+    model: ModelServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Turns and background work, to the unit: whole, streamed, refused, recorded, deleted."""
+    caplog.set_level(logging.INFO, "keepsake")
+    for text in ("One", "Two", "Three"):
+        await keepsake.chat(text, session_id=text, turn_id="t")
+    await keepsake.chat("Streamed", stream=True)
+    model.script.append(REFUSAL)
+    assert (await keepsake.chat("Refused")).status_code == 422
+    async with keepsake.client() as client:
+        await client.put("/sessions/s/turns/recorded", json=HELLO)
+        await client.post("/sessions/One/consolidate")
+        await client.delete("/sessions/Two")
+    cosmos.clock.advance(3600)
+    await keepsake.run_timers()
+    await keepsake.run_jobs()
+    spent = (await keepsake.get("/user/usage"))["spent"]["total"]
+    assert spent["turns"] == 6
+    for name in set(COUNTED) - {"cached_tokens"}:
+        assert spent[name] > 0, name
+        assert spent[name] == pytest.approx(_reported(caplog, name)), name
+
+
+async def test_spending_equals_the_answers(keepsake: Keepsake) -> None:
+    """The tokens and request units of the answers add up to the total."""
+    answers = [
+        (await keepsake.chat(text)).json()["usage"]
+        for text in ("My rabbit Hazel", "She eats dandelions", "What does Hazel eat?")
+    ]
+    await keepsake.get("/sessions")
+    spent = (await keepsake.get("/user/usage"))["spent"]
+    for name in COUNTED:
+        assert spent["total"][name] == pytest.approx(sum(answer[name] for answer in answers))
+    assert spent["today"] == spent["total"]
+
+
+async def test_spending_survives_a_killed_worker(cosmos: LocalCosmos, model: ModelServer) -> None:
+    """Tokens are counted in the turn's own batch: only request units of writes may be lost."""
+    async with running(cosmos, model) as app:
+        answer = (await app.chat("My rabbit is called Hazel")).json()["usage"]
+        async with running(cosmos, model) as another:
+            total = (await another.get("/user/usage"))["spent"]["total"]
+    assert (total["turns"], total["model_calls"]) == (1, 1)
+    for name in ("prompt_tokens", "completion_tokens", "embedding_tokens"):
+        assert total[name] == answer[name]
+    assert 0 < total["request_units"] < answer["request_units"]
+
+
+async def test_a_worker_that_stops_counts_first(cosmos: LocalCosmos, model: ModelServer) -> None:
+    """What a worker has not counted yet, it counts when it is stopped."""
+    async with running(cosmos, model) as app:
+        answer = (await app.chat("Hello")).json()["usage"]
+    async with running(cosmos, model) as another:
+        total = (await another.get("/user/usage"))["spent"]["total"]
+    assert total["request_units"] == answer["request_units"]
+
+
+async def test_spending_is_counted_after_a_while(cosmos: LocalCosmos, model: ModelServer) -> None:
+    """Nobody has to ask for it."""
+    soon = replace(PATIENT, count=0.05)
+    async with running(cosmos, model, deadlines=soon) as app, running(cosmos, model) as another:
+        answer = (await app.chat("Hello")).json()["usage"]
+        counted = 0.0
+        async with asyncio.timeout(10):
+            while counted != answer["request_units"]:
+                usage = await another.get("/user/usage")
+                counted = usage["spent"]["total"]["request_units"]
 
 
 async def test_a_turn_sent_twice_counts_once(keepsake: Keepsake) -> None:
-    """A replay stores nothing, so it adds nothing."""
+    """A replay stores nothing: what it spent is counted with the day's other requests."""
     await keepsake.chat("Hello", turn_id="t")
     once = await keepsake.get("/user/usage")
-    await keepsake.chat("Hello", turn_id="t")
-    assert await keepsake.get("/user/usage") == once
+    replayed = (await keepsake.chat("Hello", turn_id="t")).json()["usage"]
+    twice = await keepsake.get("/user/usage")
+    assert (twice["stored"], twice["spent"]["total"]) == (once["stored"], once["spent"]["total"])
+    assert replayed["request_units"] > 0
+    assert twice["spent"]["other_today"]["prompt_tokens"] == 0
+
+
+async def test_a_turn_whose_response_was_lost_counts_once(
+    keepsake: Keepsake, cosmos: LocalCosmos
+) -> None:
+    """The batch is repeated, finds the turn stored, and nothing is added a second time."""
+    cosmos.faults.add(Fault(status=500, kind="batch", applied=True, skip=1))
+    answer = (await keepsake.chat("Hello")).json()["usage"]
+    spent = (await keepsake.get("/user/usage"))["spent"]
+    assert (spent["total"]["turns"], spent["total"]["model_calls"]) == (1, 1)
+    assert spent["total"]["completion_tokens"] == answer["completion_tokens"]
+    assert spent["other_today"]["completion_tokens"] == 0
+
+
+async def test_requests_that_store_nothing_count_by_the_day(
+    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer
+) -> None:
+    """Reads, previews and failed turns; the next day starts at zero."""
+    model.fail_next(400)
+    assert (await keepsake.chat("Hello")).status_code != 200
+    await keepsake.get("/sessions")
+    spent = (await keepsake.get("/user/usage"))["spent"]
+    assert (spent["total"], spent["today"]) == (NOTHING_SPENT, NOTHING_SPENT)
+    assert (spent["other_today"]["model_calls"], spent["other_today"]["turns"]) == (1, 0)
+    assert spent["other_today"]["request_units"] > 0
+    cosmos.clock.advance(_seconds_to_midnight(cosmos) + 1)
+    assert (await keepsake.get("/user/usage"))["spent"]["other_today"] == NOTHING_SPENT
 
 
 async def test_today_starts_at_midnight_utc(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
-    """After midnight, yesterday's turns count in the total only.
-
-    A session counts as today's if it was active today.
-    """
+    """After midnight, yesterday's turns count in the total only."""
     await keepsake.chat("Yesterday")
-    await keepsake.chat("Yesterday", session_id="idle")
+    yesterday = (await keepsake.get("/user/usage"))["spent"]
     cosmos.clock.advance(_seconds_to_midnight(cosmos) + 1)
-    next_day = await keepsake.get("/user/usage")
-    await keepsake.chat("Today")
     usage = await keepsake.get("/user/usage")
-    assert (next_day["day"], next_day["today"], next_day["total"]["turns"]) == (
-        _day(cosmos),
-        NOTHING,
-        2,
-    )
-    assert (usage["today"]["sessions"], usage["today"]["turns"]) == (1, 1)
-    assert (usage["total"]["sessions"], usage["total"]["turns"]) == (2, 3)
-    assert usage["today"]["bytes"] == usage["total"]["bytes"] - next_day["total"]["bytes"]
+    await keepsake.chat("Today")
+    today = (await keepsake.get("/user/usage"))["spent"]
+    assert (usage["day"], usage["spent"]["today"]) == (_day(cosmos), NOTHING_SPENT)
+    assert usage["spent"]["total"] == yesterday["total"]
+    assert (today["today"]["turns"], today["total"]["turns"]) == (1, 2)
+
+
+async def test_counting_that_fails_does_not_fail_the_request(
+    keepsake: Keepsake, cosmos: LocalCosmos
+) -> None:
+    """What may have been added is never added again: rather too little than too much."""
+    await keepsake.chat("Hello")
+    cosmos.faults.add(Fault(status=503, kind="batch", times=9))
+    usage = await keepsake.get("/user/usage")
+    assert usage["spent"]["total"]["turns"] == 1
+    cosmos.faults.clear()
+    assert (await keepsake.get("/user/usage"))["spent"]["today"]["turns"] == 0
+
+
+async def test_a_throttled_count_is_kept_for_later(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+    """Nothing was added, so it is added with the next write."""
+    answer = (await keepsake.chat("Hello")).json()["usage"]
+    cosmos.faults.add(Fault(status=429, kind="batch", retry_after_ms=9000))
+    await keepsake.get("/user/usage")
+    spent = (await keepsake.get("/user/usage"))["spent"]
+    assert spent["total"]["request_units"] == answer["request_units"]
+
+
+async def test_a_lost_user_document_is_created_again(
+    keepsake: Keepsake, cosmos: LocalCosmos
+) -> None:
+    """Turns do not depend on the counters: whoever removes them only loses the count."""
+    await keepsake.chat("Hello")
+    await delete_item(cosmos, "ada", "user")
+    assert (await keepsake.chat("Still there?")).status_code == 200
+    assert (await keepsake.get("/user/usage"))["spent"]["total"]["turns"] == 1
 
 
 async def test_deleted_and_expired_sessions_do_not_count(
@@ -105,9 +230,9 @@ async def test_deleted_and_expired_sessions_do_not_count(
     await keepsake.chat("Hello")
     async with keepsake.client() as client:
         await client.delete("/sessions/deleted")
-    assert (await keepsake.get("/user/usage"))["total"]["turns"] == 1
+    assert (await keepsake.get("/user/usage"))["stored"]["turns"] == 1
     cosmos.clock.advance(91 * 86_400)
-    assert (await keepsake.get("/user/usage"))["total"] == NOTHING
+    assert (await keepsake.get("/user/usage"))["stored"] == NOTHING_STORED
 
 
 async def test_nothing_from_before_an_erase_counts(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
@@ -115,7 +240,7 @@ async def test_nothing_from_before_an_erase_counts(keepsake: Keepsake, cosmos: L
     await keepsake.chat("Hello")
     await _store_value(keepsake, 1)
     await bump_epoch(cosmos, "ada")
-    assert (await keepsake.get("/user/usage"))["total"] == NOTHING
+    assert (await keepsake.get("/user/usage"))["stored"] == NOTHING_STORED
 
 
 async def test_another_users_usage_is_not_counted_f33(keepsake: Keepsake) -> None:
@@ -124,19 +249,10 @@ async def test_another_users_usage_is_not_counted_f33(keepsake: Keepsake) -> Non
     mine = await keepsake.get("/user/usage")
     await keepsake.chat("Hello", turn_id="t", user=BEN)
     await _store_value(keepsake, 1, user=BEN)
-    assert await keepsake.get("/user/usage") == mine
-    assert (await keepsake.get("/user/usage", user=BEN))["total"]["session_data"] == 1
-
-
-async def test_turns_of_older_versions_count_with_zero_bytes(
-    keepsake: Keepsake, cosmos: LocalCosmos
-) -> None:
-    """A turn stored by a version without these measures counts with 0 bytes and 0 request units."""
-    await keepsake.chat("Hello")
-    await remove_measures(cosmos, "ada")
-    used = (await keepsake.get("/user/usage"))["total"]
-    assert (used["turns"], used["bytes"], used["request_units"]) == (1, 0, 0)
-    assert used["prompt_tokens"] > 0
+    still_mine = await keepsake.get("/user/usage")
+    assert still_mine["stored"] == mine["stored"]
+    assert still_mine["spent"]["total"] == mine["spent"]["total"]
+    assert (await keepsake.get("/user/usage", user=BEN))["stored"]["session_data"] == 1
 
 
 async def test_counting_usage_costs_a_turn_no_calls(keepsake: Keepsake, model: ModelServer) -> None:
@@ -165,6 +281,13 @@ def _size(row: dict[str, Any]) -> int:
     own = {name: value for name, value in row.items() if not name.startswith("_")}
     own["usage"] = {name: value for name, value in row["usage"].items() if name != "bytes"}
     return len(json.dumps(own, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def _reported(caplog: pytest.LogCaptureFixture, name: str) -> float:
+    """The sum over the log lines of turns and background work."""
+    lines = [record.getMessage() for record in caplog.records]
+    work = [line for line in lines if re.search(f"operation=({WORK}) ", line)]
+    return sum(float(found[1]) for line in work if (found := re.search(f" {name}=(\\S+)", line)))
 
 
 def _now(cosmos: LocalCosmos) -> datetime:

@@ -34,7 +34,7 @@ async def serve(status: int, trace: str) -> None:
     """Let the product answer a request."""
     headers = [(b"traceparent", f"00-{trace}-00f067aa0ba902b7-00".encode())]  # 00: not sampled
     scope = {"type": "http", "method": "GET", "headers": headers, "state": {}}
-    await AccessLog(answering(status), nothing)(scope, nothing, nothing)
+    await AccessLog(answering(status), nothing, lambda *_: None)(scope, nothing, nothing)
 
 
 def host_rows(*statuses: int) -> list[Row]:

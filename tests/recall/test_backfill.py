@@ -126,7 +126,7 @@ async def test_usage_counts_the_bytes_of_vectors(
     for name in models:
         async with running(cosmos, model, embedding_model=name) as app:
             assert await consolidate(app) == 200
-            reported = (await app.get("/user/usage"))["total"]["bytes"]
+            reported = (await app.get("/user/usage"))["stored"]["bytes"]
     (turn,) = cosmos_rows("turn")
     own = {name: value for name, value in turn.items() if not name.startswith("_")}
     own["embedding"] = list(map(float, own["embedding"]))  # as sent; a store may return 0 for 0.0

@@ -31,13 +31,10 @@ async def create_items(cosmos: LocalCosmos, user: str, items: Sequence[Mapping[s
             await container.execute_item_batch(creates, user)
 
 
-async def remove_measures(cosmos: LocalCosmos, user: str) -> None:
-    """Remove the measures that turns of older versions do not have."""
-    turns = [str(row["id"]) for row in cosmos.rows("memory") if row["kind"] == "turn"]
-    removed = [{"op": "remove", "path": f"/usage/{name}"} for name in ("bytes", "request_units")]
+async def delete_item(cosmos: LocalCosmos, user: str, item_id: str) -> None:
+    """Delete an item."""
     async with _memory(cosmos) as container:
-        for turn in turns:
-            await container.patch_item(turn, user, removed)
+        await container.delete_item(item_id, user)
 
 
 @asynccontextmanager

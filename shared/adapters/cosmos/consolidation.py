@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from azure.core import MatchConditions
-
 from shared.adapters.cosmos import queries as sql
-from shared.adapters.cosmos.containers import MEMORY, CosmosContainers
+from shared.adapters.cosmos.containers import MEMORY, Batch, CosmosContainers
 from shared.adapters.cosmos.errors import ItemChanged, ItemMissing
 from shared.adapters.cosmos.items import header_id, set_fields
+from shared.adapters.cosmos.spending import CosmosSpending
 from shared.adapters.cosmos.times import read_time, remaining_ttl, write_time
 from shared.domain.errors import Contended
 from shared.domain.ids import SessionId, UserId
@@ -28,6 +27,7 @@ class CosmosConsolidation:
     """Writes on the condition of the header's ETag: a concurrent write wins."""
 
     containers: CosmosContainers
+    spending: CosmosSpending
     clock: Clock
 
     async def find_due(self, now: datetime) -> AsyncIterator[Sequence[DueSession]]:
@@ -82,15 +82,11 @@ class CosmosConsolidation:
         return await self._patch(user, header, {"vectors_from": None, "due_at": None})
 
     async def _patch(self, user: UserId, header: Header, fields: Mapping[str, Any]) -> bool:
+        patch = set_fields({**fields, **remaining_ttl(header, self.clock.now())})
+        unchanged = {"if_match_etag": header.etag}
+        batch: Batch = [("patch", (header_id(header.session_id), patch), unchanged)]
         try:
-            async with self.containers.call(MEMORY) as container:
-                await container.patch_item(
-                    header_id(header.session_id),
-                    user.value,
-                    set_fields({**fields, **remaining_ttl(header, self.clock.now())}),
-                    etag=header.etag,
-                    match_condition=MatchConditions.IfNotModified,
-                )
+            await self.spending.write_batch(user, batch)
         except (ItemChanged, ItemMissing, Contended):
             return False
         return True

@@ -14,7 +14,6 @@ from shared.domain.sessions import Header
 from shared.domain.summaries import RecentSession, Summary
 from shared.domain.turns import TokenUsage, Turn, TurnStatus
 from shared.domain.vectors import Vector
-from shared.telemetry.meter import Meter
 
 Item = dict[str, Any]
 
@@ -144,17 +143,9 @@ def vector_fields(vector: Vector) -> Item:
     return {"embedding": list(vector.numbers), "embedding_model": vector.model}
 
 
-def with_usage(item: Item, meter: Meter) -> Item:
-    """Add what the request has used so far, and the item's size.
-
-    The size is in bytes of JSON, not counting the size field itself.
-    """
-    spent = {
-        "request_units": round(meter.request_units, 2),
-        "embedding_tokens": meter.embedding_tokens,
-    }
-    usage = {**item.get("usage", {}), **spent}
-    return item | {"usage": {**usage, "bytes": size_of(item | {"usage": usage})}}
+def with_size(item: Item) -> Item:
+    """Add the item's size: bytes of JSON, not counting the size itself."""
+    return item | {"usage": item.get("usage", {}) | {"bytes": size_of({"usage": {}} | item)}}
 
 
 def size_of(item: Item) -> int:

@@ -121,19 +121,14 @@ SELECT c.session_id, c.gen FROM c
 WHERE c.user_id = @user_id AND c.kind = 'tombstone' AND c.session_id = @session_id
 """
 
-SUM_USAGE = """
+SUM_STORED = """
 SELECT SUM(IIF(c.kind = 'session', 1, 0)) AS sessions,
   SUM(IIF(c.kind = 'turn', 1, 0)) AS turns,
   SUM(IIF(c.kind = 'data', 1, 0)) AS session_data,
-  SUM(c.usage.bytes ?? 0) AS bytes,
-  SUM(c.usage.prompt_tokens ?? 0) AS prompt_tokens,
-  SUM(c.usage.completion_tokens ?? 0) AS completion_tokens,
-  SUM(c.usage.embedding_tokens ?? 0) AS embedding_tokens,
-  SUM(c.usage.request_units ?? 0) AS request_units
+  SUM(c.usage.bytes ?? 0) AS bytes
 FROM c
 WHERE c.user_id = @user_id AND c.epoch >= @epoch
   AND (c.kind = 'turn' OR c.kind = 'data' OR (c.kind = 'session' AND c.turn_count > 0))
-  AND (c.last_active_at ?? c.updated_at ?? c.created_at) >= @since
 """
 
 FIND_DUE_TOMBSTONES_ACROSS_USERS = """

@@ -8,14 +8,13 @@ from typing import Any
 from shared.adapters.cosmos import queries as sql
 from shared.adapters.cosmos.containers import MEMORY, Batch, CosmosContainers
 from shared.adapters.cosmos.errors import ItemChanged, ItemMissing
-from shared.adapters.cosmos.items import data_item_id, header_id, set_fields, with_usage
+from shared.adapters.cosmos.items import data_item_id, header_id, set_fields, with_size
 from shared.adapters.cosmos.times import read_time, ttl_until, write_time
 from shared.domain.errors import Contended
 from shared.domain.ids import DataName, UserId
 from shared.domain.sessions import Header
 from shared.ports.sessions import DataEntry, DataItem
 from shared.ports.system import Clock
-from shared.telemetry.meter import current_meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ class CosmosSessionData:
         condition = sql.same_incarnation(header.gen)
         batch: Batch = [
             ("patch", (header_id(header.session_id), touch), {"filter_predicate": condition}),
-            ("upsert", (with_usage(document, current_meter()),), {}),
+            ("upsert", (with_size(document),), {}),
         ]
         try:
             await self.containers.write_batch(MEMORY, user, batch)

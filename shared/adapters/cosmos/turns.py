@@ -13,8 +13,9 @@ from shared.adapters.cosmos.items import (
     turn_item,
     turn_item_id,
     turn_of,
-    with_usage,
+    with_size,
 )
+from shared.adapters.cosmos.spending import CosmosSpending
 from shared.adapters.cosmos.times import ttl_until, write_time
 from shared.domain.errors import Contended, StoreUnavailable
 from shared.domain.history import MAX_WINDOW_BYTES, MAX_WINDOW_TURNS
@@ -29,7 +30,6 @@ from shared.ports.turns import (
     HeaderMoved,
     OutcomeUnknown,
 )
-from shared.telemetry.meter import current_meter
 
 MAX_PAGE_BYTES = 1_048_576  # of turns in one response; the next page has the rest
 
@@ -39,6 +39,7 @@ class CosmosTurns:
     """Commits each turn and its header in one batch; reads stay within the user's partition."""
 
     containers: CosmosContainers
+    spending: CosmosSpending
 
     async def commit_turn(self, user: UserId, draft: Draft) -> CommitOutcome:
         """Create the turn and advance the header, if generation and turn count are unchanged.
@@ -46,7 +47,7 @@ class CosmosTurns:
         Idempotent: the create comes first in the batch, and its id refuses a second one.
         """
         turn = draft.turn
-        item = with_usage(turn_item(user, turn, draft.vector), current_meter())
+        item = with_size(turn_item(user, turn, draft.vector))
         header = {
             "turn_count": turn.seq,
             "last_active_at": write_time(draft.last_active_at),
@@ -65,7 +66,7 @@ class CosmosTurns:
             ),
         ]
         try:
-            await self.containers.write_batch(MEMORY, user, batch)
+            await self.spending.write_batch(user, batch, turns=1)
         except ItemExists:
             return AlreadyThere()
         except (ItemChanged, ItemMissing, Contended):

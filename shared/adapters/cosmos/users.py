@@ -28,13 +28,17 @@ class CosmosUsers:
         epoch = await self._read(user)
         if epoch is not None:
             return epoch
+        return 0 if await self.create(user) else await self.read_epoch(user)
+
+    async def create(self, user: UserId) -> bool:
+        """Create the user's document; False if there is one. Idempotent: so it stays."""
         item = {"id": USER_ID, "user_id": user.value, "kind": "user", "epoch": 0, "writes": 0}
         try:
             async with self.containers.call(MEMORY) as container:
                 await container.create_item(item)
         except ItemExists:
-            return await self.read_epoch(user)
-        return 0
+            return False
+        return True
 
     async def _read(self, user: UserId) -> int | None:
         try:

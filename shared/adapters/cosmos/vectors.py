@@ -9,6 +9,7 @@ from shared.adapters.cosmos import queries as sql
 from shared.adapters.cosmos.containers import MEMORY, Batch, CosmosContainers
 from shared.adapters.cosmos.errors import ItemChanged, ItemMissing
 from shared.adapters.cosmos.items import set_fields, size_of, turn_item_id, vector_fields
+from shared.adapters.cosmos.spending import CosmosSpending
 from shared.adapters.cosmos.times import read_time, ttl_until
 from shared.domain.errors import Contended
 from shared.domain.ids import TurnId, UserId
@@ -26,6 +27,7 @@ class CosmosVectors:
     """Finds turns with one query and updates them in one batch."""
 
     containers: CosmosContainers
+    spending: CosmosSpending
     clock: Clock
 
     async def find_unembedded(
@@ -71,7 +73,7 @@ class CosmosVectors:
             for turn, vector in vectors.items()
         ]
         try:
-            await self.containers.write_batch(MEMORY, user, batch)
+            await self.spending.write_batch(user, batch)
         except (ItemMissing, ItemChanged, Contended):
             return False
         return True

@@ -1,4 +1,4 @@
-"""The user: what is stored and what it cost."""
+"""The user: what is stored, and what was spent."""
 
 from fastapi import APIRouter
 
@@ -19,8 +19,8 @@ router = APIRouter(tags=["user"], route_class=StrictRoute, prefix="/user")
     responses=error_responses(errors.StoreUnavailable, errors.Busy),
 )
 async def read_usage(user: CurrentUser, services: CurrentServices) -> UserUsageView:
-    """Return what is stored for the user and what it cost, today and in total.
+    """Return what is stored for the user now, and what was spent, in total and today.
 
-    It is summed up on request: ask rarely.
+    What is stored is summed up on request: ask rarely.
     """
     return UserUsageView.of(await services.usage.read(user))

@@ -27,7 +27,7 @@ from shared.domain.messages import MAX_MESSAGE_BYTES
 
 MAX_INSTRUCTIONS_BYTES = 16_384
 MAX_NAME_CHARS = 200
-FIRST_ZONE = timezone(timedelta(hours=14))  # where every day begins first
+FIRST_ZONE = timezone(timedelta(hours=14))  # where every day starts first
 MAX_PARTS = 100  # of one message
 MAX_KIND_CHARS = 64  # of the type of a part
 RFC_3339 = re.compile(

@@ -6,47 +6,69 @@ from typing import Self
 
 from pydantic import BaseModel, Field
 
-from shared.ports.users import UsageTotals
+from shared.domain.spending import Spending
 from shared.services.usage import UserUsage
 
 BYTES = "As JSON in Cosmos DB, without session headers, preferences and indexes"
-EMBEDDING_TOKENS = (
-    "As the embedding model counted them when the turns were taken; vectors that are added later "
-    "are not included"
+TOTAL = (
+    "By all turns that were stored, and by background work, since ever: what was deleted or has "
+    "expired stays included. It is the sum of what the responses and runs reported"
 )
-REQUEST_UNITS = (
-    "What the requests behind these turns and session data had spent on reads when they wrote; "
-    "the write itself is in the `usage` of its own response"
-)
+TODAY = "The part of it of this day; best effort"
+OTHER = "By requests that stored no turn, on this day; best effort"
 
 
-class UsageTotalsView(BaseModel):
-    """What is stored, and what it cost."""
+class StoredView(BaseModel):
+    """What is stored now, without what has expired or was deleted."""
 
-    sessions: int = Field(description="Sessions with turns; under `today` those with a turn today")
-    turns: int = Field(description="Under `today` those stored today, whenever they were said")
-    session_data: int = Field(description="Items; under `today` those written today")
+    sessions: int = Field(description="Sessions with turns")
+    turns: int
+    session_data: int = Field(description="Items")
     bytes: int = Field(description=BYTES)
-    prompt_tokens: int = Field(description="Of these turns, as the model counted them")
-    completion_tokens: int = Field(description="Of these turns, as the model counted them")
-    embedding_tokens: int = Field(description=EMBEDDING_TOKENS)
-    request_units: float = Field(description=REQUEST_UNITS)
+
+
+class SpendingView(BaseModel):
+    """What was asked of models, and of Cosmos DB."""
+
+    turns: int = Field(description="Turns that were stored")
+    model_calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = Field(description="The part of the prompt tokens that the provider cached")
+    embedding_tokens: int
+    request_units: float
 
     @classmethod
-    def of(cls, totals: UsageTotals) -> Self:
-        """Render the totals."""
-        return cls(**asdict(replace(totals, request_units=round(totals.request_units, 2))))
+    def of(cls, spending: Spending) -> Self:
+        """Render what was spent."""
+        return cls(**asdict(replace(spending, request_units=round(spending.request_units, 2))))
+
+
+class SpentView(BaseModel):
+    """What was spent; a stored turn counts once, however often it was sent."""
+
+    total: SpendingView = Field(description=TOTAL)
+    today: SpendingView = Field(description=TODAY)
+    other_today: SpendingView = Field(description=OTHER)
 
 
 class UserUsageView(BaseModel):
-    """Totals over everything that has neither expired nor been deleted."""
+    """What is stored for a user now, and what was spent."""
 
-    day: date = Field(description="The day that `today` means, in UTC")
-    today: UsageTotalsView
-    total: UsageTotalsView
+    day: date = Field(description="Today, in UTC")
+    stored: StoredView
+    spent: SpentView
 
     @classmethod
     def of(cls, usage: UserUsage) -> Self:
-        """Render the totals."""
-        today, total = UsageTotalsView.of(usage.today), UsageTotalsView.of(usage.total)
-        return cls(day=usage.day, today=today, total=total)
+        """Render the usage."""
+        spent = usage.spent
+        return cls(
+            day=usage.day,
+            stored=StoredView(**asdict(usage.stored)),
+            spent=SpentView(
+                total=SpendingView.of(spent.total),
+                today=SpendingView.of(spent.today),
+                other_today=SpendingView.of(spent.other_today),
+            ),
+        )

@@ -62,7 +62,7 @@ class Summariser:
     ) -> Summary | None:
         """Summarise everything up to the chunk's end; the earlier summary if nothing is new.
 
-        The model is told on which day each message was said, in this time zone.
+        The model is given the day on which each message was said, in this time zone.
 
         Extractive without a model, if the model's provider refuses the text (F16), and if the
         model gives no usable answer twice (F17): nothing stays due for such a reason.

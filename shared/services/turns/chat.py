@@ -34,6 +34,8 @@ from shared.services.turns.opening import TurnOpening
 from shared.services.turns.request import ChatRequest, RecordRequest
 from shared.services.turns.stored_turn import StoredTurn
 from shared.services.turns.stream import Answer, TurnStream
+from shared.services.usage import SpendingCounter
+from shared.telemetry.meter import current_meter
 from shared.telemetry.metrics import count_turn, time_retrieval
 
 Result = TypeVar("Result")
@@ -55,6 +57,7 @@ class ChatParts:
     tokens: TokenCounter
     preferences: PreferenceStore
     jobs: JobQueue
+    counter: SpendingCounter
     clock: Clock
     retention: Retention
     deadlines: Deadlines
@@ -154,14 +157,17 @@ class Chat:
         parts = self._parts
         attempt = TurnAttempt(request, seconds, parts.clock.now())
         timings = attempt.timings
-        with timings.stage("total"):
-            async with turn_deadline(seconds):
-                with timings.stage("session"):
-                    stored = await parts.opening.open(attempt)
-                if stored:
-                    return _answer(stored, attempt)
-                async with parts.leases.held(attempt):
-                    return await self._take_opened(request, attempt, generate)
+        try:
+            with timings.stage("total"):
+                async with turn_deadline(seconds):
+                    with timings.stage("session"):
+                        stored = await parts.opening.open(attempt)
+                    if stored:
+                        return _answer(stored, attempt)
+                    async with parts.leases.held(attempt):
+                        return await self._take_opened(request, attempt, generate)
+        finally:  # the caller may have left before
+            parts.counter.count(request.user, current_meter())
 
     async def _take_opened(
         self, request: ChatRequest, attempt: TurnAttempt, generate: Generate
