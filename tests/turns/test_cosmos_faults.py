@@ -116,7 +116,7 @@ async def test_concurrent_turns_in_one_worker_lose_few_races_f10(
         await app.chat("First")
         before = counter.batches
         await asyncio.gather(*(app.chat(f"Message {n}") for n in range(20)))
-    assert counter.batches - before == 20
+        assert counter.batches - before == 20
 
 
 async def test_a_turn_overtaken_in_its_worker_loses_no_race_f10(
@@ -132,7 +132,7 @@ async def test_a_turn_overtaken_in_its_worker_loses_no_race_f10(
         await model.wait_for_requests(2)
         await app.chat("Fast")
         await slow
-    assert counter.batches - before == 2
+        assert counter.batches - before == 2
 
 
 async def test_an_applied_create_is_found_by_its_retry_f11(
