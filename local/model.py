@@ -71,10 +71,10 @@ class ScriptedModel:
     """The server's application, its scripts, and the requests it has received."""
 
     def __init__(
-        self, refuses: Callable[[Mapping[str, Any]], Sequence[str]] = lambda _: ()
+        self, refuse: Callable[[Mapping[str, Any]], Mapping[str, str] | None] = lambda _: None
     ) -> None:
-        """Start with empty scripts; a request for which `refuses` gives reasons gets a 400."""
-        self._refuses = refuses
+        """Start with empty scripts; a request for which `refuse` gives an error gets a 400."""
+        self._refuse = refuse
         self.script: deque[Behaviour] = deque()
         self.embedding_script: deque[Behaviour] = deque()
         self.requests: list[dict[str, Any]] = []
@@ -92,8 +92,7 @@ class ScriptedModel:
     async def _complete(self, request: Request) -> Response:
         body = await request.json()
         self.requests.append(body)
-        if reasons := self._refuses(body):
-            error = {"message": "; ".join(reasons), "param": "messages"}
+        if error := self._refuse(body):
             return JSONResponse({"error": error}, HTTPStatus.BAD_REQUEST)
         behaviour = self.script.popleft() if self.script else Behaviour()
         await asyncio.sleep(behaviour.delay)

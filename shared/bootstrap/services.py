@@ -11,6 +11,9 @@ from shared.ports.system import Clock
 from shared.services.consolidation import (
     Consolidation,
     ConsolidationSchedule,
+    FilteredSummariser,
+    FilterProbe,
+    QuarantineKeeper,
     RecentSessions,
     Summariser,
     SummaryModel,
@@ -76,9 +79,10 @@ class ServiceFactory:
             clock=clock,
             retention=kept,
         )
+        quarantines = self._quarantines(writer)
         recall = Recall(stores.turn_index, self.clients.embeddings, clock, self.deadlines)
         return Services(
-            chat=self._chat(recall, writer, counter),
+            chat=self._chat(recall, writer, counter, quarantines),
             preview=self._preview(recall),
             sessions=Sessions(
                 store=stores.sessions,
@@ -109,7 +113,7 @@ class ServiceFactory:
                 clock=clock,
                 retention=kept,
             ),
-            consolidation=self._consolidation(recent, writer),
+            consolidation=self._consolidation(recent, quarantines, writer),
             schedule=ConsolidationSchedule(
                 sessions=stores.sessions,
                 store=stores.consolidation,
@@ -124,7 +128,23 @@ class ServiceFactory:
             deadlines=self.deadlines,
         )
 
-    def _chat(self, recall: Recall, writer: OptimisticWriter, counter: SpendingCounter) -> Chat:
+    def _quarantines(self, writer: OptimisticWriter) -> QuarantineKeeper:
+        return QuarantineKeeper(
+            preferences=self.stores.preferences,
+            turns=self.stores.turns,
+            probe=FilterProbe(self.clients.model, self.clock, self.deadlines.probe),
+            writer=writer,
+            clock=self.clock,
+            retention=self.settings.retention,
+        )
+
+    def _chat(
+        self,
+        recall: Recall,
+        writer: OptimisticWriter,
+        counter: SpendingCounter,
+        quarantines: QuarantineKeeper,
+    ) -> Chat:
         stores, deadlines = self.stores, self.deadlines
         leases = Leases(stores.cache)
         parts = ChatParts(
@@ -134,6 +154,7 @@ class ServiceFactory:
             commit=TurnCommit(stores.sessions, stores.turns, leases, writer, deadlines.commit),
             leases=leases,
             recall=recall,
+            quarantines=quarantines,
             model=self.clients.model,
             tokens=self.tokens,
             preferences=stores.preferences,
@@ -160,19 +181,22 @@ class ServiceFactory:
             clock=self.clock,
         )
 
-    def _consolidation(self, recent: RecentSessions, writer: OptimisticWriter) -> Consolidation:
+    def _consolidation(
+        self, recent: RecentSessions, quarantines: QuarantineKeeper, writer: OptimisticWriter
+    ) -> Consolidation:
         settings, clients, stores = self.settings, self.clients, self.stores
         model = None
         if settings.summariser is SummariserKind.MODEL:
             name = settings.summary_model or None
             model = SummaryModel(clients.model, name, self.deadlines.summary)
+        summariser = Summariser(model, self.clock, settings.summary_chunk_tokens)
         return Consolidation(
             sessions=stores.sessions,
             turns=stores.turns,
-            preferences=stores.preferences,
             store=stores.consolidation,
+            quarantines=quarantines,
             recent_sessions=recent,
-            summariser=Summariser(model, self.clock, settings.summary_chunk_tokens),
+            summariser=FilteredSummariser(summariser, quarantines),
             backfill=VectorBackfill(stores.vectors, clients.embeddings),
             jobs=clients.jobs,
             writer=writer,

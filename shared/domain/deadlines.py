@@ -22,6 +22,7 @@ class Deadlines:
     write: float = 10.0  # a conditional write with all its retries
     consolidation: float = 60.0  # one session in one run; the rest is queued again
     summary: float = 25.0  # one model call: two of them, with the repair, fit into a consolidation
+    probe: float = 5.0  # one model call that asks whether the filter accepts a text
     timer_run: float = 240.0  # one run of the timer, which fires every five minutes
     cosmos_call: float = 2.5  # one Cosmos DB call with all its retries
     redis_call: float = 1.0  # one script with its one retry

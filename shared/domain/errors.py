@@ -101,6 +101,10 @@ class ContentFiltered(KeepsakeError):
         self.refusal = refusal
 
 
+class PromptFiltered(ContentFiltered):
+    """The provider's filter refused what the model was to be given, before the model answered."""
+
+
 class CompletionLimitReached(KeepsakeError):
     """The model spent all its completion tokens without an answer; a retry would do the same."""
 

@@ -2,14 +2,21 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.domain.history import History
 from shared.domain.messages import Message
 from shared.domain.normaliser import normalise
 from shared.domain.preferences import Preferences
+from shared.domain.quarantine import (
+    Quarantine,
+    Source,
+    preference_source,
+    summary_source,
+    turn_source,
+)
 from shared.domain.recall.excerpts import Excerpt, fit_excerpts
-from shared.domain.recall.ranking import Ranked
+from shared.domain.recall.ranking import FoundTurn, Ranked
 from shared.domain.summaries import RecentSession, Summary
 from shared.domain.tokens import estimate_tokens
 from shared.domain.turns import Turn
@@ -46,13 +53,48 @@ class Memory:
     recent_sessions: Sequence[RecentSession] = ()
     recalled: Sequence[Ranked] = ()
 
+    def without(self, quarantine: Quarantine) -> "Memory":
+        """The same, without texts that are in quarantine; what is recalled is left as it is."""
+        preferences = {
+            key: value
+            for key, value in self.preferences.preferences.items()
+            if preference_source(key, value) not in quarantine
+        }
+        summary = self.summary
+        return replace(
+            self,
+            preferences=replace(self.preferences, preferences=preferences),
+            summary=summary if summary and summary_source(summary.text) not in quarantine else None,
+            recent_sessions=[
+                one for one in self.recent_sessions if summary_source(one.text) not in quarantine
+            ],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The messages for the model, in order, and what they were made from."""
+    """The messages for the model, in order, and what they were made from.
+
+    `memory` and `turns` are what was stored of it.
+    """
 
     messages: tuple[Message, ...]
     context: tuple[ContextEntry, ...]
+    memory: Memory
+    turns: tuple[Turn | FoundTurn, ...]
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The sources of everything stored that it includes."""
+        preferences = self.memory.preferences.preferences.items()
+        summaries = [one.text for one in self.memory.recent_sessions]
+        if self.memory.summary:
+            summaries.append(self.memory.summary.text)
+        return (
+            *(turn_source(turn.session_id, turn.gen, turn.seq) for turn in self.turns),
+            *map(summary_source, summaries),
+            *(preference_source(key, value) for key, value in preferences),
+        )
 
 
 def build_prompt(
@@ -90,7 +132,8 @@ def build_prompt(
         recalled = Message(role="user", content=block, at=new_messages[-1].at)
         conversation = (*conversation[:-1], recalled, conversation[-1])
     messages = normalise((*system, *data, *conversation), with_tools=with_tools)
-    return Prompt(messages, tuple(entries))
+    found = (turn for excerpt in excerpts for turn in excerpt.turns)
+    return Prompt(messages, tuple(entries), memory, (*turns, *found))
 
 
 def render_data(tag: str, value: object) -> str:

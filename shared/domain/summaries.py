@@ -20,7 +20,8 @@ class Summary(Stored):
     """What was said from one turn to another.
 
     Extractive means: in sentences that were said, not in a model's words. It expires with the
-    newest turn it covers, even if its session lives on.
+    newest turn it covers, even if its session lives on. `source_refused` if the provider refused
+    to summarise a part of what it covers; then it never becomes a recent session.
     """
 
     text: str
@@ -28,6 +29,7 @@ class Summary(Stored):
     from_seq: int
     to_seq: int
     extractive: bool
+    source_refused: bool = False
     expires_at: datetime
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from shared.domain.ids import UserId
 from shared.domain.preferences import Preferences
+from shared.domain.quarantine import EMPTY, Quarantine
 from shared.domain.summaries import RecentSession
 
 
@@ -14,7 +15,8 @@ from shared.domain.summaries import RecentSession
 class StoredPreferences:
     """Preferences, the epoch they were set in, and the version that guards the next write.
 
-    The recent sessions' summaries are stored with them, so that a turn reads one document less.
+    The recent sessions' summaries and the quarantine are stored with them, so that a turn reads
+    fewer documents.
     """
 
     preferences: Preferences
@@ -22,6 +24,7 @@ class StoredPreferences:
     version: str | None
     expires_at: datetime | None
     recent_sessions: Sequence[RecentSession] = ()
+    quarantine: Quarantine = EMPTY
 
 
 class PreferenceStore(Protocol):

@@ -71,9 +71,11 @@ class UserPreferences:
         await self.writer.write(("preferences", user), attempt)
 
     async def _delete(self, user: UserId, stored: StoredPreferences, version: str) -> bool:
-        """Delete them, but not the recent sessions that are stored in the same document."""
-        if stored.recent_sessions:
-            return await self.store.write(user, replace(stored, preferences=Preferences()))
+        """Delete them, but nothing else that is stored in the same document."""
+        quarantine = stored.quarantine.within(Preferences())
+        if stored.recent_sessions or quarantine:
+            emptied = replace(stored, preferences=Preferences(), quarantine=quarantine)
+            return await self.store.write(user, emptied)
         return await self.store.delete(user, version)
 
     async def _write(
@@ -90,7 +92,13 @@ class UserPreferences:
                 return stored.preferences  # a repeat after a lost answer
             _check_etag(stored.preferences, if_match)
             expires_at = now + self.retention
-            written = replace(stored, preferences=changed, epoch=epoch, expires_at=expires_at)
+            written = replace(
+                stored,
+                preferences=changed,
+                epoch=epoch,
+                expires_at=expires_at,
+                quarantine=stored.quarantine.within(changed),
+            )
             return changed if await self.store.write(user, written) else None
 
         return await self.writer.write(("preferences", user), attempt)

@@ -251,7 +251,7 @@ async def test_a_session_may_outlive_its_summary(
     """A summary expires with its newest turn, even if a refused turn keeps the session alive."""
     await summarise(keepsake, cosmos, "s", "My cat is called Mina.")
     cosmos.clock.advance(30 * DAY)
-    model.script.append(REFUSAL)
+    model.script.extend([REFUSAL, REFUSAL])
     assert (await keepsake.chat("Refused", session_id="s")).status_code == 422
     cosmos.clock.advance(61 * DAY)
     assert "summary" not in await keepsake.get("/sessions/s")

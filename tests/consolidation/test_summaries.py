@@ -10,9 +10,12 @@ from local.model import Behaviour
 from shared.prompts.summarise import answer_schema
 from tests.conftest import Rows
 from tests.support.app import BEN, Keepsake, running
-from tests.support.model_server import REFUSAL, ModelServer
+from tests.support.model_server import ModelServer
+from tests.support.model_shapes import whole
 
 pytestmark = pytest.mark.anyio
+
+REFUSED = whole({"refusal": "I will not."})
 
 IDLE = 31 * 60
 
@@ -141,9 +144,9 @@ async def test_without_a_model_the_summary_is_extractive(
 async def test_a_refused_chunk_gets_an_extractive_summary_f16(
     keepsake: Keepsake, model: ModelServer
 ) -> None:
-    """If the content filter refuses, the summary is extractive at once, without a retry."""
+    """If the model refuses, the summary is extractive at once, without a retry."""
     await keepsake.chat("My cat is called Mina.")
-    model.script.append(REFUSAL)
+    model.script.append(REFUSED)
     async with keepsake.client() as client:
         session = (await client.post("/sessions/s/consolidate")).json()
     assert session["summary"]["extractive"] is True
@@ -159,7 +162,7 @@ async def test_a_chunk_without_usable_sentences_keeps_the_earlier_summary_f16(
         model.script.append(Behaviour(text=json.dumps({"title": "A cat", "summary": notes})))
         await client.post("/sessions/s/consolidate")
         await keepsake.chat("Thanks!")
-        model.script.append(REFUSAL)
+        model.script.append(REFUSED)
         session = (await client.post("/sessions/s/consolidate")).json()
     assert session["summary"] == {"text": notes, "from_seq": 1, "to_seq": 2, "extractive": True}
 
@@ -180,7 +183,7 @@ async def test_an_earlier_summary_is_kept_whole_when_chunks_are_refused_f16(
             f"I live {'far ' * 50}away.",
         ):
             await keepsake.chat(sentence)
-            model.script.append(REFUSAL)
+            model.script.append(REFUSED)
             texts.append((await client.post("/sessions/s/consolidate")).json()["summary"]["text"])
     assert texts[0] == f"{notes}\nMy sister lives in Oslo."
     assert texts[1] == texts[2] == f"{texts[0]}\nMy brother lives in Bergen."

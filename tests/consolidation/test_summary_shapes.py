@@ -7,7 +7,7 @@ import pytest
 
 from local.model import Behaviour
 from tests.support.app import Keepsake
-from tests.support.model_server import REFUSAL, ModelServer
+from tests.support.model_server import ModelServer
 from tests.support.model_shapes import whole
 
 pytestmark = pytest.mark.anyio
@@ -23,7 +23,6 @@ READABLE = {
 }
 UNUSABLE = {
     "a refusal": [whole({"refusal": "I will not."})],
-    "a content filter": [REFUSAL],
     "nothing within the limit": [whole({"content": None}, "length")],
     "prose twice": [Behaviour(text="Mina is a cat."), Behaviour(text="As I said.")],
     "cut off twice": [Behaviour(text='{"title": "A c', finish_reason="length")] * 2,
@@ -111,7 +110,7 @@ async def test_extracts_work_in_every_script(
 ) -> None:
     """Sentences end with a full stop of any script, and text without one is kept in pieces."""
     await keepsake.chat(said)
-    model.script.append(REFUSAL)
+    model.script.append(whole({"refusal": "I will not."}))
     async with keepsake.client() as client:
         summary = (await client.post("/sessions/s/consolidate")).json()["summary"]
     assert (kept in summary["text"], summary["extractive"]) == (True, True)

@@ -301,12 +301,12 @@ async def test_only_instructions_become_system_messages(
 
 
 async def test_history_tokens_limits_the_history(keepsake: Keepsake, model: ModelServer) -> None:
-    """With a small budget, only the newest turn is sent."""
-    for text in ("one " * 50, "two " * 50, "three " * 50):
+    """With a small budget, only the newest turn is sent, by an estimate as by a count."""
+    for text in ("one " * 50, "two " * 50, "six " * 50):
         await keepsake.chat(text)
     await keepsake.chat("four", history_tokens=120)
     sent = [m["content"] for m in model.requests[-1]["messages"] if m["role"] == "user"]
-    assert sent == ["three " * 50, "four"]
+    assert sent == ["six " * 50, "four"]
 
 
 async def test_the_answer_reports_its_usage(keepsake: Keepsake) -> None:

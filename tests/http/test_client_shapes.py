@@ -181,3 +181,14 @@ async def test_a_role_that_chat_does_not_take_is_explained_f55(keepsake: Keepsak
     answer = await keepsake.chat(message=None, messages=messages)
     error = answer.json()["error"]
     assert (answer.status_code, error["message"]) == (400, "Send 'tool' here")
+
+
+async def test_session_ids_with_other_characters_are_encoded_by_the_caller_f55(
+    keepsake: Keepsake,
+) -> None:
+    """The error says how; the encoded id is one id like any other, and is never decoded."""
+    refused = await keepsake.chat("Hello", session_id="projects/7")
+    accepted = await keepsake.chat("Hello", session_id="projects~2F7")
+    assert (refused.status_code, accepted.status_code) == (400, 200)
+    assert "/ as ~2F" in refused.json()["error"]["message"]
+    assert len(await keepsake.transcript("projects~2F7")) == 1

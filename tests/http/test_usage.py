@@ -78,7 +78,7 @@ async def test_spending_is_the_sum_of_what_was_reported(
     for text in ("One", "Two", "Three"):
         await keepsake.chat(text, session_id=text, turn_id="t")
     await keepsake.chat("Streamed", stream=True)
-    model.script.append(REFUSAL)
+    model.script.extend([REFUSAL, REFUSAL])
     assert (await keepsake.chat("Refused")).status_code == 422
     async with keepsake.client() as client:
         await client.put("/sessions/s/turns/recorded", json=HELLO)

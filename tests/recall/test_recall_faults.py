@@ -75,7 +75,7 @@ async def test_a_refused_message_is_never_recalled(
     keepsake: Keepsake, model: ModelServer, cosmos_rows: Rows
 ) -> None:
     """A refused turn is neither hit nor neighbour and gets no vector: it would fail again."""
-    model.script.extend([Behaviour(), REFUSAL, Behaviour()])
+    model.script.extend([Behaviour(), REFUSAL, REFUSAL, Behaviour()])
     for text, turn_id in ((BIKE, "bike"), (f"{BIKE} and stolen", "refused"), ("Well", "well")):
         await keepsake.chat(text, session_id="monday", turn_id=turn_id)
     async with keepsake.client() as client:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,12 +15,16 @@ REFUSAL = Behaviour(status=400, body='{"error": {"code": "content_filter", "mess
 
 
 class ModelServer:
-    """A real HTTP server for a test session."""
+    """A real HTTP server for a test session.
+
+    It refuses every prompt that contains one of the `filtered` words, as a content filter does.
+    """
 
     def __init__(self) -> None:
         """Take a free port."""
         self._front = listen(0)
-        self._model = ScriptedModel(violations)
+        self._model = ScriptedModel(self._refuse)
+        self.filtered: set[str] = set()
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -66,7 +71,8 @@ class ModelServer:
                 await asyncio.sleep(0.005)
 
     def reset(self) -> None:
-        """Clear scripts and requests."""
+        """Clear scripts, requests and filtered words."""
+        self.filtered.clear()
         for script in (self._model.script, self._model.embedding_script):
             script.clear()
         for requests in (self._model.requests, self._model.embedding_requests):
@@ -112,6 +118,14 @@ class ModelServer:
         if self._loop and self._stop:
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
+
+    def _refuse(self, request: Mapping[str, Any]) -> Mapping[str, str] | None:
+        if broken := violations(request):
+            return {"message": "; ".join(broken), "param": "messages"}
+        prompt = str(request["messages"])
+        if any(word in prompt for word in self.filtered):
+            return {"message": "The prompt was filtered", "code": "content_filter"}
+        return None
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from shared.adapters.cosmos.times import read_time, ttl_until, write_time
 from shared.domain.ids import DataName, Gen, SessionId, TurnId, UserId, digest_of
 from shared.domain.messages import Message
+from shared.domain.quarantine import Quarantine
 from shared.domain.sessions import Header
 from shared.domain.summaries import RecentSession, Summary
 from shared.domain.turns import TokenUsage, Turn, TurnStatus
@@ -109,6 +110,24 @@ def recent_session_of(item: Mapping[str, Any]) -> RecentSession:
         text=item["text"],
         at=read_time(item["at"]),
         expires_at=read_time(item["expires_at"]),
+    )
+
+
+def quarantine_item(quarantine: Quarantine) -> Item:
+    """Write the quarantine, which is stored with the preferences."""
+    return {
+        "suspects": [list(source) for source in quarantine.suspects],
+        "culprits": [list(source) for source in quarantine.culprits],
+        "is_proven": quarantine.is_proven,
+    }
+
+
+def quarantine_of(item: Mapping[str, Any]) -> Quarantine:
+    """Read the quarantine."""
+    return Quarantine(
+        suspects=tuple(map(tuple, item.get("suspects", ()))),
+        culprits=tuple(map(tuple, item.get("culprits", ()))),
+        is_proven=item.get("is_proven", False),
     )
 
 

@@ -8,7 +8,13 @@ from azure.core import MatchConditions
 
 from shared.adapters.cosmos.containers import PREFERENCES, CosmosContainers
 from shared.adapters.cosmos.errors import ItemChanged, ItemExists, ItemMissing
-from shared.adapters.cosmos.items import recent_session_item, recent_session_of, set_fields
+from shared.adapters.cosmos.items import (
+    quarantine_item,
+    quarantine_of,
+    recent_session_item,
+    recent_session_of,
+    set_fields,
+)
 from shared.adapters.cosmos.times import read_time, ttl_until, write_time
 from shared.domain.errors import Contended
 from shared.domain.ids import UserId
@@ -39,7 +45,12 @@ class CosmosPreferences:
         recent_sessions = tuple(map(recent_session_of, item.get("recent_sessions", ())))
         expires_at = read_time(item["expires_at"])
         return StoredPreferences(
-            preferences, item["epoch"], item["_etag"], expires_at, recent_sessions
+            preferences,
+            item["epoch"],
+            item["_etag"],
+            expires_at,
+            recent_sessions,
+            quarantine_of(item.get("quarantine", {})),
         )
 
     async def write(self, user: UserId, preferences: StoredPreferences) -> bool:
@@ -103,6 +114,7 @@ class CosmosPreferences:
             "memory_enabled": stored.preferences.memory_enabled,
             "updated_at": updated_at and write_time(updated_at),
             "recent_sessions": list(map(recent_session_item, stored.recent_sessions)),
+            "quarantine": quarantine_item(stored.quarantine),
             "expires_at": write_time(expires_at),
             "ttl": ttl_until(expires_at, now),
         }

@@ -17,7 +17,12 @@ from openai import (
 
 from shared.adapters.openai.client import CALL_FAILURES, REJECTIONS, ModelEndpoint
 from shared.adapters.openai.dialect import Dialect
-from shared.adapters.openai.replies import StreamedReply, filtered, read_completion, unavailable
+from shared.adapters.openai.replies import (
+    StreamedReply,
+    prompt_filtered,
+    read_completion,
+    unavailable,
+)
 from shared.domain.errors import InvalidRequest
 from shared.domain.messages import Message, ToolCall
 from shared.ports.models import ModelReply, ModelRequest
@@ -190,7 +195,7 @@ def _translate_errors(request: ModelRequest) -> Iterator[None]:
         yield
     except REJECTIONS as refused:
         if refused.code == CONTENT_FILTER:
-            raise filtered() from refused
+            raise prompt_filtered() from refused
         if request.tools or str(refused.param).startswith(("messages", "tools")):
             raise InvalidRequest(
                 "The provider rejected this request; retrying will not help: check the tools and "

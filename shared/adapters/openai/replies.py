@@ -10,7 +10,12 @@ from shared.adapters.openai.json_reader import (
 )
 from shared.adapters.openai.thinking import ThinkingFilter
 from shared.adapters.openai.tool_calls import ToolCallCollector
-from shared.domain.errors import CompletionLimitReached, ContentFiltered, ModelUnavailable
+from shared.domain.errors import (
+    CompletionLimitReached,
+    ContentFiltered,
+    ModelUnavailable,
+    PromptFiltered,
+)
 from shared.domain.text import storable
 from shared.domain.turns import MAX_REPLY_BYTES, TokenUsage
 from shared.ports.models import ModelReply
@@ -125,6 +130,11 @@ def unavailable(what: str, retry_after: float | None = None) -> ModelUnavailable
     """The error for every failure of a model; `what` happened is the start of its message."""
     message = f"{what}; nothing is stored, send the same request again"
     return ModelUnavailable(message, retry_after=retry_after or DEFAULT_RETRY_AFTER)
+
+
+def prompt_filtered() -> PromptFiltered:
+    """The error for a prompt that the provider's filter refuses."""
+    return PromptFiltered("The model's provider refused the prompt")
 
 
 def filtered(refusal: str = "") -> ContentFiltered:

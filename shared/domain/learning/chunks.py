@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from shared.domain.messages import Message
 from shared.domain.prompt import escape_data
+from shared.domain.quarantine import Quarantine, Source, turn_source
 from shared.domain.tokens import estimate_tokens
 from shared.domain.turns import Turn, TurnStatus
 
@@ -27,6 +28,16 @@ class Chunk:
 
     turns: tuple[Turn, ...]
     upto: int
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The sources of the turns."""
+        return tuple(turn_source(turn.session_id, turn.gen, turn.seq) for turn in self.turns)
+
+    def without(self, quarantine: Quarantine) -> "Chunk":
+        """The same without turns that are in quarantine."""
+        pairs = zip(self.turns, self.sources, strict=True)
+        return Chunk(tuple(turn for turn, one in pairs if one not in quarantine), self.upto)
 
 
 def cut_chunk(turns: Sequence[Turn], now: datetime, *, upto: int, tokens: int) -> Chunk:

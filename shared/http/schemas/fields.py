@@ -184,7 +184,7 @@ SessionIdText = Annotated[
     str,
     Path(
         json_schema_extra=ID_SCHEMA,
-        description="The caller's id of the session",
+        description="The caller's id of the session, never decoded: encode / as ~2F, for example",
         examples=["monday"],
     ),
 ]

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta, tzinfo
+from datetime import timedelta
 
 from shared.domain.deadlines import Deadlines
 from shared.domain.errors import (
@@ -22,12 +22,13 @@ from shared.domain.summaries import Summary
 from shared.ports.consolidation import ConsolidationStore, Failure
 from shared.ports.jobs import ConsolidationJob, JobQueue
 from shared.ports.models import EmbedderUnavailable
-from shared.ports.preferences import PreferenceStore
+from shared.ports.preferences import StoredPreferences
 from shared.ports.sessions import SessionStore
 from shared.ports.system import Clock
 from shared.ports.turns import TurnStore
+from shared.services.consolidation.filtered import FilteredSummariser
+from shared.services.consolidation.quarantine_keeper import QuarantineKeeper
 from shared.services.consolidation.recent_sessions import RecentSessions
-from shared.services.consolidation.summarise import Summariser
 from shared.services.optimistic import OptimisticWriter
 from shared.services.recall import VectorBackfill
 from shared.telemetry import digest, log_event, log_failure, names
@@ -50,10 +51,10 @@ class Consolidation:
 
     sessions: SessionStore
     turns: TurnStore
-    preferences: PreferenceStore
     store: ConsolidationStore
+    quarantines: QuarantineKeeper
     recent_sessions: RecentSessions
-    summariser: Summariser
+    summariser: FilteredSummariser
     backfill: VectorBackfill
     jobs: JobQueue
     writer: OptimisticWriter
@@ -119,18 +120,21 @@ class Consolidation:
             return False
 
     async def _consolidate_all(self, user: UserId, header: Header) -> bool:
-        """Summarise chunk by chunk, then add missing vectors; nothing with memory switched off."""
+        """Settle the quarantine, summarise chunk by chunk, then add missing vectors.
+
+        With memory switched off, only the quarantine is settled.
+        """
         upto, after = header.turn_count, _unembedded_after(header)
-        stored = await self.preferences.read(user)
+        stored = await self.quarantines.settle(user, header)
         if not (stored.preferences.memory_enabled or stored.epoch != header.epoch):
             await self._clear_due(user, header)
             return True
         while header.consolidated_seq < upto:
-            header = await self._consolidate_chunk(user, header, upto, stored.preferences.zone)
+            header = await self._consolidate_chunk(user, header, upto, stored)
         return await self._fill_vectors(user, header, after)
 
     async def _consolidate_chunk(
-        self, user: UserId, header: Header, upto: int, zone: tzinfo
+        self, user: UserId, header: Header, upto: int, stored: StoredPreferences
     ) -> Header:
         """Summarise what comes next and commit it; returns the header afterwards."""
         after = header.consolidated_seq
@@ -138,7 +142,7 @@ class Consolidation:
             user, header.session_id, header.gen, after, TURNS_AT_A_TIME
         )
         chunk = self.summariser.cut(turns, upto)
-        summary = await self.summariser.summarise(header.summary, chunk, after + 1, zone)
+        summary = await self.summariser.summarise(user, header, chunk, stored)
 
         async def save(current: Header) -> bool:
             if current.consolidated_seq != after:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from shared.domain.ids import Gen, SessionId, UserId
 from shared.domain.preferences import Preferences
+from shared.domain.quarantine import EMPTY
 from shared.domain.sessions import Header
 from shared.domain.summaries import RecentSession, unexpired, with_recent_session, without_gen
 from shared.ports.preferences import PreferenceStore, StoredPreferences
@@ -61,6 +62,7 @@ class RecentSessions:
         async def attempt() -> bool | None:
             stored = await self.preferences.read(user)
             kept = without_gen(unexpired(stored.recent_sessions, self.clock.now()), gen)
+            stored = replace(stored, quarantine=stored.quarantine.without_gen(gen))
             return await self._write(user, stored, stored.epoch, kept) or None
 
         await self.writer.write(("preferences", user), attempt)
@@ -79,12 +81,14 @@ class RecentSessions:
             epoch=epoch,
             expires_at=self.clock.now() + self.retention,
             recent_sessions=sessions,
+            quarantine=stored.quarantine if stored.epoch == epoch else EMPTY,
         )
         return await self.preferences.write(user, changed)
 
 
 def _recent_session(header: Header) -> RecentSession | None:
-    if header.summary is None or header.expires_at is None:
+    """What other sessions include of this one; nothing if the provider refused its source."""
+    if header.summary is None or header.summary.source_refused or header.expires_at is None:
         return None
     return RecentSession(
         session_id=header.session_id,

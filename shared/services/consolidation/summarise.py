@@ -6,7 +6,7 @@ from datetime import tzinfo
 
 from pydantic import JsonValue
 
-from shared.domain.errors import CompletionLimitReached, ContentFiltered, InvalidRequest
+from shared.domain.errors import CompletionLimitReached, InvalidRequest
 from shared.domain.learning.chunks import Chunk, cut_chunk, included_messages
 from shared.domain.learning.extractive import MAX_EXTRACT_CHARS, extract, extract_title
 from shared.domain.messages import Message
@@ -25,8 +25,8 @@ from shared.prompts.summarise import (
 )
 from shared.telemetry import log_failure
 
-# A later try would end the same: the provider refuses, or the model cannot do what is asked.
-UNUSABLE = (ContentFiltered, InvalidRequest, CompletionLimitReached, InvalidAnswer)
+# A later try would end the same: the model cannot do what is asked.
+UNUSABLE = (InvalidRequest, CompletionLimitReached, InvalidAnswer)
 MAX_QUOTED_CHARS = 4000  # of an invalid answer, when the model is shown it again
 
 
@@ -64,10 +64,12 @@ class Summariser:
 
         The model is given the day on which each message was said, in this time zone.
 
-        Extractive without a model, if the model's provider refuses the text (F16), and if the
-        model gives no usable answer twice (F17): nothing stays due for such a reason.
+        Extractive without a model, and if the model gives no usable answer twice (F17): nothing
+        stays due for such a reason.
 
         Raises:
+            ContentFiltered: the model's provider refuses the text, and the caller has to do
+                without the model (F16).
             ModelUnavailable: the model could not be reached or is overloaded (F15).
         """
         if not chunk.turns:
@@ -76,9 +78,24 @@ class Summariser:
         if answer:
             written = answer.summary, answer.title
             return _summary(earlier, chunk, from_seq, *written, extractive=False)
+        return self.extract(earlier, chunk, from_seq)
+
+    def extract(
+        self,
+        earlier: Summary | None,
+        chunk: Chunk,
+        from_seq: int,
+        *,
+        source_refused: bool = False,
+    ) -> Summary | None:
+        """Summarise in sentences that were said; `source_refused` if some may not be used."""
+        if not chunk.turns:
+            return earlier
         text = _extract(earlier, chunk)
         title = (earlier.title if earlier else None) or extract_title(chunk.turns)
-        return _summary(earlier, chunk, from_seq, text, title, extractive=True)
+        summary = _summary(earlier, chunk, from_seq, text, title, extractive=True)
+        refused = source_refused or bool(earlier and earlier.source_refused)
+        return summary and summary.model_copy(update={"source_refused": refused})
 
     async def _ask(
         self, model: SummaryModel, earlier: Summary | None, chunk: Chunk, zone: tzinfo

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from shared.domain.deadlines import Deadlines
 from shared.domain.errors import Busy, StoreUnavailable
 from shared.domain.ids import UserId
+from shared.domain.quarantine import EMPTY, Quarantine
 from shared.domain.recall.excerpts import MAX_EXPANDED_HITS, add_neighbours
 from shared.domain.recall.keywords import count_words, extract_keywords
 from shared.domain.recall.ranking import FoundTurn, Place, Ranked, rank
@@ -75,17 +76,20 @@ class Search:
         self._running: list[asyncio.Task[Any]] = []
         self._embedding: asyncio.Task[Sequence[Vector]] | None = None
 
-    async def finish(self, header: Header, known: Sequence[Turn]) -> RecallResult:
+    async def finish(
+        self, header: Header, known: Sequence[Turn], quarantine: Quarantine = EMPTY
+    ) -> RecallResult:
         """Search, and return what was found in time with the turns around it.
 
-        Leaves out turns that the prompt includes anyway, everything from before an erase, and
-        everything that has expired.
+        Leaves out turns that the prompt includes anyway, what is in quarantine, everything from
+        before an erase, and everything that has expired.
         """
         if not self._words:
             return RecallResult()
         self._ends_at = asyncio.get_running_loop().time() + self._recall.deadlines.recall
         with memory_span(names.SEARCH_MEMORY) as span:
-            result = await self._search(header, {(turn.gen, turn.seq) for turn in known})
+            excluded = {(turn.gen, turn.seq) for turn in known} | quarantine.places
+            result = await self._search(header, excluded)
             count_records(span, len(result.ranked))
         return result
 

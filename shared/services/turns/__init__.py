@@ -1,5 +1,6 @@
 """Turns: how a chat turn is answered and stored."""
 
+from shared.services.turns.answer import Answer
 from shared.services.turns.chat import Chat, ChatParts
 from shared.services.turns.commit import TurnCommit
 from shared.services.turns.context import Context
@@ -10,7 +11,6 @@ from shared.services.turns.preview import ContextPreview
 from shared.services.turns.request import ChatRequest, RecordRequest, ToolResult
 from shared.services.turns.stored_turn import StoredTurn
 from shared.services.turns.stream import (
-    Answer,
     ContextEvent,
     DeltaEvent,
     DoneEvent,

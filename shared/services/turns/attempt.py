@@ -11,6 +11,7 @@ from shared.domain.errors import Busy
 from shared.domain.messages import Message
 from shared.domain.preferences import Preferences
 from shared.domain.prompt import Memory
+from shared.domain.quarantine import EMPTY, Quarantine
 from shared.domain.sessions import Header
 from shared.domain.summaries import RecentSession, newest_recent_sessions
 from shared.domain.turns import Turn, body_hash
@@ -20,6 +21,7 @@ from shared.services.turns.timings import Timings
 
 CACHE_UNAVAILABLE = "session_cache"
 WINDOW_INCOMPLETE = "window"
+CONTEXT_FILTERED = "context_filtered"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,7 @@ class Snapshot:
     preferences: Preferences
     preferences_expire_at: datetime | None
     recent_sessions: Sequence[RecentSession]
+    quarantine: Quarantine
     loop_turn: Turn | None = None
 
     @classmethod
@@ -57,15 +60,20 @@ class Snapshot:
             cold=cold,
             preferences=stored.preferences if current else Preferences(),
             preferences_expire_at=stored.expires_at if current else None,
+            quarantine=stored.quarantine if current else EMPTY,
             recent_sessions=newest_recent_sessions(recent, now, apart_from=header.session_id),
         )
 
     @property
     def memory(self) -> Memory:
-        """What the model is given about the user; only preferences with memory switched off."""
-        if not self.preferences.memory_enabled:
-            return Memory(self.preferences)
-        return Memory(self.preferences, self.header.summary, self.recent_sessions)
+        """What the model is given about the user; only preferences with memory switched off.
+
+        Nothing that is in quarantine.
+        """
+        memory = Memory(self.preferences)
+        if self.preferences.memory_enabled:
+            memory = Memory(self.preferences, self.header.summary, self.recent_sessions)
+        return memory.without(self.quarantine) if self.quarantine else memory
 
 
 @dataclass(slots=True)

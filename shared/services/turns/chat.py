@@ -8,9 +8,10 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from shared.domain.deadlines import Deadlines
-from shared.domain.errors import Busy, ContentFiltered, StoreUnavailable, TooLarge, TurnInProgress
+from shared.domain.errors import Busy, StoreUnavailable, TooLarge, TurnInProgress
 from shared.domain.messages import stored_size
 from shared.domain.prompt import ContextEntry
+from shared.domain.quarantine import Source
 from shared.domain.turns import MAX_TURN_BYTES, TurnStatus
 from shared.domain.vectors import Vector
 from shared.ports.jobs import ConsolidationJob, JobQueue, QueueUnavailable
@@ -18,8 +19,10 @@ from shared.ports.models import ChatModel, ModelRequest, TokenCounter
 from shared.ports.preferences import PreferenceStore
 from shared.ports.system import Clock
 from shared.prompts import read_prompt
+from shared.services.consolidation import QuarantineKeeper
 from shared.services.recall import Recall
-from shared.services.turns.attempt import TurnAttempt, turn_deadline
+from shared.services.turns.answer import Answer, answer, counted
+from shared.services.turns.attempt import CONTEXT_FILTERED, TurnAttempt, turn_deadline
 from shared.services.turns.commit import TurnCommit
 from shared.services.turns.context import build_context, start_search
 from shared.services.turns.draft import Retention, draft_turn
@@ -27,16 +30,16 @@ from shared.services.turns.generation import (
     Generate,
     Generation,
     StreamedGeneration,
-    generate_in_time,
+    generate_past_filter,
 )
 from shared.services.turns.lease import Leases
 from shared.services.turns.opening import TurnOpening
 from shared.services.turns.request import ChatRequest, RecordRequest
 from shared.services.turns.stored_turn import StoredTurn
-from shared.services.turns.stream import Answer, TurnStream
+from shared.services.turns.stream import TurnStream
 from shared.services.usage import SpendingCounter
 from shared.telemetry.meter import current_meter
-from shared.telemetry.metrics import count_turn, time_retrieval
+from shared.telemetry.metrics import time_retrieval
 
 Result = TypeVar("Result")
 
@@ -53,6 +56,7 @@ class ChatParts:
     commit: TurnCommit
     leases: Leases
     recall: Recall
+    quarantines: QuarantineKeeper
     model: ChatModel
     tokens: TokenCounter
     preferences: PreferenceStore
@@ -120,7 +124,7 @@ class Chat:
             if stored is None:
                 async with parts.leases.held(attempt):
                     stored = await self._commit(attempt, Generation(None, TurnStatus.DONE))
-        return _counted(stored, attempt.degraded)
+        return counted(stored, attempt.degraded)
 
     async def drain(self) -> None:
         """Let turns that nobody waits for finish, or cancel them; resends complete those."""
@@ -163,7 +167,7 @@ class Chat:
                     with timings.stage("session"):
                         stored = await parts.opening.open(attempt)
                     if stored:
-                        return _answer(stored, attempt)
+                        return answer(stored, attempt)
                     async with parts.leases.held(attempt):
                         return await self._take_opened(request, attempt, generate)
         finally:  # the caller may have left before
@@ -193,15 +197,24 @@ class Chat:
                 attempt.seconds_left - parts.deadlines.commit,
             )
             with timings.stage("model"):
-                generation = await generate_in_time(generate, asked, context.prompt.context)
+                prompt, generation = await generate_past_filter(
+                    attempt, generate, asked, context, parts.deadlines.commit
+                )
             with timings.stage("commit"):
                 committing = self._commit(attempt, generation, search.vector())
                 stored, _ = await asyncio.gather(committing, self._renew_preferences(attempt))
+        if CONTEXT_FILTERED in attempt.degraded:
+            self._start(self._suspect(attempt, context.prompt.sources))
         if stored.replayed:
-            return _answer(stored, attempt, attempt.degraded)
-        return _answer(
-            stored, attempt, attempt.degraded.union(context.degraded), context.prompt.context
-        )
+            return answer(stored, attempt, attempt.degraded)
+        return answer(stored, attempt, attempt.degraded.union(context.degraded), prompt.context)
+
+    async def _suspect(self, attempt: TurnAttempt, sources: Sequence[Source]) -> None:
+        """Leave what is stored out of further prompts until consolidation knows the culprit."""
+        user, header = attempt.request.user, attempt.snapshot.header
+        with suppress(StoreUnavailable, Busy):  # then the next turn suspects them
+            await self._parts.quarantines.suspect(user, header.epoch, sources)
+            await self._enqueue(ConsolidationJob(user, header.session_id))
 
     async def _commit(
         self, attempt: TurnAttempt, generation: Generation, vector: Vector | None = None
@@ -225,24 +238,3 @@ class Chat:
         if expires_at and renewed - expires_at > RENEW_AFTER:
             with suppress(StoreUnavailable, Busy):  # the next turn renews them
                 await self._parts.preferences.renew(attempt.request.user, renewed)
-
-
-def _counted(stored: StoredTurn, degraded: set[str]) -> StoredTurn:
-    """Count the stored turn for telemetry."""
-    count_turn(stored.turn.status.value, sorted(degraded), replayed=stored.replayed)
-    return stored
-
-
-def _answer(
-    stored: StoredTurn,
-    attempt: TurnAttempt,
-    degraded: set[str] | None = None,
-    context: Sequence[ContextEntry] = (),
-) -> Answer:
-    turn = _counted(stored, degraded or set()).turn
-    if turn.status is TurnStatus.REFUSED:
-        raise ContentFiltered(
-            "The model's provider refused this message; the turn is stored as refused"
-        )
-    timings = attempt.timings.stages
-    return Answer(turn, stored.replayed, context, sorted(degraded or ()), timings)

@@ -1,13 +1,16 @@
 """The context of a turn: what the model is given, and what it has to do without."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from shared.domain.errors import InvalidRequest
-from shared.domain.history import select_history
+from shared.domain.history import History, select_history
 from shared.domain.messages import Message
-from shared.domain.prompt import Prompt, build_prompt
+from shared.domain.preferences import Preferences
+from shared.domain.prompt import Memory, Prompt, build_prompt
+from shared.domain.quarantine import Source, turn_source
 from shared.domain.recall.search_text import question_text
 from shared.domain.tokens import Count
 from shared.domain.turns import Turn
@@ -22,10 +25,14 @@ MAX_SHOWN_ID = 64  # characters of a provider's id in an error
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The prompt of a turn; `degraded` names what is missing from it."""
+    """The prompt of a turn; `degraded` names what is missing from it.
+
+    `bare` makes the prompt without anything stored, for a provider that refuses what is stored.
+    """
 
     prompt: Prompt
     degraded: Sequence[str]
+    bare: Callable[[], Prompt]
 
 
 def start_search(
@@ -62,24 +69,33 @@ async def build_context(
     window, calls = take_calls(snapshot.window) if request.results else (snapshot.window, ())
     _check_results(request, calls)
     history = select_history(
-        window,
+        [turn for turn in window if _source_of(turn) not in snapshot.quarantine],
         request.history_tokens,
         count,
         consolidated_seq=snapshot.header.consolidated_seq,
     )
-    found = await search.finish(snapshot.header, history.turns)
-    prompt = build_prompt(
+    found = await search.finish(snapshot.header, history.turns, snapshot.quarantine)
+    build = partial(
+        build_prompt,
         system=[Message(role="system", content=text, at=attempt.now) for text in system],
-        memory=replace(snapshot.memory, recalled=found.ranked),
-        history=history,
-        loop_start=_loop_start(snapshot.loop_turn, history.turns),
         new_messages=(*calls, *attempt.messages),
         memory_tokens=request.memory_tokens,
         with_tools=with_tools,
     )
+    prompt = build(
+        memory=replace(snapshot.memory, recalled=found.ranked),
+        history=history,
+        loop_start=_loop_start(snapshot.loop_turn, history.turns),
+    )
+    bare = partial(
+        build,
+        memory=Memory(Preferences()),
+        history=History(),
+        loop_start=_loop_start(snapshot.loop_turn, ()),
+    )
     record_relevance([entry.score for entry in prompt.context if entry.score is not None])
     degraded = (HISTORY_INCOMPLETE,) if history.incomplete else ()
-    return Context(prompt, (*degraded, *found.degraded))
+    return Context(prompt, (*degraded, *found.degraded), bare)
 
 
 def take_calls(window: Sequence[Turn]) -> tuple[Sequence[Turn], tuple[Message, ...]]:
@@ -92,6 +108,10 @@ def take_calls(window: Sequence[Turn]) -> tuple[Sequence[Turn], tuple[Message, .
         return window, ()
     rest = replace(newest, messages=newest.messages[:-1])
     return (*window[:-1], rest), newest.messages[-1:]
+
+
+def _source_of(turn: Turn) -> Source:
+    return turn_source(turn.session_id, turn.gen, turn.seq)
 
 
 def _check_results(request: ChatRequest, calls: Sequence[Message]) -> None:

@@ -3,22 +3,29 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from shared.domain.errors import ContentFiltered, ModelUnavailable
+from shared.domain.errors import ContentFiltered, ModelUnavailable, PromptFiltered
 from shared.domain.ids import SessionId, TurnId
-from shared.domain.prompt import ContextEntry
+from shared.domain.prompt import ContextEntry, Prompt
 from shared.domain.turns import TurnStatus
 from shared.ports.models import ChatModel, ModelReply, ModelRequest
-from shared.services.turns.stream import Answer, ContextEvent, DeltaEvent, DoneEvent, TurnStream
+from shared.services.turns.answer import Answer
+from shared.services.turns.attempt import CONTEXT_FILTERED, TurnAttempt
+from shared.services.turns.context import Context
+from shared.services.turns.stream import ContextEvent, DeltaEvent, DoneEvent, TurnStream
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What the model produced; no reply if it was refused or never asked."""
+    """What the model produced; no reply if it was refused or never asked.
+
+    `is_prompt_refused` if the provider's filter refused what the model was to be given.
+    """
 
     reply: ModelReply | None
     status: TurnStatus
+    is_prompt_refused: bool = False
 
 
 Generate = Callable[[ModelRequest, Sequence[ContextEntry]], Awaitable[Generation]]
@@ -37,11 +44,37 @@ async def generate_in_time(
             return await generate(request, context)
     except ContentFiltered as refused:
         reply = ModelReply(refused.refusal, "refusal") if refused.refusal else None
-        return Generation(reply, TurnStatus.REFUSED)
+        return Generation(reply, TurnStatus.REFUSED, isinstance(refused, PromptFiltered))
     except TimeoutError as late:
         raise ModelUnavailable(
             "The model took too long; send the same request again", retry_after=2
         ) from late
+
+
+async def generate_past_filter(
+    attempt: TurnAttempt,
+    generate: Generate,
+    request: ModelRequest,
+    context: Context,
+    reserved_seconds: float,
+) -> tuple[Prompt, Generation]:
+    """Generate; once more without anything stored if the provider's filter refuses that (F48).
+
+    Returns the prompt that the result belongs to. `reserved_seconds` are left for the commit.
+
+    Raises:
+        ModelUnavailable: there was no reply in time.
+    """
+    generation = await generate_in_time(generate, request, context.prompt.context)
+    if not (generation.is_prompt_refused and context.prompt.context):
+        return context.prompt, generation
+    bare = context.bare()
+    seconds = attempt.seconds_left - reserved_seconds
+    again = replace(request, messages=bare.messages, seconds=seconds)
+    generation = await generate_in_time(generate, again, bare.context)
+    if not generation.is_prompt_refused:
+        attempt.degraded.add(CONTEXT_FILTERED)
+    return bare, generation
 
 
 class StreamedGeneration:

@@ -7,20 +7,9 @@ from dataclasses import dataclass
 
 from shared.domain.ids import SessionId, TurnId
 from shared.domain.prompt import ContextEntry
-from shared.domain.turns import Turn
+from shared.services.turns.answer import Answer
 
 EVENTS_AHEAD = 8  # how far the model may be ahead of a slow reader before it is read no further
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A stored turn, the context of its model, and how the request went."""
-
-    turn: Turn
-    replayed: bool
-    context: Sequence[ContextEntry]
-    degraded: Sequence[str]
-    timings: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
