@@ -34,24 +34,18 @@ WHERE c.user_id = @user_id AND c.kind = 'session'
 ORDER BY c.last_active_at DESC, c.id DESC
 """
 
-READ_TAIL = f"""
-SELECT TOP @limit {TURN} FROM c
-WHERE c.user_id = @user_id AND c.kind = 'turn' AND c.session_id = @session_id AND c.gen = @gen
-  AND c.seq <= @upto
-ORDER BY c.seq DESC
-"""
-
+# Between two seqs, because a query that only ends at a limit may read all turns of the session.
 LIST_TURNS = f"""
 SELECT TOP @limit {TURN} FROM c
 WHERE c.user_id = @user_id AND c.kind = 'turn' AND c.session_id = @session_id AND c.gen = @gen
-  AND c.seq > @after
+  AND c.seq > @after AND c.seq <= @upto
 ORDER BY c.seq ASC
 """
 
-LIST_TURNS_BEFORE = f"""
+LIST_NEWEST_TURNS = f"""
 SELECT TOP @limit {TURN} FROM c
 WHERE c.user_id = @user_id AND c.kind = 'turn' AND c.session_id = @session_id AND c.gen = @gen
-  AND c.seq < @before
+  AND c.seq > @after AND c.seq <= @upto
 ORDER BY c.seq DESC
 """
 

@@ -31,6 +31,7 @@ from shared.ports.turns import (
     OutcomeUnknown,
 )
 
+MAX_SEQ = 2**53  # the largest whole number that JSON readers agree on
 MAX_PAGE_BYTES = 1_048_576  # of turns in one response; the next page has the rest
 
 
@@ -90,23 +91,39 @@ class CosmosTurns:
 
     async def read_tail(self, user: UserId, header: Header) -> Sequence[Turn]:
         """The newest turns up to the header's count, oldest first: at most 20 or about 64 KB."""
+        upto = header.turn_count
         parameters = self._of_gen(user, header.session_id, header.gen)
-        parameters |= {"@limit": MAX_WINDOW_TURNS, "@upto": header.turn_count}
-        return (await self._read(user, sql.READ_TAIL, parameters, MAX_WINDOW_BYTES))[::-1]
+        parameters |= {"@limit": MAX_WINDOW_TURNS, "@after": upto - MAX_WINDOW_TURNS, "@upto": upto}
+        return (await self._read(user, sql.LIST_NEWEST_TURNS, parameters, MAX_WINDOW_BYTES))[::-1]
 
     async def list_turns(
         self, user: UserId, session: SessionId, gen: Gen, after_seq: int, limit: int
     ) -> Sequence[Turn]:
-        """Turns past `after_seq`, in order, until they exceed about 1 MB."""
+        """Turns past `after_seq`, in order, until they exceed about 1 MB.
+
+        Fewer than `limit` if some of them have expired; none only if there are none.
+        """
         parameters = self._of_gen(user, session, gen) | {"@limit": limit, "@after": after_seq}
-        return await self._read(user, sql.LIST_TURNS, parameters, MAX_PAGE_BYTES)
+        for upto in (after_seq + limit, MAX_SEQ):
+            bounded = parameters | {"@upto": upto}
+            if turns := await self._read(user, sql.LIST_TURNS, bounded, MAX_PAGE_BYTES):
+                return turns
+        return ()
 
     async def list_turns_before(
         self, user: UserId, session: SessionId, gen: Gen, before_seq: int, limit: int
     ) -> Sequence[Turn]:
-        """Turns before `before_seq`, newest first, until they exceed about 1 MB."""
-        parameters = self._of_gen(user, session, gen) | {"@limit": limit, "@before": before_seq}
-        return await self._read(user, sql.LIST_TURNS_BEFORE, parameters, MAX_PAGE_BYTES)
+        """Turns before `before_seq`, newest first, until they exceed about 1 MB.
+
+        Fewer than `limit` if some of them have expired; none only if there are none.
+        """
+        upto = before_seq - 1
+        parameters = self._of_gen(user, session, gen) | {"@limit": limit, "@upto": upto}
+        for after in (upto - limit, 0):
+            bounded = parameters | {"@after": after}
+            if turns := await self._read(user, sql.LIST_NEWEST_TURNS, bounded, MAX_PAGE_BYTES):
+                return turns
+        return ()
 
     async def _read(
         self, user: UserId, text: str, parameters: dict[str, Any], max_bytes: int
