@@ -92,8 +92,12 @@ class Composition:
             services, self._services = self._services, None
         if services is not None:
             await services.chat.drain()
-            await services.counter.close()
-            await services.clients.close()
+            try:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self.deadlines.drain):
+                        await services.counter.close()
+            finally:
+                await services.clients.close()
         export, self._export = self._export, None
         if export:
             await asyncio.to_thread(export.close)

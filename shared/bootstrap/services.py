@@ -136,6 +136,7 @@ class ServiceFactory:
             writer=writer,
             clock=self.clock,
             retention=self.settings.retention,
+            seconds=self.deadlines.settle,
         )
 
     def _chat(
@@ -151,7 +152,7 @@ class ServiceFactory:
             opening=TurnOpening(
                 stores.sessions, stores.turns, stores.preferences, leases, deadlines
             ),
-            commit=TurnCommit(stores.sessions, stores.turns, leases, writer, deadlines.commit),
+            commit=TurnCommit(stores.sessions, stores.turns, leases, writer, deadlines),
             leases=leases,
             recall=recall,
             quarantines=quarantines,

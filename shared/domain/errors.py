@@ -123,6 +123,12 @@ class StoreUnavailable(KeepsakeError):
     code = "store_unavailable"
 
 
+class StoreFull(KeepsakeError):
+    """The user's partition has reached the size that Cosmos DB allows; only deleting helps."""
+
+    code = "store_full"
+
+
 class Busy(KeepsakeError):
     """Too many concurrent writes, or no request units left; a resend is safe."""
 

@@ -59,7 +59,8 @@ class Preferences:
         if not isinstance(enabled, bool):
             raise InvalidRequest("Send true or false here", target="memory_enabled")
         zone = values.get(TIME_ZONE)
-        if zone is not None and find_zone(zone) is None:
+        is_new = zone != self.preferences.get(TIME_ZONE)
+        if is_new and zone is not None and find_zone(zone) is None:
             raise InvalidRequest(
                 "There is no such time zone; send an IANA name, such as Europe/Berlin",
                 target=f"preferences.{TIME_ZONE}",

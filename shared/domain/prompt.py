@@ -133,7 +133,10 @@ def build_prompt(
         conversation = (*conversation[:-1], recalled, conversation[-1])
     messages = normalise((*system, *data, *conversation), with_tools=with_tools)
     found = (turn for excerpt in excerpts for turn in excerpt.turns)
-    return Prompt(messages, tuple(entries), memory, (*turns, *found))
+    shown = {entry.id for entry in entries if entry.section == "recent_session"}
+    recent = [one for one in memory.recent_sessions if one.session_id.value in shown]
+    included = replace(memory, summary=summary, recent_sessions=recent)
+    return Prompt(messages, tuple(entries), included, (*turns, *found))
 
 
 def render_data(tag: str, value: object) -> str:

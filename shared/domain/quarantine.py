@@ -36,12 +36,11 @@ class Quarantine:
     """What is left out of the user's prompts.
 
     The `suspects` were in a prompt that was refused and was accepted without them. The `culprits`
-    were refused by themselves. `is_proven` while the suspects are known to be refused together.
+    were refused by themselves.
     """
 
     suspects: tuple[Source, ...] = ()
     culprits: tuple[Source, ...] = ()
-    is_proven: bool = False
 
     def __bool__(self) -> bool:
         """Whether anything is left out."""
@@ -60,7 +59,7 @@ class Quarantine:
     def suspect(self, sources: Iterable[Source]) -> "Quarantine":
         """Add the sources of a refused prompt."""
         suspects = tuple(dict.fromkeys([*self.suspects, *sources]))
-        return replace(self, suspects=suspects[-MAX_KEPT:], is_proven=True)
+        return replace(self, suspects=suspects[-MAX_KEPT:])
 
     def settle(self, tested: Collection[Source], culprits: Collection[Source]) -> "Quarantine":
         """Release the tested sources except for the culprits; the others stay suspects."""

@@ -16,6 +16,7 @@ class Header:
     `etag` is the store's version. The session is due for consolidation once `due_at` has passed.
     After `attempts` failures in a row it may be dead-lettered, with the reason. From turn
     `vectors_from` on, turns may lack the vectors that consolidation should have added.
+    `committed_at` is when the newest turn was stored, however long ago it was said.
     `loop_turn` started the tool loop that the newest turn is part of.
     """
 
@@ -31,6 +32,7 @@ class Header:
     created_at: datetime
     last_active_at: datetime
     expires_at: datetime | None
+    committed_at: datetime | None = None
     due_at: datetime | None = None
     attempts: int = 0
     dead_lettered: str | None = None

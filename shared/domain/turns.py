@@ -36,7 +36,8 @@ class TokenUsage(Stored):
 class Turn:
     """One committed turn. The document of one (gen, seq) is immutable.
 
-    `saw_seq` is the newest turn in the window that the model saw. `text` is what recall searches;
+    `saw_seq` is the newest turn in the window that the model saw. `attempt` names the request that
+    committed it. `text` is what recall searches;
     None for a turn that must not be found (refused, or with memory switched off).
     """
 
@@ -54,6 +55,7 @@ class Turn:
     text: str | None
     created_at: datetime
     expires_at: datetime
+    attempt: str = ""
 
     @property
     def reply(self) -> str:

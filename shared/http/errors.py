@@ -27,6 +27,7 @@ STATUS: dict[type[errors.KeepsakeError], int] = {
     errors.PreconditionFailed: 412,
     errors.TooLarge: 413,
     errors.ContentFiltered: 422,
+    errors.StoreFull: 507,
     errors.CompletionLimitReached: 422,
     errors.ModelUnavailable: 503,
     errors.StoreUnavailable: 503,

@@ -71,7 +71,14 @@ class OutcomeUnknown:
     """No answer came; the batch may or may not have been applied."""
 
 
-CommitOutcome = Committed | AlreadyThere | HeaderMoved | OutcomeUnknown
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """The batch was not applied; it may be sent again after these seconds."""
+
+    seconds: float
+
+
+CommitOutcome = Committed | AlreadyThere | HeaderMoved | OutcomeUnknown | Throttled
 
 
 class TurnStore(Protocol):

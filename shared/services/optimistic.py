@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
@@ -13,11 +14,18 @@ MAX_PAUSE = 0.25  # seconds between two attempts, with full jitter
 Result = TypeVar("Result")
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """The write could not be made now; it may be tried again after these seconds."""
+
+    seconds: float
+
+
 class OptimisticWriter:
     """Repeats a conditional write until it applies or its deadline has passed.
 
-    Writers of one key in this process take turns. That is only a courtesy which saves lost races:
-    the condition of each write decides, also between processes.
+    Writers of one key in this process take turns, try by try. That is only a courtesy which saves
+    lost races: the condition of each write decides, also between processes.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -43,16 +51,23 @@ class OptimisticWriter:
             ) from late
 
     async def write_until_cancelled(
-        self, key: Hashable, attempt: Callable[[], Awaitable[Result | None]]
+        self, key: Hashable, attempt: Callable[[], Awaitable[Result | Pause | None]]
     ) -> Result:
-        """Do the same without a deadline of its own: the caller has one."""
-        lock = self._locks.setdefault(key, _Lock())
-        async with lock.mutex:
-            attempts = 0
-            while (result := await attempt()) is None:
-                attempts += 1
-                await asyncio.sleep(_jitter(min(MAX_PAUSE, 0.005 * 2**attempts)))
-            return result
+        """Do the same without a deadline of its own: the caller has one.
+
+        An attempt may also ask for a pause. Others may write meanwhile.
+        """
+        lock, losses = self._locks.setdefault(key, _Lock()), 0
+        while True:
+            async with lock.mutex:
+                result = await attempt()
+            if isinstance(result, Pause):
+                await asyncio.sleep(result.seconds)
+            elif result is not None:
+                return result
+            else:
+                losses += 1
+                await asyncio.sleep(_jitter(min(MAX_PAUSE, 0.005 * 2**losses)))
 
 
 class _Lock:

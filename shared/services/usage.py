@@ -1,6 +1,7 @@
 """A user's usage: what is stored now, and what was spent."""
 
 import asyncio
+from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +14,7 @@ from shared.ports.users import SpendingStore, Spent, StoredTotals, UsageStore, U
 from shared.telemetry import digest, log_failure
 from shared.telemetry.meter import Meter
 
+MAX_WRITES = 8  # at a time
 MAX_UNCOUNTED = 10_000  # users of whom a worker remembers what was spent; further ones do not count
 
 
@@ -29,16 +31,25 @@ class SpendingCounter:
         self._seconds = seconds
         self._uncounted: dict[tuple[UserId, date], Spent] = {}
         self._later: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
+        self._slots = asyncio.Semaphore(MAX_WRITES)
 
     def count(self, user: UserId, meter: Meter) -> None:
-        """Count what the request has spent since it was last counted. Idempotent."""
+        """Count what the request has spent since it was last counted. Idempotent.
+
+        Not while its turn is in progress: that counts at its end. What a batch without a response
+        may have recorded is not counted again.
+        """
+        if meter.turns_in_progress:
+            return
         spending = meter.spending
         since, unrecorded = spending - meter.counted, spending - meter.recorded
         meter.counted = spending
         if meter.is_work:
-            more, meter.recorded = Spent(total=unrecorded, today=since), spending
+            more = Spent(total=unrecorded - meter.unconfirmed, today=since)
+            meter.recorded = spending - meter.unconfirmed
         else:
-            more = Spent(other_today=since)
+            more = Spent(other_today=since - meter.unconfirmed)
         key = (user, self._clock.now().date())
         if since == NOTHING or (key not in self._uncounted and self._is_full):
             return
@@ -49,14 +60,15 @@ class SpendingCounter:
             )
 
     async def write(self, user: UserId | None = None) -> None:
-        """Write what is not yet counted, of one user or of all. Never fails."""
-        for key in [key for key in self._uncounted if user in {None, key[0]}]:
-            await self._write(*key)
+        """Write what is not yet counted, of one user or of all, some at a time. Never fails."""
+        keys = [key for key in self._uncounted if user in {None, key[0]}]
+        await asyncio.gather(*(self._write(*key) for key in keys))
 
     async def close(self) -> None:
-        """Write everything. Idempotent."""
+        """Write everything now. Idempotent."""
+        self._closing.set()
         if self._later:
-            self._later.cancel()
+            await self._later
         await self.write()
 
     @property
@@ -64,14 +76,17 @@ class SpendingCounter:
         return len(self._uncounted) >= MAX_UNCOUNTED
 
     async def _write_later(self) -> None:
-        while self._uncounted:
-            await asyncio.sleep(self._seconds)
+        while self._uncounted and not self._closing.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), self._seconds)
             await self.write()
 
     async def _write(self, user: UserId, day: date) -> None:
-        more = self._uncounted.pop((user, day), None)
-        if more is None:
-            return
+        async with self._slots:
+            if more := self._uncounted.pop((user, day), None):
+                await self._add(user, day, more)
+
+    async def _add(self, user: UserId, day: date, more: Spent) -> None:
         try:
             await self._store.add_spent(user, day, more)
         except Busy:  # refused: nothing was added

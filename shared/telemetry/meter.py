@@ -25,6 +25,7 @@ class Meter:
     cached_tokens: int = 0
     embedding_tokens: int = 0
     is_work: bool = False
+    turns_in_progress: int = 0
     recorded: Spending = NOTHING
     unconfirmed: Spending = NOTHING
     counted: Spending = NOTHING
@@ -48,6 +49,11 @@ class Meter:
         self.turns += spent.turns
         self.recorded += spent
         self.unconfirmed = NOTHING
+
+    def confirm(self) -> None:
+        """Note that the batch without a response was applied."""
+        if self.unconfirmed != NOTHING:
+            self.record(self.unconfirmed)
 
 
 _current: ContextVar[Meter | None] = ContextVar("meter", default=None)

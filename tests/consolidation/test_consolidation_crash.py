@@ -8,9 +8,9 @@ from cosmos_local import LocalCosmos
 from shared.domain.errors import KeepsakeError
 from shared.domain.ids import SessionId
 from shared.ports.jobs import ConsolidationJob
-from tests.support.app import Keepsake, running
+from tests.support.app import Keepsake, ProcessDied, running
 from tests.support.ask import ADA
-from tests.support.faulty import Countdown, CrashingTransport, FailingTransport, ProcessDied
+from tests.support.faulty import Countdown, CrashingTransport, FailingTransport
 from tests.support.model_server import ModelServer
 
 pytestmark = pytest.mark.anyio

@@ -10,6 +10,7 @@ import pytest
 from cosmos_local import LocalCosmos
 from tests.support.app import Keepsake
 from tests.support.model_server import ModelServer
+from tests.support.rows import replace_item
 
 pytestmark = pytest.mark.anyio
 
@@ -114,3 +115,57 @@ async def test_an_import_survives_a_time_to_live_that_is_set_later(
     async with keepsake.client() as client:
         await client.patch("/sessions/s", json={"ttl_seconds": 3600})
     assert len(await keepsake.transcript()) == 1
+
+
+async def test_a_time_to_live_counts_from_the_newest_import(
+    keepsake: Keepsake, cosmos: LocalCosmos
+) -> None:
+    """Not from the first one, which may be long ago."""
+    await record(keepsake, "s", LATE_EVENING)
+    cosmos.clock.advance(10 * 86_400)
+    async with keepsake.client() as client:
+        said = {"role": "user", "content": "More", "at": LATE_EVENING}
+        await client.put("/sessions/s/turns/later", json={"messages": [said]})
+        await client.patch("/sessions/s", json={"ttl_seconds": 86_400})
+    cosmos.clock.advance(5)
+    assert len(await keepsake.transcript()) == 2
+
+
+@pytest.mark.parametrize("at", ["1000-01-01T00:00:00+14:00", "9999-12-30T23:59:59-01:00"])
+async def test_times_at_the_ends_of_the_calendar_can_be_read_again(
+    keepsake: Keepsake, at: str
+) -> None:
+    """What was accepted once never makes a session, or the list of sessions, unreadable."""
+    await record(keepsake, "s", at)
+    assert [one["session_id"] for one in (await keepsake.get("/sessions"))["value"]] == ["s"]
+    assert (await keepsake.chat("Hello")).status_code == 200
+
+
+async def test_the_same_time_with_another_offset_is_the_same_turn(keepsake: Keepsake) -> None:
+    """A client may render a time differently when it sends an import again."""
+    async with keepsake.client() as client:
+        statuses = [
+            (
+                await client.put(
+                    "/sessions/s/turns/t",
+                    json={"messages": [{"role": "user", "content": "Hi", "at": at}]},
+                )
+            ).status_code
+            for at in (LATE_EVENING, "2023-05-08T21:30:00Z", "2023-05-08T21:30:01Z")
+        ]
+    assert statuses == [201, 200, 409]
+
+
+async def test_a_time_zone_that_was_valid_once_does_not_block_other_changes(
+    keepsake: Keepsake, cosmos: LocalCosmos
+) -> None:
+    """Names leave the database; only a new value is checked, and dates are in UTC meanwhile."""
+    await set_zone(keepsake, "Europe/Berlin")
+    (row,) = cosmos.rows("preferences")
+    changed = dict(row) | {"preferences": {"time_zone": "Europe/Atlantis"}}
+    await replace_item(cosmos, changed, container="preferences")
+    async with keepsake.client() as client:
+        patched = await client.patch("/preferences", json={"preferences": {"place": "Oslo"}})
+    assert patched.status_code == 200
+    await record(keepsake, "s", LATE_EVENING)
+    assert (await keepsake.chat("Hello")).status_code == 200

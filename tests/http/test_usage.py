@@ -212,6 +212,47 @@ async def test_a_throttled_count_is_kept_for_later(keepsake: Keepsake, cosmos: L
     assert spent["total"]["request_units"] == answer["request_units"]
 
 
+async def test_background_work_whose_response_was_lost_counts_once(
+    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer
+) -> None:
+    """The summary was stored and counted; the run that finds it adds nothing."""
+    await keepsake.chat("My rabbit is called Hazel")
+    before = (await keepsake.get("/user/usage"))["spent"]["total"]
+    cosmos.faults.add(Fault(status=500, kind="batch", applied=True))
+    cosmos.clock.advance(3600)
+    await keepsake.run_timers()
+    requests = len(model.requests) - 1
+    after = (await keepsake.get("/user/usage"))["spent"]["total"]
+    assert after["model_calls"] - before["model_calls"] == requests > 0
+
+
+async def test_a_turn_that_outlives_its_request_counts_as_one(
+    keepsake: Keepsake, model: ModelServer
+) -> None:
+    """All that it spent is a stored turn's, also what it spent before the caller left."""
+    await keepsake.chat("First")
+    before = (await keepsake.get("/user/usage"))["spent"]
+    model.slow_next(0.5)
+    async with keepsake.client() as client:
+        body = {"message": "Hello", "session_id": "s", "turn_id": "t"}
+        left = await client.post("/chat", json=body, headers={"x-request-deadline-ms": "100"})
+    assert left.status_code == 409
+    await (await keepsake.composition.services()).chat.drain()
+    after = (await keepsake.get("/user/usage"))["spent"]
+    assert after["total"]["turns"] - before["total"]["turns"] == 1
+    assert after["today"]["model_calls"] - before["today"]["model_calls"] == 1
+    assert after["other_today"]["model_calls"] == before["other_today"]["model_calls"]
+
+
+async def test_reading_creates_no_user(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+    """What a stranger's requests spent is counted for forty days, and leaves nothing for good."""
+    await keepsake.get("/sessions")
+    await keepsake.get("/user/usage")
+    rows: list[Any] = list(cosmos.rows("memory"))
+    assert {row["kind"] for row in rows} == {"day"}
+    assert all(0 < row["ttl"] <= 40 * 86_400 for row in rows)
+
+
 async def test_a_lost_user_document_is_created_again(
     keepsake: Keepsake, cosmos: LocalCosmos
 ) -> None:

@@ -269,6 +269,7 @@ async def test_disconnecting_during_a_search_leaks_nothing(
     cancelled = next(number for number, turn in enumerate(turns) if turn.cancelled())
     answer = (await keepsake.chat(ASKED, session_id=f"s{cancelled}", turn_id="t")).json()
     assert (answer["degraded"], len(recalled(answer))) == ([], 1)
+    await (await keepsake.composition.services()).counter.close()  # it would wait for a minute
     remaining = asyncio.all_tasks() - before
     assert not remaining or (await asyncio.wait(remaining, timeout=10))[1] == set()
 

@@ -1,7 +1,7 @@
 """The application as tests use it: over HTTP, on given stores."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -22,6 +22,10 @@ Transport = AsyncHttpTransport[Any, Any]
 ADA, BEN = "ada", "ben"
 PATIENT = Deadlines(recall=20, embedding=20)  # a busy machine must not fail tests
 WARM_CALLS = 4  # of Cosmos DB: header, preferences, one search by keywords, one batch
+
+
+class ProcessDied(BaseException):
+    """The process was killed: none of its handlers runs any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,4 +142,5 @@ async def running(
     try:
         yield Keepsake(create_api(composition), composition, jobs)
     finally:
-        await composition.close()
+        with suppress(ProcessDied):  # a process that is dead closes nothing
+            await composition.close()

@@ -6,11 +6,7 @@ from typing import Any, Self
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from redis.asyncio import UnixDomainSocketConnection
 
-from tests.support.app import Keepsake, Transport
-
-
-class ProcessDied(BaseException):
-    """The process was killed: none of its handlers runs any more."""
+from tests.support.app import Keepsake, ProcessDied, Transport
 
 
 class Countdown:

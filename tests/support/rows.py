@@ -11,19 +11,21 @@ from cosmos_local import LOCAL_ENDPOINT, LOCAL_KEY, LocalCosmos
 
 async def bump_epoch(cosmos: LocalCosmos, user: str) -> None:
     """Advance the user's epoch, which is the first step of an erase."""
-    async with _memory(cosmos) as container:
+    async with _opened(cosmos, "memory") as container:
         await container.patch_item("user", user, [{"op": "incr", "path": "/epoch", "value": 1}])
 
 
-async def replace_item(cosmos: LocalCosmos, item: Mapping[str, Any]) -> None:
+async def replace_item(
+    cosmos: LocalCosmos, item: Mapping[str, Any], *, container: str = "memory"
+) -> None:
     """Replace an item."""
-    async with _memory(cosmos) as container:
-        await container.replace_item(item["id"], dict(item))
+    async with _opened(cosmos, container) as container_client:
+        await container_client.replace_item(item["id"], dict(item))
 
 
 async def create_items(cosmos: LocalCosmos, user: str, items: Sequence[Mapping[str, Any]]) -> None:
     """Create items in a user's partition."""
-    async with _memory(cosmos) as container:
+    async with _opened(cosmos, "memory") as container:
         for start in range(0, len(items), 100):
             creates: list[Any] = [
                 ("create", (dict(item),), {}) for item in items[start : start + 100]
@@ -33,14 +35,14 @@ async def create_items(cosmos: LocalCosmos, user: str, items: Sequence[Mapping[s
 
 async def delete_item(cosmos: LocalCosmos, user: str, item_id: str) -> None:
     """Delete an item."""
-    async with _memory(cosmos) as container:
+    async with _opened(cosmos, "memory") as container:
         await container.delete_item(item_id, user)
 
 
 @asynccontextmanager
-async def _memory(cosmos: LocalCosmos) -> AsyncIterator[ContainerProxy]:
+async def _opened(cosmos: LocalCosmos, name: str) -> AsyncIterator[ContainerProxy]:
     client = CosmosClient(LOCAL_ENDPOINT, LOCAL_KEY, transport=cosmos.transport())
     try:
-        yield client.get_database_client("agent-memory").get_container_client("memory")
+        yield client.get_database_client("agent-memory").get_container_client(name)
     finally:
         await client.close()

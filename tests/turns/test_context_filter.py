@@ -8,6 +8,7 @@ from cosmos_local import LocalCosmos
 from local.model import Behaviour
 from tests.support.app import PATIENT, Keepsake, running
 from tests.support.model_server import REFUSAL, ModelServer
+from tests.support.rows import bump_epoch
 
 pytestmark = pytest.mark.anyio
 
@@ -153,7 +154,7 @@ async def test_a_refused_message_says_so_f48(keepsake: Keepsake, model: ModelSer
     model.filtered.add(WORD)
     refused = await keepsake.chat(f"Tell me about {WORD}", turn_id="t")
     assert refused.status_code == 422
-    assert "this message, even without anything stored" in refused.json()["error"]["message"]
+    assert "this message or the reply to it, not what is stored" in refused.text
     assert (await keepsake.chat(f"Tell me about {WORD}", turn_id="t")).status_code == 422
     model.filtered.clear()
     await until_settled(keepsake)
@@ -202,9 +203,10 @@ async def test_suspects_stay_when_the_model_cannot_be_asked_f48(
     model.filtered.add(WORD)
     await talk(keepsake, "What is my name?")
     await (await keepsake.composition.services()).chat.drain()
-    for _ in range(2):  # the first probe, and the summary
+    for _ in range(30):
         model.fail_next(500)
     await keepsake.run_jobs()
+    model.script.clear()
     await talk(keepsake, "And now?")
     assert "I am Ada" not in prompt(model)
     async with keepsake.client() as client:
@@ -256,3 +258,71 @@ async def test_with_memory_off_the_history_is_settled_too_f48(
         await until_settled(keepsake)
         assert (await talk(keepsake, "What is my name?"))["degraded"] == []
         assert "I am Ada" in prompt(model)
+
+
+async def test_a_filter_that_errs_once_costs_no_memory_f48(
+    keepsake: Keepsake, model: ModelServer
+) -> None:
+    """Only what is refused by itself is left out: here nothing, although a prompt was refused."""
+    preferences = {"language": "German", "place": "Oslo"}
+    async with keepsake.client() as client:
+        await client.put("/preferences", json={"preferences": preferences})
+    await talk(keepsake, "I am Ada", "I have a cat")
+    for _ in range(3):
+        model.script.append(REFUSAL)
+        assert (await talk(keepsake, "Hello"))["degraded"] == ["context_filtered"]
+        await until_settled(keepsake)
+    await talk(keepsake, "What is my name?")
+    assert all(text in prompt(model) for text in ("German", "Oslo", "I am Ada", "I have a cat"))
+
+
+async def test_a_refused_word_far_into_a_message_is_found_f48(
+    keepsake: Keepsake, model: ModelServer
+) -> None:
+    """A message is tested as the history sends it: whole."""
+    await talk(keepsake, "I am Ada", f"{'So it goes. ' * 400}I like {WORD}. {'Yes. ' * 400}")
+    model.filtered.add(WORD)
+    await talk(keepsake, "Hello")
+    await until_settled(keepsake)
+    assert (await talk(keepsake, "What is my name?"))["degraded"] == []
+    assert "I am Ada" in prompt(model)
+
+
+async def test_a_session_from_before_an_erase_changes_nothing_f48(
+    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer
+) -> None:
+    """Its suspects are not written over preferences that were set since."""
+    await talk(keepsake, f"I like {WORD}")
+    await bump_epoch(cosmos, "ada")
+    async with keepsake.client() as client:
+        await client.put("/preferences", json={"preferences": {"place": "Oslo"}})
+    model.filtered.add(WORD)
+    await talk(keepsake, "Hello")
+    await until_settled(keepsake)
+    assert (await keepsake.get("/preferences"))["preferences"] == {"place": "Oslo"}
+
+
+@pytest.mark.parametrize("memory_enabled", [True, False])
+async def test_suspects_are_settled_later_if_need_be_f48(
+    keepsake: Keepsake,
+    cosmos: LocalCosmos,
+    model: ModelServer,
+    memory_enabled: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    """The session stays due while the model cannot be asked, with memory on and off."""
+    async with keepsake.client() as client:
+        await client.put("/preferences", json={"memory_enabled": memory_enabled})
+    await talk(keepsake, "I am Ada", f"I like {WORD}")
+    model.filtered.add(WORD)
+    await talk(keepsake, "Hello")
+    await (await keepsake.composition.services()).chat.drain()
+    for _ in range(30):
+        model.fail_next(500)
+    await keepsake.run_jobs()
+    model.script.clear()
+    for _ in range(2):
+        cosmos.clock.advance(960)
+        await keepsake.run_timers()
+    await talk(keepsake, "What is my name?")
+    assert "I am Ada" in prompt(model)
+    assert WORD not in prompt(model)

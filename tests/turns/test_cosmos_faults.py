@@ -9,7 +9,7 @@ import pytest
 from cosmos_local import Fault, LocalCosmos
 from cosmos_local.wire import WireRequest
 from tests.conftest import ROOT, Rows, Start
-from tests.support.app import PATIENT, Keepsake, running
+from tests.support.app import ADA, BEN, PATIENT, Keepsake, running
 from tests.support.faulty import BatchCounter, PageTransport
 from tests.support.model_server import ModelServer
 from tests.support.redis_server import RedisServer
@@ -17,8 +17,10 @@ from tests.support.redis_server import RedisServer
 pytestmark = pytest.mark.anyio
 
 KINDS = ["read", "query", "batch"]
+SHORT = replace(PATIENT, turn=4, commit=2, last_look=1)  # seconds: of a turn that cannot commit
 
 
+@pytest.mark.parametrize("deadlines", [SHORT])
 @pytest.mark.parametrize("status", [500, 503, 410, 408])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_while_cosmos_fails_turns_are_503_and_not_half_written_f9(
@@ -176,21 +178,122 @@ async def test_a_hanging_cosmos_times_out_and_nothing_is_stored_twice_f12(
         assert len(await keepsake.transcript()) == 1
 
 
-async def test_all_waiting_turns_fail_at_once_when_the_store_hangs(
-    start: Start, cosmos: LocalCosmos
+async def test_one_hanging_commit_says_nothing_about_the_others(
+    start: Start, cosmos: LocalCosmos, model: ModelServer
 ) -> None:
-    """Five turns wait for one hanging commit; the other four do not have to time out one by one."""
-    async with start(
-        replace(PATIENT, commit=1)
-    ) as keepsake:  # seconds; by then all five are waiting
+    """Turns that wait for it are stored once it is given up, and so is the one that hung."""
+    async with start(replace(PATIENT, cosmos_call=0.5)) as keepsake:
         await keepsake.chat("First")
-        cosmos.faults.add(Fault(kind="batch", hang=True, times=100))
+        cosmos.faults.add(Fault(kind="batch", hang=True))
         answers = await asyncio.gather(*(keepsake.chat(f"Message {n}") for n in range(5)))
-        hits = cosmos.faults.hits()
-        cosmos.faults.clear()
-        assert {answer.status_code for answer in answers} == {503}
-        assert hits <= 2
-        assert (await keepsake.chat("Again")).json()["seq"] == 2
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(model.requests) == 6
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(status=429, kind="batch", retry_after_ms=1200),
+        Fault(status=429, kind="batch", retry_after_ms=500, times=6),
+        Fault(status=503, kind="batch", times=6),
+        Fault(status=408, kind="batch", times=6),
+        Fault(kind="batch", times=6),
+    ],
+    ids=["a long 429", "six 429", "six 503", "six 408", "six dropped"],
+)
+async def test_a_reply_is_committed_however_long_the_store_takes_f52(
+    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer, fault: Fault
+) -> None:
+    """The model is paid for once: the commit is tried until the turn's deadline."""
+    await keepsake.chat("First")
+    cosmos.faults.add(fault)
+    answer = await keepsake.chat("Hello")
+    assert (answer.status_code, answer.json()["replayed"]) == (200, False)
+    assert (len(model.requests), len(await keepsake.transcript())) == (2, 2)
+
+
+@pytest.mark.parametrize("hang", [False, True])
+async def test_a_commit_without_a_response_is_looked_up_f52(
+    start: Start,
+    cosmos: LocalCosmos,
+    model: ModelServer,
+    hang: bool,  # noqa: FBT001
+) -> None:
+    """It was applied: the answer is that of this request, not a replay, and is counted once."""
+    async with start(replace(PATIENT, cosmos_call=0.5)) as keepsake:
+        await keepsake.chat("First")
+        status = None if hang else 500
+        cosmos.faults.add(Fault(status=status, kind="batch", hang=hang, applied=True))
+        answer = (await keepsake.chat("Hello")).json()
+        assert (answer["replayed"], len(model.requests)) == (False, 2)
+        assert len(await keepsake.transcript()) == 2
+        assert (await keepsake.get("/user/usage"))["spent"]["total"]["turns"] == 2
+
+
+@pytest.mark.parametrize("deadlines", [SHORT])
+async def test_the_last_look_finds_a_late_commit_f52(
+    keepsake: Keepsake, cosmos: LocalCosmos
+) -> None:
+    """While no try gets through and no read is answered, one more read at the end decides."""
+    await keepsake.chat("First")
+    cosmos.faults.add(Fault(status=500, kind="batch", applied=True))
+    cosmos.faults.add(Fault(status=500, kind="batch", times=99))
+    answer = await keepsake.chat("Hello")
+    assert (answer.status_code, answer.json()["seq"]) == (200, 2)
+
+
+@pytest.mark.parametrize("deadlines", [SHORT])
+async def test_throttling_to_the_end_is_busy_f8(keepsake: Keepsake, cosmos: LocalCosmos) -> None:
+    """The hint of the store is passed on, and the resend is stored once."""
+    await keepsake.chat("First")
+    cosmos.faults.add(Fault(status=429, kind="batch", retry_after_ms=9000, times=99))
+    refused = await keepsake.chat("Hello", turn_id="t")
+    cosmos.faults.clear()
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "busy")
+    assert refused.headers["Retry-After"] == "9"
+    assert len(await keepsake.transcript()) == 1
+
+
+async def test_one_users_throttling_does_not_stop_another_f8(
+    keepsake: Keepsake, cosmos: LocalCosmos
+) -> None:
+    """The hint holds for the user who got it; another user's commit is sent at once."""
+    for user in (ADA, BEN):
+        await keepsake.chat("First", user=user)
+    cosmos.faults.add(Fault(status=429, kind="batch", retry_after_ms=1500))
+    slow = asyncio.create_task(keepsake.chat("Hello", user=ADA))
+    async with asyncio.timeout(10):
+        while not cosmos.faults.hits():  # noqa: ASYNC110 - the fault has no event
+            await asyncio.sleep(0.005)
+    assert (await keepsake.chat("Hello", user=BEN)).status_code == 200
+    assert not slow.done()
+    assert (await slow).status_code == 200
+
+
+async def test_a_full_partition_says_what_to_do_f54(
+    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer
+) -> None:
+    """Sending again does not help; deleting does."""
+    await keepsake.chat("First")
+    cosmos.faults.add(Fault(status=403, substatus=1014, kind="batch"))
+    answer = await keepsake.chat("Hello")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (507, "store_full")
+    assert "delete sessions" in answer.json()["error"]["message"]
+    assert len(model.requests) == 2
+
+
+@pytest.mark.parametrize("deadlines", [replace(PATIENT, opening=1)])
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_header_that_cannot_be_created_is_not_an_erased_session_f59(
+    keepsake: Keepsake, cosmos: LocalCosmos, model: ModelServer, status: int
+) -> None:
+    """A short failure is absorbed; a long one is 503 with Retry-After, before the model."""
+    cosmos.faults.add(Fault(status=status, kind="batch", times=2, retry_after_ms=10))
+    assert (await keepsake.chat("Hello")).status_code == 200
+    cosmos.faults.add(Fault(status=status, kind="batch", times=999, retry_after_ms=2000))
+    failed = await keepsake.chat("Hello", session_id="another")
+    assert (failed.status_code, failed.headers["Retry-After"] >= "1") == (503, True)
+    assert len(model.requests) == 1
 
 
 @pytest.mark.parametrize("applied", [False, True])

@@ -13,9 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from cosmos_local import LocalCosmos
 from shared.domain.errors import KeepsakeError
-from tests.support.app import PATIENT, Keepsake, running
+from tests.support.app import PATIENT, Keepsake, ProcessDied, running
 from tests.support.ask import a_chat_request
-from tests.support.faulty import Countdown, CrashingTransport, ProcessDied
+from tests.support.faulty import Countdown, CrashingTransport
 from tests.support.model_server import ModelServer
 from tests.support.redis_server import RedisServer
 

@@ -11,9 +11,9 @@ import pytest
 from cosmos_local import LocalCosmos
 from local.model import Behaviour
 from shared.domain.errors import KeepsakeError
-from tests.support.app import Keepsake, running
+from tests.support.app import Keepsake, ProcessDied, running
 from tests.support.ask import a_chat_request
-from tests.support.faulty import Countdown, CrashingTransport, ProcessDied, let_redis_calls_crash
+from tests.support.faulty import Countdown, CrashingTransport, let_redis_calls_crash
 from tests.support.model_server import ModelServer
 from tests.support.redis_server import RedisServer
 

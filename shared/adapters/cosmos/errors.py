@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from azure.core.exceptions import AzureError
 from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
 
-from shared.domain.errors import Busy, Contended, StoreUnavailable
+from shared.domain.errors import Busy, Contended, StoreFull, StoreUnavailable
 
 TOO_MANY_REQUESTS = 429
 
@@ -25,6 +25,7 @@ class ItemChanged(Exception):
 
 ITEM_OUTCOMES: dict[int, type[Exception]] = {404: ItemMissing, 409: ItemExists, 412: ItemChanged}
 RETRY_WITH = 449  # another write of the document is in progress
+PARTITION_FULL = (403, 1014)  # status and substatus
 FAILED_DEPENDENCY = 424  # in a batch: another operation failed
 FIRST_ERROR = 400
 
@@ -88,6 +89,10 @@ def _translate(
         )
     if status == TOO_MANY_REQUESTS:
         return busy(failed.headers or {})
+    if (status, getattr(failed, "sub_status", None)) == PARTITION_FULL:
+        return StoreFull(
+            "All the space that Cosmos DB has for one user is taken; delete sessions of this user"
+        )
     return StoreUnavailable(
         "Cosmos DB returned an error; send the same request again", retry_after=1
     )

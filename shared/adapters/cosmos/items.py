@@ -81,6 +81,7 @@ def header_of(item: Mapping[str, Any], now: datetime) -> Header:
         created_at=read_time(item["created_at"]),
         last_active_at=read_time(item["last_active_at"]),
         expires_at=read_time(item["expires_at"]) if "expires_at" in item else None,
+        committed_at=read_time(item["committed_at"]) if "committed_at" in item else None,
         due_at=read_time(item["due_at"]) if item.get("due_at") else None,
         attempts=item.get("attempts", 0),
         dead_lettered=item.get("dead_lettered"),
@@ -118,7 +119,6 @@ def quarantine_item(quarantine: Quarantine) -> Item:
     return {
         "suspects": [list(source) for source in quarantine.suspects],
         "culprits": [list(source) for source in quarantine.culprits],
-        "is_proven": quarantine.is_proven,
     }
 
 
@@ -127,7 +127,6 @@ def quarantine_of(item: Mapping[str, Any]) -> Quarantine:
     return Quarantine(
         suspects=tuple(map(tuple, item.get("suspects", ()))),
         culprits=tuple(map(tuple, item.get("culprits", ()))),
-        is_proven=item.get("is_proven", False),
     )
 
 
@@ -144,6 +143,7 @@ def turn_item(user: UserId, turn: Turn, vector: Vector | None = None) -> Item:
         "seq": turn.seq,
         "saw_seq": turn.saw_seq,
         "body_hash": turn.body_hash,
+        "attempt": turn.attempt,
         "status": turn.status.value,
         "messages": _messages.dump_python(turn.messages, mode="json", exclude_defaults=True),
         "finish_reason": turn.finish_reason,
@@ -189,6 +189,7 @@ def turn_of(item: Mapping[str, Any]) -> Turn:
         text=item.get("text"),
         created_at=read_time(item["created_at"]),
         expires_at=read_time(item["expires_at"]),
+        attempt=item.get("attempt", ""),
     )
 
 

@@ -15,8 +15,8 @@ from shared.domain.recall.keywords import MAX_KEYWORDS
 from shared.domain.recall.ranking import MAX_FOUND
 
 TURN = """
-c.session_id, c.gen, c.epoch, c.turn_id, c.seq, c.saw_seq, c.body_hash, c.status, c.messages,
-c.finish_reason, c.usage, c.text, c.created_at, c.expires_at
+c.session_id, c.gen, c.epoch, c.turn_id, c.seq, c.saw_seq, c.body_hash, c.attempt, c.status,
+c.messages, c.finish_reason, c.usage, c.text, c.created_at, c.expires_at
 """  # not c.embedding: it is as long as ten messages, and nothing reads it
 
 LIST_SESSIONS = """

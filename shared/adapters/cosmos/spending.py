@@ -32,8 +32,8 @@ class CosmosSpending:
     async def write_batch(self, user: UserId, batch: Batch, *, turns: int = 0) -> None:
         """Execute the batch and, in it, count what the request has spent since the last one.
 
-        So nothing is counted twice or lost, whatever happens to the response. If the batch may
-        have been applied, and its repeat finds the turn stored, it was applied.
+        So nothing is counted twice or lost, whatever happens to the response: a batch that may have
+        been applied counts once it is confirmed.
 
         Raises:
             The errors of `CosmosContainers.write_batch`.
@@ -43,10 +43,6 @@ class CosmosSpending:
         counted = [*batch, *_count(USER_ID, TOTAL, spent)]
         try:
             await self._write(user, counted)
-        except ItemExists:
-            if meter.unconfirmed != NOTHING:
-                meter.record(meter.unconfirmed)
-            raise
         except StoreUnavailable:
             meter.unconfirmed = spent
             raise
@@ -55,11 +51,14 @@ class CosmosSpending:
     async def _write(self, user: UserId, batch: Batch) -> None:
         """Execute the batch; create the user's document first if that is what is missing."""
         try:
-            await self.containers.write_batch(MEMORY, user, batch)
+            await self._write_existing(user, batch)
         except ItemMissing:
             if not await self.users.create(user):
                 raise
-            await self.containers.write_batch(MEMORY, user, batch)
+            await self._write_existing(user, batch)
+
+    async def _write_existing(self, user: UserId, batch: Batch) -> None:
+        await self.containers.write_batch(MEMORY, user, batch)
 
     async def read_spent(self, user: UserId, day: date) -> Spent:
         """The user's total, and the counters of that day; zeros where there is no document."""
@@ -80,11 +79,12 @@ class CosmosSpending:
             *_count(_day_id(day), WORK, more.today),
             *_count(_day_id(day), OTHER, more.other_today),
         ]
+        write = self._write if more.total != NOTHING else self._write_existing
         try:
-            await self._write(user, batch)
+            await write(user, batch)
         except ItemMissing:
             await self._create_day(user, day)
-            await self._write(user, batch)
+            await write(user, batch)
 
     async def _create_day(self, user: UserId, day: date) -> None:
         expires_at = datetime.combine(day, time(), UTC) + DAYS_KEPT

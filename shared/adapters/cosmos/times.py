@@ -8,7 +8,8 @@ from shared.domain.sessions import Header
 
 def write_time(moment: datetime) -> str:
     """Format a time as RFC 3339 in UTC, to the microsecond, so that texts sort like times."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    utc = moment.astimezone(UTC).isoformat(timespec="microseconds")  # pads the year, too
+    return f"{utc.removesuffix('+00:00')}Z"
 
 
 def read_time(text: str) -> datetime:

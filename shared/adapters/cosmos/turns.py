@@ -17,7 +17,7 @@ from shared.adapters.cosmos.items import (
 )
 from shared.adapters.cosmos.spending import CosmosSpending
 from shared.adapters.cosmos.times import ttl_until, write_time
-from shared.domain.errors import Contended, StoreUnavailable
+from shared.domain.errors import Busy, Contended, StoreUnavailable
 from shared.domain.history import MAX_WINDOW_BYTES, MAX_WINDOW_TURNS
 from shared.domain.ids import Gen, SessionId, TurnId, UserId
 from shared.domain.sessions import Header
@@ -29,6 +29,7 @@ from shared.ports.turns import (
     Draft,
     HeaderMoved,
     OutcomeUnknown,
+    Throttled,
 )
 
 MAX_SEQ = 2**53  # the largest whole number that JSON readers agree on
@@ -51,6 +52,7 @@ class CosmosTurns:
         item = with_size(turn_item(user, turn, draft.vector))
         header = {
             "turn_count": turn.seq,
+            "committed_at": item["created_at"],
             "last_active_at": write_time(draft.last_active_at),
             "due_at": write_time(draft.due_at) if draft.due_at else None,
             "loop_turn": draft.loop_turn.value if draft.loop_turn else None,
@@ -72,6 +74,8 @@ class CosmosTurns:
             return AlreadyThere()
         except (ItemChanged, ItemMissing, Contended):
             return HeaderMoved()
+        except Busy as throttled:
+            return Throttled(throttled.retry_after or 1)
         except StoreUnavailable:
             return OutcomeUnknown()
         return Committed()

@@ -27,13 +27,16 @@ def text_in(value: Any, name: str) -> str:
     return found if isinstance(found, str) else ""
 
 
+MAX_COUNT = 1_000_000_000  # more tokens than a call can have
+
+
 def count_in(value: Any, name: str) -> int:
     """The number under a name, also if it is written as text; 0 if there is none."""
     found = value.get(name) if isinstance(value, Mapping) else None
     if isinstance(found, bool) or not isinstance(found, int | float | str):
         return 0
     try:
-        return max(0, int(float(found)))
+        return min(MAX_COUNT, max(0, int(float(found))))
     except (ValueError, OverflowError):
         return 0
 

@@ -1,6 +1,6 @@
 """A chunk: the part of a transcript that one model call summarises."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from shared.domain.messages import Message
 from shared.domain.prompt import escape_data
-from shared.domain.quarantine import Quarantine, Source, turn_source
+from shared.domain.quarantine import Source, turn_source
 from shared.domain.tokens import estimate_tokens
 from shared.domain.turns import Turn, TurnStatus
 
@@ -34,10 +34,10 @@ class Chunk:
         """The sources of the turns."""
         return tuple(turn_source(turn.session_id, turn.gen, turn.seq) for turn in self.turns)
 
-    def without(self, quarantine: Quarantine) -> "Chunk":
-        """The same without turns that are in quarantine."""
+    def without(self, excluded: Collection[Source]) -> "Chunk":
+        """The same without these turns."""
         pairs = zip(self.turns, self.sources, strict=True)
-        return Chunk(tuple(turn for turn, one in pairs if one not in quarantine), self.upto)
+        return Chunk(tuple(turn for turn, one in pairs if one not in excluded), self.upto)
 
 
 def cut_chunk(turns: Sequence[Turn], now: datetime, *, upto: int, tokens: int) -> Chunk:

@@ -40,6 +40,7 @@ CHAT_ERRORS = (
     errors.CompletionLimitReached,
     errors.ModelUnavailable,
     errors.StoreUnavailable,
+    errors.StoreFull,
     errors.Busy,
 )
 RESPONSES: dict[int | str, dict[str, Any]] = describe_events() | error_responses(*CHAT_ERRORS)

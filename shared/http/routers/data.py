@@ -68,7 +68,7 @@ async def read_data(
     "/{name}",
     operation_id="put_data",
     summary="Store session data",
-    responses=error_responses(errors.TooLarge, *UNAVAILABLE),
+    responses=error_responses(errors.TooLarge, errors.StoreFull, *UNAVAILABLE),
 )
 async def put_data(
     session_id: SessionIdText,

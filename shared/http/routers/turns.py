@@ -75,6 +75,7 @@ RECORDED_BEFORE: dict[int | str, dict[str, Any]] = {
         errors.SessionErased,
         errors.TooLarge,
         errors.StoreUnavailable,
+        errors.StoreFull,
         errors.Busy,
     ),
 )
@@ -95,7 +96,7 @@ async def put_turn(
         user=user,
         session=SessionId(session_id),
         turn_id=TurnId(turn_id),
-        body=body.model_dump(mode="json", exclude_defaults=True),
+        body=body.identity,
         recorded=[message.to_message(at) for message in body.messages],
     )
     stored = await services.chat.record(request)

@@ -1,7 +1,7 @@
 """Turns on the wire: stored ones, and ones that were answered elsewhere."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -26,6 +26,17 @@ class TurnBody(Closed):
 
     messages: Annotated[tuple[MessageBody, ...], Field(min_length=1, max_length=MAX_MESSAGES)]
     at: Instant | None = None
+
+    @property
+    def identity(self) -> Mapping[str, JsonValue]:
+        """The body, with times in UTC: the same time with another offset is the same turn."""
+        messages = [message.model_copy(update=_in_utc(message.at)) for message in self.messages]
+        same = self.model_copy(update={"messages": tuple(messages)} | _in_utc(self.at))
+        return same.model_dump(mode="json", exclude_defaults=True)
+
+
+def _in_utc(at: datetime | None) -> dict[str, datetime]:
+    return {"at": at.astimezone(UTC)} if at else {}
 
 
 class TurnView(BaseModel):

@@ -9,11 +9,11 @@ Item = TypeVar("Item")
 
 @dataclass(slots=True)
 class Bisection(Generic[Item]):
-    """Finds what is refused among items that are refused together.
+    """Finds the items that are refused, given that some of them probably are.
 
     `accepts` asks whether these items are accepted together; it is called at most `calls` times.
-    With one culprit among n items, log2(n) calls find it and one more clears the rest. `tested`
-    are the items that are known by the end: accepted, or culprits.
+    Only an item that was refused by itself is a culprit. `tested` are the items that are known by
+    the end: accepted, or culprits.
     """
 
     accepts: Callable[[Sequence[Item]], Awaitable[bool]]
@@ -21,33 +21,34 @@ class Bisection(Generic[Item]):
     culprits: list[Item] = field(default_factory=list)
     tested: list[Item] = field(default_factory=list)
 
-    async def search(self, items: Sequence[Item], *, is_proven: bool) -> None:
-        """Search these items; first find out whether they are refused, unless it is proven."""
-        if items and not is_proven:
-            if not self.calls:
-                return
-            if await self._accept(items):
-                return
-        while items:
-            items = await self._isolate(items)
-            if not items or not self.calls or await self._accept(items):
+    async def search(self, items: Sequence[Item]) -> None:
+        """Search these items, half by half, and then what a refused half left unknown."""
+        while items and self.calls:
+            items = await self._narrow(items)
+            if not (items and self.calls) or await self._accept(items):
                 return
 
-    async def _isolate(self, refused: Sequence[Item]) -> Sequence[Item]:
-        """Find one culprit among items that are refused; returns what is still unknown."""
+    async def _narrow(self, refused: Sequence[Item]) -> Sequence[Item]:
+        """Single out one item; returns what is still unknown.
+
+        If one half is accepted, the other one is taken for refused without asking.
+        """
         unknown: list[Item] = []
-        while len(refused) > 1:
-            if not self.calls:
-                return [*refused, *unknown]
+        is_known = False
+        while len(refused) > 1 and self.calls:
             middle = len(refused) // 2
-            if await self._accept(refused[:middle]):
-                refused = refused[middle:]
+            half, rest = refused[:middle], refused[middle:]
+            if await self._accept(half):
+                refused, is_known = rest, False
             else:
-                unknown.extend(refused[middle:])
-                refused = refused[:middle]
-        self.culprits.extend(refused)
-        self.tested.extend(refused)
-        return unknown
+                unknown.extend(rest)
+                refused, is_known = half, True
+        if len(refused) == 1 and (is_known or self.calls):
+            if is_known or not await self._accept(refused):
+                self.culprits.extend(refused)
+                self.tested.extend(refused)
+            return unknown
+        return [*refused, *unknown]
 
     async def _accept(self, items: Sequence[Item]) -> bool:
         self.calls -= 1

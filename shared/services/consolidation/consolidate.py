@@ -38,6 +38,7 @@ from shared.telemetry.spans import count_records, memory_span
 TURNS_AT_A_TIME = 100
 MAX_ATTEMPTS = 5
 VECTORS_DELAY = timedelta(hours=1)  # until the embedding model is asked again
+SETTLE_DELAY = timedelta(minutes=15)  # shorter than turns live with memory switched off
 FIRST_DELAY = timedelta(minutes=5)  # after a failure; three times as long after each further one
 
 
@@ -122,16 +123,36 @@ class Consolidation:
     async def _consolidate_all(self, user: UserId, header: Header) -> bool:
         """Settle the quarantine, summarise chunk by chunk, then add missing vectors.
 
-        With memory switched off, only the quarantine is settled.
+        With memory switched off, only the quarantine is settled. Returns whether all is done now.
         """
+        settlement = await self.quarantines.settle(user, header)
+        done = await self._consolidate_chunks(user, header, settlement.stored)
+        if settlement.is_stuck:
+            await self._postpone(user, header)
+        elif settlement.stored.quarantine.suspects:
+            return False
+        return done
+
+    async def _consolidate_chunks(
+        self, user: UserId, header: Header, stored: StoredPreferences
+    ) -> bool:
         upto, after = header.turn_count, _unembedded_after(header)
-        stored = await self.quarantines.settle(user, header)
         if not (stored.preferences.memory_enabled or stored.epoch != header.epoch):
             await self._clear_due(user, header)
             return True
         while header.consolidated_seq < upto:
             header = await self._consolidate_chunk(user, header, upto, stored)
         return await self._fill_vectors(user, header, after)
+
+    async def _postpone(self, user: UserId, header: Header) -> None:
+        """Make the session due later: then the model may be there to settle the quarantine."""
+        again = self.clock.now() + SETTLE_DELAY
+
+        async def postpone(current: Header) -> bool:
+            failure = Failure(again, current.attempts, "quarantine")
+            return await self.store.postpone(user, current, failure)
+
+        await self._write(user, await self._reread(user, header), postpone)
 
     async def _consolidate_chunk(
         self, user: UserId, header: Header, upto: int, stored: StoredPreferences

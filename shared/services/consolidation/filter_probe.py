@@ -21,8 +21,8 @@ class FilterProbe:
     clock: Clock
     seconds: float
 
-    async def accepts(self, texts: Sequence[str]) -> bool:
-        """Whether a prompt with these texts passes the filter.
+    async def accepts(self, texts: Sequence[str], model: str | None) -> bool:
+        """Whether a prompt with these texts passes the filter of this model; None: the default.
 
         Raises:
             ModelUnavailable, InvalidRequest: it could not be found out.
@@ -34,7 +34,7 @@ class FilterProbe:
                 Message(role="user", content=render_data("stored_texts", list(texts)), at=now),
             ),
             tools=(),
-            model=None,
+            model=model,
             first_token_seconds=self.seconds,
             seconds=self.seconds,
         )

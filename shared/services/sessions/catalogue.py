@@ -98,7 +98,7 @@ class Sessions:
     async def _shorten(self, user: UserId, header: Header) -> None:
         """Apply a shorter time to live to existing turns; a longer one holds for new ones only."""
         if header.ttl_seconds and header.expires_at:
-            used_at = max(header.last_active_at, header.created_at)  # an import is older than this
+            used_at = header.committed_at or header.last_active_at
             end = used_at + timedelta(seconds=header.ttl_seconds)
             if end < header.expires_at:
                 await self.store.shorten(user, header, end)

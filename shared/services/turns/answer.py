@@ -36,8 +36,8 @@ def answer(
     turn = counted(stored, degraded or set()).turn
     if turn.status is TurnStatus.REFUSED:
         raise ContentFiltered(
-            "The model's provider refused this message, even without anything stored, and the turn "
-            "is stored as refused; rephrase it in a new turn"
+            "The model's provider refused this message or the reply to it, not what is stored; the "
+            "turn is stored as refused: rephrase it in a new turn"
         )
     timings = attempt.timings.stages
     return Answer(turn, stored.replayed, context, sorted(degraded or ()), timings)

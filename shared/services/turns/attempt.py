@@ -80,6 +80,8 @@ class Snapshot:
 class TurnAttempt:
     """One HTTP request's attempt to take a turn, which works on it for at most `seconds`.
 
+    Its lease ends after `lease_seconds`, should the worker die: the same time, if it is None.
+
     `owner` names the attempt in the turn's lease. `snapshot` is set when the turn is opened.
     `degraded` collects what the turn has to do without.
     """
@@ -87,6 +89,7 @@ class TurnAttempt:
     request: TurnRequest
     seconds: float
     now: datetime
+    lease_seconds: float | None = None
     owner: str = field(default_factory=lambda: uuid4().hex)
     timings: Timings = field(default_factory=Timings)
     degraded: set[str] = field(default_factory=set)

@@ -118,8 +118,11 @@ class Chat:
                 f"The messages exceed {MAX_TURN_BYTES} bytes; split the turn", target="messages"
             )
         parts, deadlines = self._parts, self._parts.deadlines
-        attempt = TurnAttempt(request, deadlines.commit, parts.clock.now())  # no model: no more
-        async with turn_deadline(deadlines.turn):  # but many turns of an import may have to queue
+        # Without a model it rarely takes longer, but the turns of an import may have to queue.
+        attempt = TurnAttempt(
+            request, deadlines.turn, parts.clock.now(), lease_seconds=deadlines.commit
+        )
+        async with turn_deadline(deadlines.turn):
             stored = await parts.opening.open(attempt)
             if stored is None:
                 async with parts.leases.held(attempt):
@@ -160,7 +163,8 @@ class Chat:
         """Take one turn from its opening to its commit."""
         parts = self._parts
         attempt = TurnAttempt(request, seconds, parts.clock.now())
-        timings = attempt.timings
+        timings, meter = attempt.timings, current_meter()
+        meter.turns_in_progress += 1  # also once its caller has left
         try:
             with timings.stage("total"):
                 async with turn_deadline(seconds):
@@ -170,8 +174,9 @@ class Chat:
                         return answer(stored, attempt)
                     async with parts.leases.held(attempt):
                         return await self._take_opened(request, attempt, generate)
-        finally:  # the caller may have left before
-            parts.counter.count(request.user, current_meter())
+        finally:
+            meter.turns_in_progress -= 1
+            parts.counter.count(request.user, meter)
 
     async def _take_opened(
         self, request: ChatRequest, attempt: TurnAttempt, generate: Generate

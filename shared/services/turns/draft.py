@@ -89,6 +89,7 @@ def _turn(
         seq=snapshot.header.turn_count + 1,
         saw_seq=snapshot.header.turn_count,
         body_hash=attempt.body_hash,
+        attempt=attempt.owner,
         status=generation.status,
         messages=messages,
         finish_reason=reply.finish_reason if reply else None,

@@ -20,7 +20,7 @@ class Leases:
     async def take(self, attempt: TurnAttempt) -> LeaseOutcome | None:
         """Take the turn's lease and read the cached session; None if the cache is unavailable."""
         request = attempt.request
-        seconds = attempt.seconds + LEASE_MARGIN
+        seconds = (attempt.lease_seconds or attempt.seconds) + LEASE_MARGIN
         lease = LeaseRequest(request.turn_id, attempt.owner, attempt.body_hash, seconds)
         try:
             return await self.cache.open_turn(request.user, request.session, lease)

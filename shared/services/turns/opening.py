@@ -27,7 +27,6 @@ from shared.services.turns.lease import Leases
 from shared.services.turns.stored_turn import (
     StoredTurn,
     conflict,
-    erased,
     replay,
     reread_header,
 )
@@ -106,14 +105,16 @@ class TurnOpening:
         return _Reads(header or await self._begin_session(attempt), preferences, cached)
 
     async def _begin_session(self, attempt: TurnAttempt) -> Header:
+        """Create the header, until there is one: a store that failed may not have done so (F59)."""
         request = attempt.request
-        await self._sessions.open_session(
-            request.user, request.session, request.agent_id, attempt.now
-        )
-        header = await self._sessions.read_header(request.user, request.session)
-        if header is None:
-            raise erased()
-        return header
+        while True:
+            await self._sessions.open_session(
+                request.user, request.session, request.agent_id, attempt.now
+            )
+            header = await self._sessions.read_header(request.user, request.session)
+            if header:
+                return header
+            await asyncio.sleep(MIN_POLL)
 
     async def _open(self, attempt: TurnAttempt, reads: "_Reads") -> StoredTurn | None:
         if reads.cached is None:
