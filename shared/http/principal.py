@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, assert_never
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, assert_never, cast
 
 from fastapi import Depends, Request
 
@@ -40,11 +40,13 @@ class Authenticator(Protocol):
 
 
 async def require_principal(request: Request) -> Principal:
-    """The verified principal of this request."""
+    """The verified principal of this request; verified once, before its body is read."""
+    if known := getattr(request.state, "principal", None):
+        return cast("Principal", known)
     authenticator: Authenticator = request.app.state.authenticator
     principal = await authenticator.authenticate(request)
     current_notes().note_principal(principal.actor, principal.user.value)
-    request.state.user = principal.user
+    request.state.user, request.state.principal = principal.user, principal
     return principal
 
 

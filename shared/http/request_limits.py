@@ -8,11 +8,20 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 2_097_152  # the largest valid turn with every character escaped in JSON
+MAX_SMALL_BODY_BYTES = 16_384  # of operations that are not named here
+MAX_BODY_BYTES_OF = {  # by operation: the largest valid body with every character escaped
+    "chat": MAX_BODY_BYTES,
+    "put_turn": MAX_BODY_BYTES,
+    "put_data": 1_048_576,
+    "replace_preferences": 524_288,
+    "update_preferences": 524_288,
+    "preview_context": 524_288,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """Middleware that gives each request an id and stops reading its body at 2 MB.
+    """Middleware that gives each request an id and stops reading any body at 2 MB.
 
     The id is the Functions invocation id, if there is one.
     """
@@ -35,25 +44,28 @@ class RequestLimits:
                 headers.setdefault("cache-control", "no-store")
             await send(message)
 
-        content_length = Headers(scope=scope).get("content-length", "")
-        await self.app(scope, _limit(receive, content_length), send_with_id)
+        await self.app(scope, limited(receive, scope, MAX_BODY_BYTES), send_with_id)
 
 
-def _limit(receive: Receive, content_length: str) -> Receive:
-    read = 0
+def limited(receive: Receive, scope: Scope, max_bytes: int) -> Receive:
+    """Read no more of a body than this; nothing, if its stated length exceeds it.
+
+    Reading further raises a 413 that names the limit.
+    """
+    content_length, read = Headers(scope=scope).get("content-length", ""), 0
 
     async def receive_limited() -> Message:
         nonlocal read
-        if content_length.isdecimal() and int(content_length) > MAX_BODY_BYTES:
-            raise _too_large()
+        if content_length.isdecimal() and int(content_length) > max_bytes:
+            raise _too_large(max_bytes)
         message = await receive()
         read += len(message.get("body", b""))
-        if read > MAX_BODY_BYTES:
-            raise _too_large()
+        if read > max_bytes:
+            raise _too_large(max_bytes)
         return message
 
     return receive_limited
 
 
-def _too_large() -> HTTPException:
-    return HTTPException(413, f"The request body exceeds {MAX_BODY_BYTES} bytes; send less")
+def _too_large(max_bytes: int) -> HTTPException:
+    return HTTPException(413, f"The request body exceeds {max_bytes} bytes; send less")

@@ -1,5 +1,6 @@
 """Strict JSON: no duplicate keys, NaN, inexact numbers or lone surrogates."""
 
+import asyncio
 import json
 import math
 from codecs import BOM_UTF8
@@ -7,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
 from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Query
 from fastapi.routing import APIRoute
@@ -14,10 +16,14 @@ from starlette.exceptions import HTTPException
 
 from shared.domain.errors import InvalidRequest
 from shared.http.media_types import is_json
+from shared.http.principal import require_principal
+from shared.http.request_limits import MAX_BODY_BYTES_OF, MAX_SMALL_BODY_BYTES, limited
 
 MAX_DEPTH = 32  # levels; the parsers of the stores behind us differ beyond this
 PLATFORM_PARAMETERS = {"code"}  # a function key, which the platform has checked
 NOT_STORED = frozenset({"tools"})  # fields of a body whose numbers only the provider reads
+MAX_VALUES = 200_000  # of a body, with its keys: more than the largest valid one has
+MAX_PARSED_ON_LOOP = 32_768  # bytes: a longer body is parsed in a thread
 MAX_DIGITS = 400  # of an integer: more than a double has
 MAX_EXACT_INTEGER = 2**53  # Cosmos DB stores numbers as doubles
 
@@ -42,7 +48,8 @@ def parse(raw: bytes) -> Any:
         )
     except RecursionError:
         _reject(f"it is nested deeper than {MAX_DEPTH} levels")
-    _check(value, MAX_DEPTH)
+    if _check(value, MAX_DEPTH) > MAX_VALUES:
+        _reject(f"it has more than {MAX_VALUES} values")
     stored = value.items() if isinstance(value, dict) else [("", value)]
     for name, part in stored:
         if name not in NOT_STORED:
@@ -51,26 +58,41 @@ def parse(raw: bytes) -> Any:
 
 
 class StrictRoute(APIRoute):
-    """A route whose bodies are parsed strictly, and which knows its query parameters."""
+    """A route whose bodies are parsed strictly, and which knows its query parameters.
+
+    Callers are authenticated before anything of a body is read (F49).
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler so that it reads the request strictly."""
         inner = super().get_route_handler()
         fields = get_flat_params(self.dependant)
         known = {field.alias for field in fields if isinstance(field.field_info, Query)}
+        needs_principal = _calls(self.dependant, require_principal)
+        max_bytes = MAX_BODY_BYTES_OF.get(self.operation_id or "", MAX_SMALL_BODY_BYTES)
 
         async def handle(request: Request) -> Response:
+            if needs_principal:
+                await require_principal(request)
             _check_query(request, known | PLATFORM_PARAMETERS)
             if self.body_field is not None:
                 _check_headers(request)
-            return await inner(_StrictRequest(request.scope, request.receive))
+            receive = limited(request.receive, request.scope, max_bytes)
+            return await inner(_StrictRequest(request.scope, receive))
 
         return handle
 
 
 class _StrictRequest(Request):
     async def json(self) -> Any:
-        return parse((await self.body()).removeprefix(BOM_UTF8))
+        raw = (await self.body()).removeprefix(BOM_UTF8)
+        if len(raw) <= MAX_PARSED_ON_LOOP:
+            return parse(raw)
+        return await asyncio.to_thread(parse, raw)  # others go on meanwhile
+
+
+def _calls(dependant: Dependant, call: object) -> bool:
+    return any(each.call is call or _calls(each, call) for each in dependant.dependencies)
 
 
 def _check_query(request: Request, known: set[str]) -> None:
@@ -121,16 +143,17 @@ def _check_exact(value: Any) -> None:
         _check_exact(item)
 
 
-def _check(value: Any, levels_left: int) -> None:
+def _check(value: Any, levels_left: int) -> int:
+    """Check texts and depth; returns how many values there are."""
+    count = 1
     if isinstance(value, str):
         _check_text(value)
     elif isinstance(value, list | dict):
         if levels_left == 0:
             _reject(f"it is nested deeper than {MAX_DEPTH} levels")
-        for item in value:
-            _check(item, levels_left - 1)
-        for item in value.values() if isinstance(value, dict) else ():
-            _check(item, levels_left - 1)
+        items = [*value, *value.values()] if isinstance(value, dict) else value
+        count += sum(_check(item, levels_left - 1) for item in items)
+    return count
 
 
 def _check_text(text: str) -> None:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.domain.messages import MAX_MESSAGE_BYTES
-from shared.http.request_limits import MAX_BODY_BYTES
+from shared.http.request_limits import MAX_BODY_BYTES, MAX_BODY_BYTES_OF, MAX_SMALL_BODY_BYTES
 from shared.http.schemas.fields import MAX_INSTRUCTIONS_BYTES
 from tests.conftest import Rows
 from tests.support.app import Keepsake
@@ -257,3 +257,53 @@ async def test_limits_count_the_json_as_sent(keepsake: Keepsake) -> None:
         headers = {"content-type": "application/json"}
         answer = await client.put("/sessions/s/data/n", content=body, headers=headers)
     assert answer.status_code == 200
+
+
+async def test_a_caller_is_authenticated_before_the_body_is_read_f49(keepsake: Keepsake) -> None:
+    """Whatever a caller without a user sends, it is 401 before the first byte is asked for."""
+    read = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal read
+        for _ in range(100):
+            read += 1
+            yield b"[" * 65_536
+
+    async with keepsake.client(None) as client:
+        headers = {"content-type": "application/json"}
+        answer = await client.post("/chat", content=body(), headers=headers)
+    _assert_envelope(answer, 401)
+    assert read == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "limit"),
+    [
+        ("PATCH", "/sessions/s", MAX_SMALL_BODY_BYTES),
+        ("PUT", "/sessions/s/data/d", MAX_BODY_BYTES_OF["put_data"]),
+        ("PUT", "/preferences", MAX_BODY_BYTES_OF["replace_preferences"]),
+        ("PATCH", "/preferences", MAX_BODY_BYTES_OF["update_preferences"]),
+        ("POST", "/context", MAX_BODY_BYTES_OF["preview_context"]),
+        ("POST", "/chat", MAX_BODY_BYTES),
+        ("PUT", "/sessions/s/turns/t", MAX_BODY_BYTES),
+    ],
+)
+async def test_each_operation_reads_no_more_than_it_can_use_f49(
+    keepsake: Keepsake, method: str, path: str, limit: int
+) -> None:
+    """A longer body is 413, and the error names the limit."""
+    async with keepsake.client() as client:
+        headers = {"content-type": "application/json"}
+        answer = await client.request(method, path, content=b" " * (limit + 1), headers=headers)
+    _assert_envelope(answer, 413)
+    assert f"{limit} bytes" in answer.json()["error"]["message"]
+
+
+async def test_a_body_of_very_many_values_is_refused_f49(keepsake: Keepsake) -> None:
+    """The limit is named; deep and wide bodies cost no more than to find this out."""
+    content = b'{"value": [' + b"1," * 250_000 + b"1]}"
+    async with keepsake.client() as client:
+        headers = {"content-type": "application/json"}
+        answer = await client.put("/sessions/s/data/d", content=content, headers=headers)
+    _assert_envelope(answer, 400)
+    assert "200000 values" in answer.json()["error"]["message"]
