@@ -25,7 +25,7 @@ from cosmos_local import LocalCosmos
 from local.children import child, first_line
 from shared.domain.history import MAX_WINDOW_TURNS
 from shared.domain.ids import SessionId
-from tests.support.app import ModelAt, running
+from tests.support.app import Keepsake, ModelAt, running
 from tests.support.redis_server import RedisServer
 
 CONTAINERS = Path(__file__).parent.parent / "infra" / "containers.json"
@@ -147,7 +147,7 @@ def _print_growth(clients: int, measured: dict[int, list[Round]]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _operations(*, recall: bool) -> AsyncIterator[Operations]:
+async def opened_app(embedding_model: str = "") -> AsyncIterator[Keepsake]:
     """Start the servers and the application; stop them at the end."""
     command = (sys.executable, "-m", "bench.instant_model")
     with (
@@ -158,12 +158,20 @@ async def _operations(*, recall: bool) -> AsyncIterator[Operations]:
         log = Path(folder) / "model.log"
         async with child(*command, log=log) as process:
             model = ModelAt(await first_line(process, log))
-            name = "instant" if recall else ""
             socket = str(redis.socket)
-            async with running(cosmos, model, redis_socket=socket, embedding_model=name) as app:
-                clients = (await app.composition.services()).clients
-                assert clients.redis
-                yield Operations(app.api, clients.containers, clients.redis, clients.embeddings)
+            async with running(
+                cosmos, model, redis_socket=socket, embedding_model=embedding_model
+            ) as app:
+                yield app
+
+
+@contextlib.asynccontextmanager
+async def _operations(*, recall: bool) -> AsyncIterator[Operations]:
+    """The operations to compare, on a running application."""
+    async with opened_app("instant" if recall else "") as app:
+        clients = (await app.composition.services()).clients
+        assert clients.redis
+        yield Operations(app.api, clients.containers, clients.redis, clients.embeddings)
 
 
 async def main() -> None:

@@ -24,6 +24,7 @@ from shared.services.preferences import UserPreferences
 from shared.services.recall import Recall, VectorBackfill
 from shared.services.sessions import SessionData, SessionDeletion, Sessions
 from shared.services.turns import (
+    Admission,
     Chat,
     ChatParts,
     ContextPreview,
@@ -147,12 +148,20 @@ class ServiceFactory:
         quarantines: QuarantineKeeper,
     ) -> Chat:
         stores, deadlines = self.stores, self.deadlines
-        leases = Leases(stores.cache)
+        leases, admission = Leases(stores.cache), Admission()
         parts = ChatParts(
+            admission=admission,
             opening=TurnOpening(
-                stores.sessions, stores.turns, stores.preferences, leases, deadlines
+                stores.sessions,
+                stores.turns,
+                stores.preferences,
+                leases,
+                admission.work,
+                deadlines,
             ),
-            commit=TurnCommit(stores.sessions, stores.turns, leases, writer, deadlines),
+            commit=TurnCommit(
+                stores.sessions, stores.turns, leases, admission.work, writer, deadlines
+            ),
             leases=leases,
             recall=recall,
             quarantines=quarantines,

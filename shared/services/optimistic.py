@@ -24,8 +24,8 @@ class Pause:
 class OptimisticWriter:
     """Repeats a conditional write until it applies or its deadline has passed.
 
-    Writers of one key in this process take turns, try by try. That is only a courtesy which saves
-    lost races: the condition of each write decides, also between processes.
+    Writers of one key in this process take turns. That is only a courtesy which saves lost races:
+    the condition of each write decides, also between processes.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -55,19 +55,15 @@ class OptimisticWriter:
     ) -> Result:
         """Do the same without a deadline of its own: the caller has one.
 
-        An attempt may also ask for a pause. Others may write meanwhile.
+        An attempt may also ask for a pause, in which others of this process may write.
         """
-        lock, losses = self._locks.setdefault(key, _Lock()), 0
+        lock = self._locks.setdefault(key, _Lock())
         while True:
             async with lock.mutex:
-                result = await attempt()
-            if isinstance(result, Pause):
-                await asyncio.sleep(result.seconds)
-            elif result is not None:
+                result = await until_it_applies(attempt)
+            if not isinstance(result, Pause):
                 return result
-            else:
-                losses += 1
-                await asyncio.sleep(_jitter(min(MAX_PAUSE, 0.005 * 2**losses)))
+            await asyncio.sleep(result.seconds)
 
 
 class _Lock:
@@ -75,6 +71,17 @@ class _Lock:
 
     def __init__(self) -> None:
         self.mutex = asyncio.Lock()
+
+
+async def until_it_applies(
+    attempt: Callable[[], Awaitable[Result | Pause | None]],
+) -> Result | Pause:
+    """Repeat an attempt that loses races, after short random pauses."""
+    losses = 0
+    while (result := await attempt()) is None:
+        losses += 1
+        await asyncio.sleep(_jitter(min(MAX_PAUSE, 0.005 * 2**losses)))
+    return result
 
 
 def _jitter(seconds: float) -> float:

@@ -89,6 +89,12 @@ def test_coldstart_prints_its_table() -> None:
     assert re.search(r"resident after the first answer, MB +[\d.]+", table)
 
 
+def test_fairness_prints_its_table() -> None:
+    """One round with a small flood, and the ratio."""
+    table = run_bench("bench.fairness", "--size", "20", "--count", "10", "--rounds", "1")
+    assert re.search(r"median: [\d.]+ \(target 1\.5\)", table)
+
+
 @slow
 def test_turn_prints_its_table() -> None:
     """One round at each length of session, and the ratios."""

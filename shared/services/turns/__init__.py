@@ -1,5 +1,6 @@
 """Turns: how a chat turn is answered and stored."""
 
+from shared.services.turns.admission import Admission
 from shared.services.turns.answer import Answer
 from shared.services.turns.chat import Chat, ChatParts
 from shared.services.turns.commit import TurnCommit
@@ -19,6 +20,7 @@ from shared.services.turns.stream import (
 )
 
 __all__ = [
+    "Admission",
     "Answer",
     "Chat",
     "ChatParts",

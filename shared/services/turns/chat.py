@@ -21,6 +21,7 @@ from shared.ports.system import Clock
 from shared.prompts import read_prompt
 from shared.services.consolidation import QuarantineKeeper
 from shared.services.recall import Recall
+from shared.services.turns.admission import Admission
 from shared.services.turns.answer import Answer, answer, counted
 from shared.services.turns.attempt import CONTEXT_FILTERED, TurnAttempt, turn_deadline
 from shared.services.turns.commit import TurnCommit
@@ -52,6 +53,7 @@ RENEW_AFTER = timedelta(days=1)  # use extends the life of preferences, written 
 class ChatParts:
     """What a chat turn is made with: the stages of a turn, and the ports it calls itself."""
 
+    admission: Admission
     opening: TurnOpening
     commit: TurnCommit
     leases: Leases
@@ -88,13 +90,16 @@ class Chat:
         """
         if patience is None:
             return await self._ask(request)
-        task = self._start(self._ask(request))
+        task = self._start(self._ask_in_background(request))
         done, _ = await asyncio.wait({task}, timeout=patience)
-        if not done:
-            raise TurnInProgress(
-                "The turn is still running; send it again to collect the answer", retry_after=1
-            )
-        return await task
+        if done:
+            return await task
+        if not self._parts.admission.has_admitted(task):
+            task.cancel()
+            raise Busy("The turn could not start in time; send the same request again")
+        raise TurnInProgress(
+            "The turn is still running; send it again to collect the answer", retry_after=1
+        )
 
     def stream(self, request: ChatRequest) -> TurnStream:
         """Start a turn and return its events.
@@ -122,7 +127,7 @@ class Chat:
         attempt = TurnAttempt(
             request, deadlines.turn, parts.clock.now(), lease_seconds=deadlines.commit
         )
-        async with turn_deadline(deadlines.turn):
+        async with turn_deadline(deadlines.turn), parts.admission.admitted(request.user):
             stored = await parts.opening.open(attempt)
             if stored is None:
                 async with parts.leases.held(attempt):
@@ -142,6 +147,10 @@ class Chat:
             return Generation(await self._parts.model.reply(asked), TurnStatus.DONE)
 
         return await self._take(request, self._parts.deadlines.turn, generate)
+
+    async def _ask_in_background(self, request: ChatRequest) -> Answer:
+        async with self._parts.admission.background.entered(request.user):
+            return await self._ask(request)
 
     async def _run_stream(self, request: ChatRequest, stream: TurnStream) -> None:
         streamed = StreamedGeneration(self._parts.model, stream, request.session, request.turn_id)
@@ -167,7 +176,7 @@ class Chat:
         meter.turns_in_progress += 1  # also once its caller has left
         try:
             with timings.stage("total"):
-                async with turn_deadline(seconds):
+                async with turn_deadline(seconds), parts.admission.admitted(request.user):
                     with timings.stage("session"):
                         stored = await parts.opening.open(attempt)
                     if stored:
@@ -185,14 +194,15 @@ class Chat:
         system = [text for text in (read_prompt(PROMPT), request.instructions) if text]
         with start_search(parts.recall, attempt, request) as search:
             with timings.stage("recall"):
-                context = await build_context(
-                    attempt,
-                    request,
-                    search,
-                    system,
-                    parts.tokens.count,
-                    with_tools=bool(request.tools),
-                )
+                async with parts.admission.work.entered(request.user):
+                    context = await build_context(
+                        attempt,
+                        request,
+                        search,
+                        system,
+                        parts.tokens.count,
+                        with_tools=bool(request.tools),
+                    )
             time_retrieval(timings.seconds, cold=attempt.snapshot.cold)
             asked = ModelRequest(
                 context.prompt.messages,

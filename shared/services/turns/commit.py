@@ -5,6 +5,7 @@ import random
 from collections.abc import Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NoReturn
 
 from shared.domain.deadlines import Deadlines
@@ -20,7 +21,8 @@ from shared.ports.turns import (
     Throttled,
     TurnStore,
 )
-from shared.services.optimistic import OptimisticWriter, Pause
+from shared.services.optimistic import OptimisticWriter, Pause, until_it_applies
+from shared.services.turns.admission import Gate
 from shared.services.turns.attempt import CACHE_UNAVAILABLE, WINDOW_INCOMPLETE, TurnAttempt
 from shared.services.turns.lease import Leases
 from shared.services.turns.stored_turn import StoredTurn, erased, replay, reread_header
@@ -41,12 +43,14 @@ class TurnCommit:
         sessions: SessionStore,
         turns: TurnStore,
         leases: Leases,
+        work: Gate,
         writer: OptimisticWriter,
         deadlines: Deadlines,
     ) -> None:
         self._sessions = sessions
         self._turns = turns
         self._leases = leases
+        self._work = work
         self._writer = writer
         self._deadlines = deadlines
         self._throttle = Throttle()
@@ -64,30 +68,32 @@ class TurnCommit:
         """
         commit = _Commit(attempt, draft, attempt.snapshot.header)
 
-        async def attempt_once() -> StoredTurn | Pause | None:
-            return await self._try(commit)
-
         with append_span():
             try:
                 async with asyncio.timeout(attempt.seconds_left - self._deadlines.last_look):
-                    stored = await self._writer.write_until_cancelled(commit.key, attempt_once)
+                    stored = await self._writer.write_until_cancelled(
+                        commit.key, partial(self._try, commit)
+                    )
             except TimeoutError:
                 stored = await self._look(commit)
         await self._close(attempt, stored)
         return stored
 
-    async def _try(self, commit: "_Commit") -> StoredTurn | Pause | None:
-        """One try; None if another turn was faster."""
+    async def _try(self, commit: "_Commit") -> StoredTurn | Pause:
+        """Commit, or ask for a pause because the store cannot take it now."""
         if seconds := self._throttle.seconds(commit.attempt.request.user):
             commit.failure = _throttled(seconds)
             return Pause(seconds)
         try:
-            return await self._write(commit)
+            # What is paid for is finished first.
+            async with self._work.entered(commit.attempt.request.user, urgent=True):
+                return await until_it_applies(partial(self._write, commit))
         except (StoreUnavailable, Busy) as failed:  # of a read: it says nothing about the batch
             commit.failure = failed
             return commit.pause(failed.retry_after if isinstance(failed, Busy) else None)
 
     async def _write(self, commit: "_Commit") -> StoredTurn | Pause | None:
+        """Send the batch once; None if another turn was faster."""
         user = commit.attempt.request.user
         known = self._committed.pop(commit.key, commit.header)
         commit.header = max(commit.header, known, key=_turn_count)
@@ -101,6 +107,7 @@ class TurnCommit:
             case HeaderMoved():
                 count_conflict()
                 commit.header = await reread_header(self._sessions, user, draft.turn)
+                self._remember(commit.key, commit.header)
                 return None
             case Throttled(seconds):
                 self._throttle.note(user, seconds)

@@ -5,7 +5,7 @@ docs/turn-protocol.md is the specification, model-checked; the names here follow
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 
 from shared.domain.deadlines import Deadlines
@@ -17,6 +17,7 @@ from shared.ports.cache import CachedSession, LeaseConflict, LeaseHeld, LeaseOut
 from shared.ports.preferences import PreferenceStore, StoredPreferences
 from shared.ports.sessions import SessionStore
 from shared.ports.turns import TurnStore
+from shared.services.turns.admission import Gate
 from shared.services.turns.attempt import (
     CACHE_UNAVAILABLE,
     WINDOW_INCOMPLETE,
@@ -34,9 +35,6 @@ from shared.services.turns.stored_turn import (
 TAIL_READS = (
     3  # a tail that ends before the header's count is read again; then the turn does without
 )
-MAX_OPENING = (
-    16  # turns of a worker that read at once; the others queue here, before their 3 s start
-)
 MIN_POLL, MAX_POLL = 0.1, 1.0  # seconds between two looks at the lease, growing
 
 
@@ -49,6 +47,7 @@ class TurnOpening:
         turns: TurnStore,
         preferences: PreferenceStore,
         leases: Leases,
+        work: Gate,
         deadlines: Deadlines,
     ) -> None:
         self._sessions = sessions
@@ -56,7 +55,7 @@ class TurnOpening:
         self._preferences = preferences
         self._leases = leases
         self._deadlines = deadlines
-        self._slots = asyncio.Semaphore(MAX_OPENING)
+        self._work = work
 
     async def open(self, attempt: TurnAttempt) -> StoredTurn | None:
         """Take the turn's lease and set the attempt's snapshot, or find the turn stored already.
@@ -71,7 +70,8 @@ class TurnOpening:
         answer_by = loop.time() + attempt.seconds - 1  # a last look and an answer take a moment
         give_up_at: float | None = None
         while True:
-            async with self._slots, self._leases.held(attempt), self._bounded():
+            # The 3 s of an opening start once it has its place.
+            async with self._at_work(attempt), self._leases.held(attempt), self._bounded():
                 reads = await self._read(attempt)
                 if isinstance(reads.cached, LeaseConflict):
                     raise conflict()
@@ -170,7 +170,7 @@ class TurnOpening:
         while loop.time() < give_up_at:
             await asyncio.sleep(min(pause, give_up_at - loop.time()))
             pause = min(MAX_POLL, pause * 1.5)
-            async with self._slots:
+            async with self._at_work(attempt):
                 if not isinstance(await self._leases.take(attempt), LeaseHeld):
                     return
 
@@ -181,6 +181,9 @@ class TurnOpening:
         attempt.snapshot = Snapshot.of(
             reads.header, reads.preferences, window, attempt.now, cold=cold
         )
+
+    def _at_work(self, attempt: TurnAttempt) -> AbstractAsyncContextManager[None]:
+        return self._work.entered(attempt.request.user)
 
     @asynccontextmanager
     async def _bounded(self) -> AsyncIterator[None]:
