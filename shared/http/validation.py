@@ -35,7 +35,7 @@ MESSAGES: Mapping[str, str] = {
     "timezone_aware": "Write times with an offset: 2026-11-21T09:30:00Z",
 }
 OWN = frozenset(
-    {"too_large", "invalid_id", "datetime", "no_message", "content_parts"}
+    {"too_large", "invalid_id", "datetime", "no_message", "content_parts", "new_message"}
 )  # raised with our own text
 UNKNOWN = "This value is not valid here; see the API document at /api/docs"
 NO_BODY = "The body is missing; send a JSON object"

@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from local.model import Behaviour
 from tests.support.app import Keepsake
 from tests.support.model_server import ModelServer
 
@@ -175,12 +176,44 @@ async def test_a_field_without_effect_is_refused(keepsake: Keepsake, field: str)
     assert (answer.status_code, answer.json()["error"]["target"]) == (400, field)
 
 
-async def test_a_role_that_chat_does_not_take_is_explained_f55(keepsake: Keepsake) -> None:
-    """`messages` of /chat are results of tools, and the error says so."""
-    messages = [{"role": "developer", "content": "Hm"}]
-    answer = await keepsake.chat(message=None, messages=messages)
-    error = answer.json()["error"]
-    assert (answer.status_code, error["message"]) == (400, "Send 'tool' here")
+async def test_the_messages_of_a_tool_loop_are_taken_as_sdks_dump_them_f55(
+    keepsake: Keepsake, model: ModelServer
+) -> None:
+    """The reply with its calls, the results, a developer's instructions and the user's text."""
+    call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+    model.script.append(Behaviour(text="", tool_calls=[call], finish_reason="tool_calls"))
+    await keepsake.chat("Look outside", tools=[tool])
+    messages = [
+        {"role": "developer", "content": "Be brief."},
+        DUMP | {"content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "Rain"},
+        {"role": "user", "content": [{"type": "text", "text": "And tomorrow?"}], "name": "ada"},
+    ]
+    answer = await keepsake.chat(None, messages=messages, tools=[tool])
+    assert answer.status_code == 200, answer.text
+    sent = model.requests[-1]["messages"]
+    assert [message["role"] for message in sent] == ["system", "user", "assistant", "tool", "user"]
+    assert sent[0]["content"].endswith("Be brief.")
+    assert (sent[3]["content"], sent[4]["content"]) == ("Rain", "And tomorrow?")
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [
+        ({"role": "assistant", "content": "Hi"}, "earlier replies"),
+        ({"role": "tool", "content": "Rain"}, "tool_call_id"),
+        ({"role": "user", "content": ""}, "text in content"),
+        ({"role": "critic", "content": "Hm"}, "'system', 'user', 'assistant' or 'tool'"),
+    ],
+)
+async def test_a_message_that_chat_does_not_take_is_explained_f55(
+    keepsake: Keepsake, message: dict[str, Any], says: str
+) -> None:
+    """Nothing that a caller sends is silently without effect."""
+    answer = await keepsake.chat("Hello", messages=[message])
+    assert answer.status_code == 400
+    assert says in answer.json()["error"]["message"]
 
 
 async def test_session_ids_with_other_characters_are_encoded_by_the_caller_f55(

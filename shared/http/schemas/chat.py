@@ -2,26 +2,27 @@
 
 import json
 from dataclasses import asdict
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 from uuid import uuid4
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
 from shared.domain.ids import SessionId, TurnId, UserId
+from shared.domain.messages import MAX_MESSAGE_BYTES
 from shared.domain.prompt import ContextEntry
 from shared.http.schemas.fields import (
+    MAX_INSTRUCTIONS_BYTES,
     Closed,
     Flag,
     IdText,
     Instructions,
-    LongContent,
     MessageContent,
     Name,
     Whole,
     too_large,
 )
-from shared.http.schemas.messages import ToolCallView
+from shared.http.schemas.messages import NewMessageBody, ToolCallView
 from shared.services.turns import Answer, ChatRequest, ToolResult
 from shared.settings import Settings
 from shared.telemetry.meter import Meter
@@ -38,14 +39,6 @@ def _check_tools(tools: tuple[dict[str, JsonValue], ...]) -> tuple[dict[str, Jso
     return tools
 
 
-class ToolResultBody(Closed):
-    """The result of a tool call."""
-
-    role: Literal["tool"] = "tool"
-    tool_call_id: Name
-    content: LongContent
-
-
 class MemoryBody(Closed):
     """How a turn uses memory: whether it recalls, and its budget for stored text."""
 
@@ -58,7 +51,8 @@ class ChatBody(Closed):
 
     Without `session_id` it starts a session, and the same `turn_id` always starts the same one.
     A turn is a `message`, or in `messages` the results of the tools that the previous turn
-    called, or both.
+    called, or both. `messages` also takes the user's text and, from system or developer,
+    instructions for this turn.
     """
 
     model_config = ConfigDict(
@@ -66,7 +60,7 @@ class ChatBody(Closed):
     )
 
     message: MessageContent | None = None
-    messages: Annotated[tuple[ToolResultBody, ...], Field(max_length=MAX_TOOL_RESULTS)] = ()
+    messages: Annotated[tuple[NewMessageBody, ...], Field(max_length=2 * MAX_TOOL_RESULTS)] = ()
     tools: Annotated[
         tuple[dict[str, JsonValue], ...], Field(max_length=MAX_TOOLS), AfterValidator(_check_tools)
     ] = ()
@@ -81,13 +75,38 @@ class ChatBody(Closed):
 
     @model_validator(mode="after")
     def _check_content(self) -> Self:
-        if self.message is None and not self.messages:
+        if not (self._user_text or self._results):
             raise PydanticCustomError(
                 "no_message", "Send a message, or the results of tools in messages"
             )
-        if sum(len(result.content.encode()) for result in self.messages) > MAX_RESULTS_BYTES:
-            raise too_large(MAX_RESULTS_BYTES)
+        for texts, limit in (
+            ([result.content for result in self._results], MAX_RESULTS_BYTES),
+            ([self._user_text or ""], MAX_MESSAGE_BYTES),
+            ([self._all_instructions or ""], MAX_INSTRUCTIONS_BYTES),
+        ):
+            if sum(len(text.encode()) for text in texts) > limit:
+                raise too_large(limit)
         return self
+
+    @property
+    def _results(self) -> list[ToolResult]:
+        return [
+            ToolResult(message.tool_call_id, message.content)
+            for message in self.messages
+            if message.role == "tool" and message.tool_call_id
+        ]
+
+    @property
+    def _user_text(self) -> str | None:
+        return self._joined("user", self.message)
+
+    @property
+    def _all_instructions(self) -> str | None:
+        return self._joined("system", self.instructions)
+
+    def _joined(self, role: str, own: str | None) -> str | None:
+        texts = [message.content for message in self.messages if message.role == role]
+        return "\n\n".join([*texts, *([own] if own else ())]) or None
 
     def to_request(
         self, user: UserId, idempotency_key: str | None, settings: Settings
@@ -103,10 +122,10 @@ class ChatBody(Closed):
             user=user,
             session=SessionId.started_by(turn_id) if session is None else SessionId(session),
             turn_id=turn_id,
-            message=self.message,
-            results=[ToolResult(result.tool_call_id, result.content) for result in self.messages],
+            message=self._user_text,
+            results=self._results,
             tools=self.tools,
-            instructions=self.instructions,
+            instructions=self._all_instructions,
             agent_id=self.agent_id,
             model=self.model,
             history_tokens=_or_default(self.history_tokens, settings.history_tokens),

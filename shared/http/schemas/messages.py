@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from shared.domain.messages import FunctionCall, Message, ToolCall
 from shared.http.schemas.fields import Closed, Instant, LongContent, LongText, Name
@@ -62,6 +63,32 @@ class MessageBody(Closed):
             tool_call_id=self.tool_call_id,
             at=self.at or at,
         )
+
+
+class NewMessageBody(Closed):
+    """What a chat turn adds, as SDKs dump it: a tool's result, the user's text, or instructions.
+
+    An assistant's message may repeat the calls that the results belong to: they are stored.
+    """
+
+    ignored = SDK_FIELDS | {"name"}
+
+    role: Annotated[Role, BeforeValidator(_known_role)] = "tool"
+    content: LongContent = ""
+    tool_calls: Annotated[tuple[ToolCallBody, ...], Field(max_length=MAX_TOOL_CALLS)] = ()
+    tool_call_id: Name | None = None
+
+    @model_validator(mode="after")
+    def _check_role(self) -> Self:
+        if self.role == "tool" and self.tool_call_id is None:
+            raise PydanticCustomError("new_message", "Send the result with its tool_call_id")
+        if self.role == "assistant" and not self.tool_calls:
+            raise PydanticCustomError(
+                "new_message", "Leave out earlier replies: the session remembers them"
+            )
+        if self.role in {"user", "system"} and not self.content:
+            raise PydanticCustomError("new_message", "Send a text in content")
+        return self
 
 
 class FunctionCallView(BaseModel):
