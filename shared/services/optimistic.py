@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 from shared.domain.errors import Busy
 
-MAX_PAUSE = 0.25  # seconds between two attempts, with full jitter
+FIRST_PAUSE, MAX_PAUSE = 0.01, 0.25  # seconds between two attempts, with full jitter
 
 Result = TypeVar("Result")
 
@@ -77,10 +77,10 @@ async def until_it_applies(
     attempt: Callable[[], Awaitable[Result | Pause | None]],
 ) -> Result | Pause:
     """Repeat an attempt that loses races, after short random pauses."""
-    losses = 0
+    pause = FIRST_PAUSE
     while (result := await attempt()) is None:
-        losses += 1
-        await asyncio.sleep(_jitter(min(MAX_PAUSE, 0.005 * 2**losses)))
+        await asyncio.sleep(_jitter(pause))
+        pause = min(MAX_PAUSE, 2 * pause)
     return result
 
 

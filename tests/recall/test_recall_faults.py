@@ -12,7 +12,7 @@ from cosmos_local import LocalCosmos
 from cosmos_local.faults import Fault
 from local.model import Behaviour
 from shared.domain.deadlines import Deadlines
-from shared.services.recall.search import MAX_SEARCHES
+from shared.services.turns.admission import WORK
 from tests.conftest import Rows
 from tests.support.app import Keepsake, running
 from tests.support.model_server import REFUSAL, ModelServer
@@ -255,12 +255,12 @@ async def test_disconnecting_during_a_search_leaks_nothing(
     )
     before = asyncio.all_tasks()
     model.embedding_requests.clear()
-    model.embedding_script.extend([Behaviour(delay=2.0)] * MAX_SEARCHES)
+    model.embedding_script.extend([Behaviour(delay=2.0)] * WORK.alone)
     turns = [
         asyncio.create_task(keepsake.chat(ASKED, session_id=f"s{n}", turn_id="t"))
-        for n in range(MAX_SEARCHES)
+        for n in range(WORK.alone)
     ]
-    await model.wait_for_embedding_requests(MAX_SEARCHES)
+    await model.wait_for_embedding_requests(WORK.alone)
     for turn in turns:
         turn.cancel()
     await asyncio.gather(*turns, return_exceptions=True)

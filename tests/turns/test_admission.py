@@ -116,6 +116,20 @@ async def test_no_place_is_lost_f50(
             pass
 
 
+async def test_a_user_who_comes_again_as_a_waiter_leaves_loses_no_place_f50() -> None:
+    """The line of the one who left is not that of the one who came."""
+    gate = Gate(Limits(places=1, user_places=1, waiting=9, user_waiting=9))
+    async with gate.entered(OTHER):
+        leaving = asyncio.create_task(pass_through(gate, FLOOD, []))
+        await asyncio.sleep(0)
+        leaving.cancel()
+    coming = asyncio.create_task(pass_through(gate, FLOOD, []))
+    await asyncio.gather(leaving, coming, return_exceptions=True)
+    assert not coming.exception()
+    async with asyncio.timeout(1), gate.entered(FLOOD):
+        pass
+
+
 async def test_turns_without_their_caller_are_bounded_f50(
     keepsake: Keepsake, model: ModelServer
 ) -> None:

@@ -1,5 +1,6 @@
 """What a user has spent: totals on the user's document, and a document for each day."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -43,7 +44,7 @@ class CosmosSpending:
         counted = [*batch, *_count(USER_ID, TOTAL, spent)]
         try:
             await self._write(user, counted)
-        except StoreUnavailable:
+        except (StoreUnavailable, asyncio.CancelledError):
             meter.unconfirmed = spent
             raise
         meter.record(spent)

@@ -31,7 +31,7 @@ class Limits:
     alone: int = 0
 
 
-RUNNING = Limits(places=256, user_places=32, waiting=1024, user_waiting=512)
+RUNNING = Limits(places=256, user_places=32, waiting=1024, user_waiting=512, alone=192)
 WORK = Limits(places=16, user_places=2, waiting=10_000, user_waiting=10_000, alone=8)
 BACKGROUND = Limits(places=64, user_places=8, waiting=0, user_waiting=0)
 
@@ -114,28 +114,37 @@ class Gate:
 
     def _admit(self) -> None:
         """Give free places to those who wait, one user after the other."""
-        for _ in range(len(self._ring)):
-            if self._taken >= self._limits.places:
-                return
-            user = self._ring.popleft()
-            line = self._lines[user]
-            while line.length and self._has_place(user, line):
-                place = line.pop()
-                self._waiting -= 1
-                if not place.done():
-                    self._take(line)
-                    place.set_result(None)
-                    break
-            if line.length:
-                self._ring.append(user)
-            else:
-                self._forget(user, line)
+        given = True
+        while given:  # one user may take several
+            given = False
+            for _ in range(len(self._ring)):
+                if self._taken >= self._limits.places:
+                    return  # the first in the ring is served next
+                given |= self._admit_one(self._ring.popleft())
+
+    def _admit_one(self, user: UserId) -> bool:
+        """Give the user a place, if there is one; back to the end of the ring while some wait."""
+        line, given = self._lines[user], False
+        while line.length and not given and self._has_place(user, line):
+            place = line.pop()
+            self._waiting -= 1
+            if not place.done():
+                self._take(line)
+                place.set_result(None)
+                given = True
+        if line.length:
+            self._ring.append(user)
+        else:
+            self._forget(user, line)
+        return given
 
     def _withdraw(self, user: UserId, line: _Line, place: asyncio.Future[None]) -> None:
         for waiting in (line.urgent, line.waiting):
             if place in waiting:
                 waiting.remove(place)
                 self._waiting -= 1
+        if self._lines.get(user) is not line:
+            return  # it ended, and the user has come again since
         if not line.length and user in self._ring:
             self._ring.remove(user)
         self._forget(user, line)
@@ -157,8 +166,8 @@ class Gate:
             del self._seen[next(iter(self._seen))]
 
     def _forget(self, user: UserId, line: _Line) -> None:
-        if not line.taken and not line.length:
-            self._lines.pop(user, None)
+        if not line.taken and not line.length and self._lines.get(user) is line:
+            del self._lines[user]
 
     @property
     def _retry_after(self) -> float:

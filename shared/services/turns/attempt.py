@@ -120,5 +120,6 @@ async def turn_deadline(seconds: float) -> AsyncIterator[None]:
             yield
     except TimeoutError as late:
         raise Busy(
-            "The turn could not be stored in time; send the same request again", retry_after=1
+            "The turn took too long and may or may not be stored; send the same request again",
+            retry_after=1,
         ) from late

@@ -85,8 +85,8 @@ class Chat:
         Raises:
             ContentFiltered: the provider refused; the turn is stored as refused, for resends too.
             TurnInProgress: the caller's patience, or the wait for another request, is over.
-            TurnConflict, SessionErased, ModelUnavailable, StoreUnavailable, Busy: nothing is
-                stored.
+            TurnConflict, SessionErased, ModelUnavailable: nothing is stored.
+            StoreUnavailable, Busy: it may be stored; a resend finds out.
         """
         if patience is None:
             return await self._ask(request)

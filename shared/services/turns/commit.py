@@ -11,6 +11,7 @@ from typing import NoReturn
 from shared.domain.deadlines import Deadlines
 from shared.domain.errors import Busy, KeepsakeError, StoreUnavailable
 from shared.domain.sessions import Header
+from shared.domain.spending import NOTHING
 from shared.ports.sessions import SessionStore
 from shared.ports.turns import (
     AlreadyThere,
@@ -127,6 +128,7 @@ class TurnCommit:
         if own.attempt == attempt.owner:
             current_meter().confirm()
             return StoredTurn(own, replayed=False)
+        current_meter().unconfirmed = NOTHING  # the other request's was applied
         return replay(own, turn.body_hash)
 
     async def _look(self, commit: "_Commit") -> StoredTurn:

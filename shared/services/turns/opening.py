@@ -67,11 +67,13 @@ class TurnOpening:
             StoreUnavailable: Cosmos DB did not answer in time.
         """
         loop = asyncio.get_running_loop()
-        answer_by = loop.time() + attempt.seconds - 1  # a last look and an answer take a moment
+        answer_by = (
+            loop.time() + attempt.seconds_left - 1
+        )  # a last look and an answer take a moment
         give_up_at: float | None = None
         while True:
             # The 3 s of an opening start once it has its place.
-            async with self._at_work(attempt), self._leases.held(attempt), self._bounded():
+            async with self._leases.held(attempt), self._at_work(attempt), self._bounded():
                 reads = await self._read(attempt)
                 if isinstance(reads.cached, LeaseConflict):
                     raise conflict()
