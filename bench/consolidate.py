@@ -114,7 +114,7 @@ async def _print_cost(services: Services, length: int) -> None:
         job = await _seed(services, UserId(f"a{length}-{n}"), length)
         meter = start_meter()
         await services.consolidation.run(job)
-        costs.append((meter.cosmos_calls, meter.request_units, meter.model_calls))
+        costs.append((meter.cosmos_calls, meter.spent.request_units, meter.spent.model_calls))
     requests, units, calls = (statistics.median(column) for column in zip(*costs, strict=True))
     print(f"{length:8} {NEW_TURNS:5} {requests:9.0f} {units:14.1f} {calls:12.0f}", flush=True)
 

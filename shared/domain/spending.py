@@ -1,8 +1,9 @@
 """Spending: what models and Cosmos DB were asked to do for a user."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from operator import add, sub
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,19 +23,12 @@ class Spending:
         return self._combine(add, other)
 
     def __sub__(self, other: "Spending") -> "Spending":
-        """What this is more than the other."""
+        """What this exceeds the other by."""
         return self._combine(sub, other)
 
-    def _combine(self, by: Callable[[float, float], float], other: "Spending") -> "Spending":
-        return Spending(
-            turns=int(by(self.turns, other.turns)),
-            model_calls=int(by(self.model_calls, other.model_calls)),
-            prompt_tokens=int(by(self.prompt_tokens, other.prompt_tokens)),
-            completion_tokens=int(by(self.completion_tokens, other.completion_tokens)),
-            cached_tokens=int(by(self.cached_tokens, other.cached_tokens)),
-            embedding_tokens=int(by(self.embedding_tokens, other.embedding_tokens)),
-            request_units=by(self.request_units, other.request_units),
-        )
+    def _combine(self, by: Callable[[Any, Any], Any], other: "Spending") -> "Spending":
+        names = (each.name for each in fields(self))
+        return Spending(**{name: by(getattr(self, name), getattr(other, name)) for name in names})
 
 
 NOTHING = Spending()

@@ -110,13 +110,13 @@ class _Observed:
             subject=notes.subject,
             replayed=notes.replayed,
             degraded=",".join(notes.degraded) or None,
-            prompt_tokens=meter.prompt_tokens,
-            completion_tokens=meter.completion_tokens,
-            embedding_tokens=meter.embedding_tokens,
-            request_units=round(meter.request_units, 2),
+            prompt_tokens=meter.spent.prompt_tokens,
+            completion_tokens=meter.spent.completion_tokens,
+            embedding_tokens=meter.spent.embedding_tokens,
+            request_units=round(meter.spent.request_units, 2),
             cosmos_calls=meter.cosmos_calls,
             redis_calls=meter.redis_calls,
-            model_calls=meter.model_calls,
+            model_calls=meter.spent.model_calls,
             request_id=scope["state"].get("request_id"),
         )
 

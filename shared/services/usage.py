@@ -42,12 +42,11 @@ class SpendingCounter:
         """
         if meter.turns_in_progress:
             return
-        spending = meter.spending
-        since, unrecorded = spending - meter.counted, spending - meter.recorded
-        meter.counted = spending
+        since, unrecorded = meter.spent - meter.counted, meter.spent - meter.recorded
+        meter.counted = meter.spent
         if meter.is_work:
             more = Spent(total=unrecorded - meter.unconfirmed, today=since)
-            meter.recorded = spending - meter.unconfirmed
+            meter.recorded = meter.spent - meter.unconfirmed
         else:
             more = Spent(other_today=since - meter.unconfirmed)
         key = (user, self._clock.now().date())

@@ -8,7 +8,7 @@ from shared.domain.spending import NOTHING, Spending
 
 @dataclass(slots=True)
 class Meter:
-    """Calls, request units and tokens of one request or run and of the tasks that it starts.
+    """What one request or run has `spent`, with the tasks that it starts, and its calls.
 
     `is_work` means that it stored a turn or did background work. `recorded` is what was written
     in the same batch, `unconfirmed` what a batch without a response may have written, and
@@ -17,37 +17,22 @@ class Meter:
 
     cosmos_calls: int = 0
     redis_calls: int = 0
-    request_units: float = 0.0
-    turns: int = 0
-    model_calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached_tokens: int = 0
-    embedding_tokens: int = 0
+    spent: Spending = NOTHING
     is_work: bool = False
     turns_in_progress: int = 0
     recorded: Spending = NOTHING
     unconfirmed: Spending = NOTHING
     counted: Spending = NOTHING
 
-    @property
-    def spending(self) -> Spending:
-        """Everything that was spent so far."""
-        return Spending(
-            turns=self.turns,
-            model_calls=self.model_calls,
-            prompt_tokens=self.prompt_tokens,
-            completion_tokens=self.completion_tokens,
-            cached_tokens=self.cached_tokens,
-            embedding_tokens=self.embedding_tokens,
-            request_units=self.request_units,
-        )
+    def spend(self, more: Spending) -> None:
+        """Add what a call has cost."""
+        self.spent += more
 
-    def record(self, spent: Spending) -> None:
+    def record(self, batch: Spending) -> None:
         """Note that this was written together with a turn or with the result of a run."""
         self.is_work = True
-        self.turns += spent.turns
-        self.recorded += spent
+        self.spent += Spending(turns=batch.turns)
+        self.recorded += batch
         self.unconfirmed = NOTHING
 
     def confirm(self) -> None:

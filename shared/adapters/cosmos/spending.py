@@ -40,7 +40,7 @@ class CosmosSpending:
             The errors of `CosmosContainers.write_batch`.
         """
         meter = current_meter()
-        spent = meter.spending - meter.recorded + Spending(turns=turns)
+        spent = meter.spent - meter.recorded + Spending(turns=turns)
         counted = [*batch, *_count(USER_ID, TOTAL, spent)]
         try:
             await self._write(user, counted)

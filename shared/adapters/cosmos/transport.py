@@ -7,6 +7,7 @@ from azure.core.pipeline.transport import AsyncHttpTransport
 
 from shared.adapters.cosmos.errors import TOO_MANY_REQUESTS, busy, is_failure, throttle_hint
 from shared.adapters.cosmos.operations import SYSTEM, operation_of
+from shared.domain.spending import Spending
 from shared.telemetry.meter import current_meter
 from shared.telemetry.metrics import count_charge
 from shared.telemetry.spans import mark_status, store_call
@@ -34,7 +35,7 @@ class CountingTransport(AsyncHttpTransport[Any, Any]):
             response = await self.inner.send(request, **kwargs)
             mark_status(span, response.status_code, failed=is_failure(response.status_code))
         charge = float(response.headers.get("x-ms-request-charge", 0))
-        meter.request_units += charge
+        meter.spend(Spending(request_units=charge))
         count_charge(charge, response.status_code)
         throttled = response.status_code == TOO_MANY_REQUESTS
         if throttled and throttle_hint(response.headers) > MAX_WAIT:

@@ -25,6 +25,7 @@ from shared.adapters.openai.replies import (
 )
 from shared.domain.errors import InvalidRequest
 from shared.domain.messages import Message, ToolCall
+from shared.domain.spending import Spending
 from shared.ports.models import ModelReply, ModelRequest
 from shared.telemetry import names
 from shared.telemetry.meter import current_meter
@@ -140,17 +141,15 @@ class OpenAIChat:
         return body | {"tools": list(request.tools)} if request.tools else body
 
     def _observe(self, request: ModelRequest) -> AbstractContextManager[ModelCall]:
-        current_meter().model_calls += 1
+        current_meter().spend(Spending(model_calls=1))
         model = request.model or self._defaults.model
         return model_call(names.CHAT, self._endpoint.provider, model, self._endpoint.server)
 
 
 def _count(call: ModelCall, reply: ModelReply) -> ModelReply:
     """Count the reply's tokens for telemetry and on the request's meter; returns the reply."""
-    meter, usage = current_meter(), reply.usage
-    meter.prompt_tokens += usage.prompt_tokens
-    meter.completion_tokens += usage.completion_tokens
-    meter.cached_tokens += usage.cached_tokens
+    usage = reply.usage
+    current_meter().spend(Spending(**usage.model_dump()))
     call.record_answer(reply.finish_reason, usage.prompt_tokens, usage.completion_tokens)
     return reply
 

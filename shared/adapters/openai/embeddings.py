@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from shared.adapters.openai.client import CALL_FAILURES, REJECTIONS, ModelEndpoint
 from shared.adapters.openai.dialect import Dialect
 from shared.adapters.openai.json_reader import count_in, object_in, objects_in
+from shared.domain.spending import Spending
 from shared.domain.vectors import DIMENSIONS, Vector, make_vector
 from shared.ports.models import EmbedderUnavailable
 from shared.telemetry import names
@@ -51,7 +52,7 @@ class OpenAIEmbeddings:
                 container.
         """
         meter = current_meter()
-        meter.model_calls += 1
+        meter.spend(Spending(model_calls=1))
         body = {
             "model": self._model,
             "input": [_truncate(text) for text in texts],
@@ -70,7 +71,7 @@ class OpenAIEmbeddings:
                 call.count_input_tokens(tokens)
         except CALL_FAILURES as failed:
             raise EmbedderUnavailable from failed
-        meter.embedding_tokens += tokens
+        meter.spend(Spending(embedding_tokens=tokens))
         return vectors
 
     async def _post(self, body: dict[str, Any]) -> Any:
